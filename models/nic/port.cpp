@@ -1,0 +1,81 @@
+#include "models/nic/port.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rxpool {
+
+Port::Port(const PortParams& params, Engine& engine, std::unique_ptr<Wire> wire, std::unique_ptr<Steering> steering,
+           Llc* llc)
+    : engine_(engine), pcie_(params.pcie), buffer_(params.buffer_bytes), wire_(std::move(wire)),
+      steering_(std::move(steering)), llc_(llc), block_(block_packets) {}
+
+void Port::set_queue(std::uint32_t index, RxRing& ring, const Event& cpu) {
+  if (queues_.size() <= index) queues_.resize(index + 1);
+  queues_[index].ring = &ring;
+  queues_[index].cpu = &cpu;
+}
+
+/// Pulls the next block of packets and steers it; false when nothing arrives up to `to`.
+bool Port::fetch(Time to) {
+  if (fetched_until_ >= to) return false;
+  next_ = 0;
+  fetched_ = wire_->pull(to, block_);
+  if (fetched_ < block_.size()) fetched_until_ = to;
+  for (std::size_t i = 0; i < fetched_; ++i) steering_->steer(block_[i]);
+  return fetched_ != 0;
+}
+
+Time Port::advance(Time to) {
+  while (true) {
+    if (next_ == fetched_ && !fetch(to)) {
+      known_ = std::max(known_, to);
+      return known_;
+    }
+    const Packet& packet = block_[next_];
+    if (packet.arrival > to) {
+      known_ = std::max(known_, to);
+      return known_;
+    }
+    const Time start = std::max(packet.arrival, pcie_free_);
+    const bool waits = start > packet.arrival;
+    if (packet.queue == Steering::drop) {
+      ++stats_.ntuple_drop;
+      fingerprint_->packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(Fate::steering_drop),
+                           packet.arrival);
+    } else if (waits && !buffer_.admits(packet.frame_bytes, packet.arrival)) {
+      ++stats_.rx_discards_phy;
+      fingerprint_->packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(Fate::discarded_phy),
+                           packet.arrival);
+    } else {
+      Queue& queue = queues_[packet.queue];
+      if (queue.ring->has_descriptor(start)) [[likely]] {
+        pcie_free_ = start + pcie_.service(packet.frame_bytes);
+        buffer_.enter(packet.frame_bytes, pcie_free_);
+        queue.ring->complete(packet, pcie_free_ + pcie_.latency());
+        ++written_;
+      } else if (queue.ring->fill() != 0 || start <= engine_.group_front(*queue.cpu)) {
+        // No descriptor at `start`, and none can appear any more: what a CPU posts, it posts later than its front.
+        ++queue.out_of_buffer;
+        if (waits) buffer_.enter(packet.frame_bytes, start);
+        fingerprint_->packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(Fate::out_of_buffer),
+                             start);
+      } else {
+        known_ = std::max(known_, packet.arrival - picoseconds(1));
+        return known_;
+      }
+    }
+    ++stats_.rx_packets_phy;
+    stats_.rx_bytes_phy += packet.frame_bytes;
+    ++next_;
+  }
+}
+
+Time Port::next_arrival_after_known(std::uint32_t queue) const {
+  for (std::size_t i = next_; i < fetched_; ++i) {
+    if (block_[i].queue == queue) return std::max(known_, block_[i].arrival);
+  }
+  return std::max(known_, fetched_ == next_ ? known_ : block_[fetched_ - 1].arrival);
+}
+
+}  // namespace rxpool

@@ -1,0 +1,44 @@
+#pragma once
+// The on-NIC packet buffer: packets wait here for PCIe. Its overflow is rx_discards_phy. Transfers end in order, so the
+// occupancy at an instant is what entered minus what has ended by then.
+
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "sim/time.hpp"
+
+namespace rxpool {
+
+class RxBuffer {
+ public:
+  explicit RxBuffer(std::uint32_t bytes)
+      : bytes_(bytes), mask_(std::bit_ceil(bytes / 64 + 2) - 1), waiting_(mask_ + 1) {}
+
+  std::uint32_t used_bytes() const { return used_; }
+  std::uint32_t packets() const { return static_cast<std::uint32_t>(tail_ - head_); }
+
+  /// Room for a frame that arrives at `now`? Calls come in time order.
+  bool admits(std::uint32_t frame_bytes, Time now) {
+    while (head_ != tail_ && waiting_[head_ & mask_].leaves <= now) used_ -= waiting_[head_++ & mask_].bytes;
+    return used_ + frame_bytes <= bytes_;
+  }
+  void enter(std::uint32_t frame_bytes, Time leaves) {
+    waiting_[tail_++ & mask_] = {leaves, frame_bytes};
+    used_ += frame_bytes;
+  }
+
+ private:
+  struct Waiting {
+    Time leaves;
+    std::uint32_t bytes;
+  };
+  std::uint32_t bytes_;
+  std::uint64_t mask_;
+  std::uint64_t head_ = 0;
+  std::uint64_t tail_ = 0;
+  std::uint32_t used_ = 0;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace rxpool

@@ -1,0 +1,81 @@
+#pragma once
+// The descriptor ring between one RX queue's driver and its NIC. Slots are used in order; three counts tell the state:
+//
+//     polled <= consumed <= posted         (absolute numbers; slot = number & mask)
+//     posted - consumed    descriptors the NIC can still use       (rx_fill)
+//     consumed - polled    packets completed, not yet seen by the driver
+//     size - (posted - polled)  slots the driver may refill        (missing)
+//
+// Every descriptor carries the time from which it is posted and every completion its own time, because driver and NIC
+// are simulated at different instants. A slot keeps its page until the driver replaces it (DR-11).
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "models/packet.hpp"
+
+namespace rxpool {
+
+class RxRing {
+ public:
+  explicit RxRing(std::uint32_t size)
+      : size_(size), mask_(std::bit_ceil(size) - 1), posted_at_(mask_ + 1), pages_(mask_ + 1),
+        completions_(mask_ + 1) {}
+
+  std::uint32_t size() const { return size_; }
+  std::uint32_t fill() const { return static_cast<std::uint32_t>(posted_ - consumed_); }
+  std::uint32_t completed() const { return static_cast<std::uint32_t>(consumed_ - polled_); }
+  /// Slots the driver may refill.
+  std::uint32_t missing() const { return size_ - static_cast<std::uint32_t>(posted_ - polled_); }
+
+  // Driver side.
+  std::uint32_t next_slot() const { return static_cast<std::uint32_t>(posted_) & mask_; }
+  std::uint32_t slot_ahead(std::uint32_t n) const { return static_cast<std::uint32_t>(posted_ + n) & mask_; }
+  std::uint32_t page_of(std::uint32_t slot) const { return pages_[slot]; }
+  void set_page(std::uint32_t slot, std::uint32_t page) { pages_[slot] = page; }
+  /// Hands the next `n` slots to the NIC; they are usable from `at` on.
+  void post(std::uint32_t n, Time at) {
+    for (std::uint32_t i = 0; i < n; ++i) posted_at_[static_cast<std::uint32_t>(posted_ + i) & mask_] = at;
+    posted_ += n;
+  }
+  /// The i-th completion not yet polled; valid for i < completed().
+  Packet& completion(std::uint32_t i = 0) { return completions_[static_cast<std::uint32_t>(polled_ + i) & mask_]; }
+  void poll(std::uint32_t n) { polled_ += n; }
+
+  // NIC side.
+  bool has_descriptor(Time at) const {
+    return posted_ != consumed_ && posted_at_[static_cast<std::uint32_t>(consumed_) & mask_] <= at;
+  }
+  /// When the next descriptor becomes usable; never() if the driver has posted none.
+  Time next_descriptor_at() const {
+    return posted_ == consumed_ ? Time::never() : posted_at_[static_cast<std::uint32_t>(consumed_) & mask_];
+  }
+  /// Consumes the next descriptor for `packet`.
+  void complete(const Packet& packet, Time completed) {
+    const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;
+    Packet& completion = completions_[slot];
+    completion = packet;
+    completion.completed = completed;
+    completion.page = pages_[slot];
+    completion.slot = slot;
+  }
+  /// Completion time of the n-th packet (from 1) the driver has not seen yet; never() if there are fewer.
+  Time completed_at(std::uint32_t n) const {
+    if (n == 0 || completed() < n) return Time::never();
+    return completions_[static_cast<std::uint32_t>(polled_ + n - 1) & mask_].completed;
+  }
+
+ private:
+  std::uint32_t size_;
+  std::uint32_t mask_;
+  std::uint64_t posted_ = 0;
+  std::uint64_t consumed_ = 0;
+  std::uint64_t polled_ = 0;
+  std::vector<Time> posted_at_;
+  std::vector<std::uint32_t> pages_;
+  std::vector<Packet> completions_;
+};
+
+}  // namespace rxpool
