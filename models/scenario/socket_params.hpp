@@ -1,0 +1,62 @@
+#pragma once
+// `sockets.<name>`: UDP sockets and the applications that read them (SK-30 to SK-33). A packet to a port without a
+// socket is answered by the closed-port path. A socket queue keeps its packets' pages: the reader's speed decides how
+// many (SK-33).
+
+#include <cstdint>
+#include <string>
+
+#include "models/scenario/field.hpp"
+
+namespace rxpool::scenario {
+
+enum class SocketProtocol { udp };
+
+struct PauseParams {
+  double at_ms = 0;
+  double for_ms = 0;
+  double every_ms = 0;
+};
+
+inline void fields(FieldVisitor& v, PauseParams& p) {
+  v.number("at_ms", p.at_ms, time_ms(), "When the application stops reading.");
+  v.number("for_ms", p.for_ms, time_ms(), "How long it does not read.");
+  v.number("every_ms", p.every_ms, time_ms(), "Period of repetition; 0 once.");
+}
+
+struct ReaderParams {
+  std::uint32_t batch = 1;
+  double service_ns = 0;
+  double rate_pps = 0;
+  std::int32_t nice = 0;
+  bool paused = false;
+  Named<PauseParams> pauses;
+};
+
+inline void fields(FieldVisitor& v, ReaderParams& p) {
+  v.number("batch", p.batch, {1, 1024, "packets"}, "Messages per system call (recvmmsg); 1 is recvmsg.");
+  v.number("service_ns", p.service_ns, {0, 1e12, "ns"}, "Work of the application per packet after reading it.");
+  v.number("rate_pps", p.rate_pps, {0, 1e9, "packets/s"}, "Most it reads per second; 0 as fast as it can.");
+  v.number("nice", p.nice, {-20, 19}, "Nice value of the reading thread.");
+  v.flag("paused", p.paused, "Whether it is paused at the start; a timed change can switch it.");
+  v.children("pauses", p.pauses, "Times at which it does not read.");
+}
+
+struct SocketParams {
+  SocketProtocol protocol = SocketProtocol::udp;
+  std::uint16_t port = 0;
+  std::string cpu;
+  std::uint32_t rcvbuf = 0;
+  ReaderParams reader;
+};
+
+inline void fields(FieldVisitor& v, SocketParams& p) {
+  v.choice<SocketProtocol>("protocol", p.protocol, {{"udp", SocketProtocol::udp}}, "Transport protocol.");
+  v.number("port", p.port, {1, 65535}, "Local port, required.");
+  v.text("cpu", p.cpu, "CPU on which the application runs, required.");
+  v.number("rcvbuf", p.rcvbuf, {0, 1073741823, "bytes"},
+           "SO_RCVBUF as the application sets it (the kernel doubles it); 0 not set: rmem_default (SK-30).");
+  v.object("reader", p.reader, "The application.");
+}
+
+}  // namespace rxpool::scenario
