@@ -1,0 +1,311 @@
+#pragma once
+// One page_pool: a LIFO cache that only its NAPI context touches, a ptr_ring that any CPU returns pages to, and the page
+// allocator behind them, with the kernel's constants, counters, fragment counts and failure modes. Left out: the netlink
+// and tracepoint transport (the counters are here) and real DMA addresses. Rules: PP-1..55; net/core/page_pool.c,
+// include/net/page_pool/helpers.h.
+//
+// How a driver model uses it:
+//   std::int32_t list_owner = -1;                        // the NAPI's; CPU while it is scheduled there (PP-22)
+//   PagePool& pool = pools.create({.pool_size = 1024, .nid = 0, .napi_list_owner = &list_owner});
+//   MemoryContext ctx{.cpu = 2, .node = 0, .in_softirq = true, .now = now};
+//   PageId page = pool.alloc(ctx);                       // no_page: failed, count it in the driver (PP-13)
+//   allocator.page(page).place = PagePlace::posted;      // the holder names the place
+//   pool.put_page(ctx, page, -1, true);                  // own poll: direct; from an skb: allow_direct false
+//   core.charge(ctx.cost);
+// A core that runs ahead of the others may call alloc() while cache_count() > 0 and put_page() while !next_put_may_touch_ring();
+// before anything else it synchronises, because the ring and the zone are shared. next_*_may_touch_zone() tell the two apart.
+
+#include <cstdint>
+#include <memory>
+
+#include "models/memory/context.hpp"
+#include "models/memory/gfp.hpp"
+#include "models/memory/page.hpp"
+#include "models/memory/page_allocator.hpp"
+#include "models/memory/ptr_ring.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool {
+
+class PagePool;
+
+/// The compile-time constants of the kernel's pool, in one place so that a patch can be tried as a variant.
+struct PagePoolConstants {
+  std::uint32_t cache_size = 128;         ///< PP_ALLOC_CACHE_SIZE
+  std::uint32_t cache_refill = 64;        ///< PP_ALLOC_CACHE_REFILL: target of a refill, and the slow path's bulk
+  std::uint32_t default_ring_size = 1024; ///< pool_size 0
+};
+
+/// Memory that does not come from the page allocator (devmem, io_uring zcrx): replaces the slow path (PP-13).
+class MemoryProvider {
+ public:
+  virtual ~MemoryProvider() = default;
+  /// Up to `count` chunks into `out`; returns how many. 0 is a failed allocation.
+  virtual std::uint32_t alloc_netmems(MemoryContext& ctx, PageId* out, std::uint32_t count) = 0;
+  virtual void release_netmem(MemoryContext& ctx, PageId page) = 0;
+};
+
+enum class DmaDirection : std::uint8_t { from_device, bidirectional, to_device };
+
+struct PagePoolParameters {
+  std::uint8_t order = 0;        ///< pages of PAGE_SIZE << order
+  std::uint32_t pool_size = 0;   ///< ring size only (PP-1, PP-4)
+  int nid = numa_no_node;
+  const std::int32_t* napi_list_owner = nullptr;  ///< the NAPI's list_owner, nullptr without a NAPI (PP-21)
+  std::int32_t cpuid = -1;       ///< per-CPU system pools only (PP-5)
+  bool dma_map = false;
+  bool dma_sync_dev = false;
+  bool dma_dev_need_sync = true; ///< false on coherent hardware: syncs are free (PP-16)
+  DmaDirection dma_direction = DmaDirection::from_device;
+  std::uint32_t max_len = 0;     ///< bytes synced at most
+  std::uint32_t offset = 0;
+  std::uint32_t dma_cache_alignment = 1;  ///< dma_get_cache_alignment, 1 on x86 (PP-45)
+  bool preempt_rt = false;       ///< never direct from implicit returns (PP-21)
+  bool has_netdev = true;        ///< the netdev is visible; false silences nothing but PP-53's condition
+  MemoryProvider* provider = nullptr;
+  PagePoolConstants constants;
+};
+
+/// Names as in `ethtool -S` (rx_pp_<name>) and netlink; the last group has no kernel name.
+struct PagePoolStats {
+  std::uint64_t alloc_fast = 0;
+  std::uint64_t alloc_slow = 0;  ///< one per bulk, not per page
+  std::uint64_t alloc_slow_high_order = 0;
+  std::uint64_t alloc_empty = 0;
+  std::uint64_t alloc_refill = 0;
+  std::uint64_t alloc_waive = 0;
+  std::uint64_t recycle_cached = 0;
+  std::uint64_t recycle_cache_full = 0;
+  std::uint64_t recycle_ring = 0;
+  std::uint64_t recycle_ring_full = 0;  ///< once per bulk (PP-32)
+  std::uint64_t recycle_released_refcnt = 0;
+  // tracepoints
+  std::uint64_t page_pool_state_hold = 0;
+  std::uint64_t page_pool_state_release = 0;
+  std::uint64_t page_pool_release = 0;
+  std::uint64_t page_pool_update_nid = 0;
+  // not in the kernel
+  std::uint64_t alloc_failed = 0;
+  std::uint64_t ring_full_released = 0;   ///< pages released because the ring was full (PP-28)
+  std::uint64_t ring_lock_transfers = 0;  ///< producer lock taken by another CPU than the last (PP-27)
+  std::uint64_t dma_syncs = 0;
+};
+
+class PagePool {
+ public:
+  static constexpr std::int64_t bias_max = INT64_MAX / 2;  ///< BIAS_MAX of the fragment API (PP-45)
+
+  /// Through PagePools, which gives the id. Throws InputError on parameters that the kernel refuses (PP-1..3).
+  PagePool(PageAllocator& allocator, const PagePoolParameters& parameters, std::uint16_t id);
+  PagePool(const PagePool&) = delete;
+  PagePool& operator=(const PagePool&) = delete;
+
+  // --- allocation ---
+  /// One page of PAGE_SIZE << order, place `other`; no_page on failure (PP-10..13).
+  PageId alloc(MemoryContext& ctx, Gfp flags = gfp::pool_default) {
+    if (cache_count_ > 0) [[likely]] {
+      ++stats.alloc_fast;
+      ctx.cost += prices_.pool_cache_alloc;
+      return pop_cache();
+    }
+    return alloc_refill(ctx, flags);
+  }
+  /// One slice of at least `size` bytes; sets its offset (page_pool_alloc_frag, PP-45).
+  PageId alloc_frag(MemoryContext& ctx, std::uint32_t& offset, std::uint32_t size, Gfp flags = gfp::pool_default);
+  /// Whole page or slice, whichever fits; rewrites `size` to what the caller really owns (page_pool_alloc, PP-46).
+  PageId alloc_va(MemoryContext& ctx, std::uint32_t& offset, std::uint32_t& size, Gfp flags = gfp::pool_default);
+
+  // --- fragment counts ---
+  /// The page will be returned `count` times (page_pool_fragment_netmem; DR-10's bias).
+  void fragment(PageId page, std::int64_t count) { pages_[page].pp_ref_count = count; }
+  /// Drops `count` of the page's fragments; true for the last user (PP-20).
+  bool unref(PageId page, std::int64_t count) {
+    Page& record = pages_[page];
+    if (record.pp_ref_count == count) [[likely]] {
+      record.pp_ref_count = 1;
+      return true;
+    }
+    return unref_shared(record, count);
+  }
+
+  // --- returning ---
+  /// page_pool_put_page. dma_sync_size -1 syncs max_len; allow_direct: the caller is the pool's own NAPI poll.
+  void put_page(MemoryContext& ctx, PageId page, std::int32_t dma_sync_size, bool allow_direct) {
+    if (unref(page, 1)) {
+      put_unrefed_page(ctx, page, dma_sync_size, allow_direct);
+    }
+  }
+  void put_full_page(MemoryContext& ctx, PageId page, bool allow_direct) { put_page(ctx, page, -1, allow_direct); }
+  void recycle_direct(MemoryContext& ctx, PageId page) { put_page(ctx, page, -1, true); }
+  /// For a caller that has already done unref() and was the last (PP-21..26).
+  void put_unrefed_page(MemoryContext& ctx, PageId page, std::int32_t dma_sync_size, bool allow_direct) {
+    check_outside(page);
+    const bool direct = allow_direct || napi_local(ctx);
+    if (recyclable(page)) [[likely]] {
+      sync_for_device(ctx, dma_sync_size);
+      if (direct && recycle_in_cache(ctx, page)) {
+        return;
+      }
+      recycle_in_ring(ctx, page);
+      return;
+    }
+    release_referenced(ctx, page);
+  }
+  /// PP-21, PP-22: may this context push on the cache without having been told so?
+  bool napi_local(const MemoryContext& ctx) const {
+    if (!ctx.in_softirq || parameters_.preempt_rt) {
+      return false;
+    }
+    return cpuid_ == ctx.cpu || (napi_list_owner_ != nullptr && *napi_list_owner_ == ctx.cpu);
+  }
+
+  // --- what a core that runs ahead must know ---
+  /// alloc() would look at the ring, which other CPUs fill.
+  bool next_alloc_may_touch_ring() const { return cache_count_ == 0; }
+  /// alloc() would or might call the page allocator.
+  bool next_alloc_may_touch_zone() const;
+  /// put_page() of this page would push on the ring or free the page.
+  bool next_put_may_touch_ring(const MemoryContext& ctx, PageId page, bool allow_direct) const;
+  /// put_page() of this page would free it, and that may flush a per-CPU list into the zone.
+  bool next_put_may_touch_zone(const MemoryContext& ctx, PageId page, bool allow_direct) const;
+
+  // --- NUMA, life cycle ---
+  /// page_pool_nid_changed, called by drivers at refill (PP-40).
+  void nid_changed(MemoryContext& ctx, int new_nid) {
+    if (new_nid != nid_) [[unlikely]] {
+      update_nid(ctx, new_nid);
+    }
+  }
+  /// page_pool_disable_direct_recycling, also on NAPI removal.
+  void disable_direct_recycling();
+  /// page_pool_destroy at ctx.now: true when nothing was inflight and the pool is gone; otherwise it is detached and
+  /// release_retry() is due at next_retry() (PP-52).
+  bool destroy(MemoryContext& ctx);
+  /// page_pool_release_retry: true when the pool is gone now (PP-52, PP-53).
+  bool release_retry(MemoryContext& ctx);
+  Time next_retry() const { return next_retry_; }
+  bool detached() const { return detached_; }
+  Time detach_time() const { return detach_time_; }
+  /// "stalled pool shutdown" warnings so far, and what the last one said (PP-53).
+  struct StallWarning {
+    std::uint32_t count = 0;
+    std::int32_t inflight = 0;
+    std::int64_t seconds = 0;
+  };
+  const StallWarning& stall_warning() const { return stall_warning_; }
+  /// The netdev went away (PP-55): the pool is reported without it.
+  void orphan() { parameters_.has_netdev = false; }
+
+  // --- reading ---
+  std::uint16_t id() const { return id_; }
+  std::int32_t inflight() const { return static_cast<std::int32_t>(hold_cnt_ - release_cnt_); }  // PP-50
+  std::uint32_t hold_cnt() const { return hold_cnt_; }
+  std::uint32_t release_cnt() const { return release_cnt_; }
+  std::uint32_t cache_count() const { return cache_count_; }       ///< place pool_cache
+  std::uint32_t ring_count() const { return ring_.count(); }       ///< place pool_ring
+  /// Pages out of the pool's hands: posted + held (PP-51).
+  std::int32_t outside() const {
+    return inflight() - static_cast<std::int32_t>(cache_count_) - static_cast<std::int32_t>(ring_.count());
+  }
+  const PtrRing& ring() const { return ring_; }
+  int nid() const { return nid_; }
+  const PagePoolParameters& parameters() const { return parameters_; }
+  PagePoolStats stats;
+
+  /// Fault: the next `count` DMA mappings fail.
+  void fail_dma_maps(std::uint32_t count) { dma_map_failures_ = count; }
+
+  /// Walks cache and ring and checks tags, owners and counts; throws BugError. For tests; slow.
+  void verify() const;
+
+ private:
+  friend class PagePools;
+
+  PageId pop_cache() {
+    const PageId page = cache_[--cache_count_];
+    Page& record = pages_[page];
+    ensure(record.place == PagePlace::pool_cache, "page_pool: a page in the alloc cache is tagged as elsewhere");
+    record.place = PagePlace::other;
+    return page;
+  }
+  void check_outside(PageId page) const {
+    const Page& record = pages_[page];
+    ensure(record.place >= PagePlace::posted && record.pool == id_, "page_pool: returned page is not out of this pool");
+  }
+  bool recyclable(PageId page) const {  // PP-23
+    const Page& record = pages_[page];
+    return (record.refcount == 1 && !record.pfmemalloc()) || parameters_.provider != nullptr;
+  }
+  bool recycle_in_cache(MemoryContext& ctx, PageId page) {  // PP-24
+    if (cache_count_ == cache_size_) [[unlikely]] {
+      ++stats.recycle_cache_full;
+      return false;
+    }
+    push_cache(page);
+    ++stats.recycle_cached;
+    ctx.cost += prices_.pool_cache_recycle;
+    return true;
+  }
+  void push_cache(PageId page) {
+    pages_[page].place = PagePlace::pool_cache;
+    cache_[cache_count_++] = page;
+  }
+  void sync_for_device(MemoryContext& ctx, std::int32_t dma_sync_size) {
+    if (needs_sync_ && dma_sync_size != 0) {
+      ++stats.dma_syncs;
+      ctx.cost += prices_.dma_sync_for_device;
+    }
+  }
+
+  bool unref_shared(Page& record, std::int64_t count);
+  PageId alloc_refill(MemoryContext& ctx, Gfp flags);
+  PageId refill_from_ring(MemoryContext& ctx);
+  PageId alloc_slow(MemoryContext& ctx, Gfp flags);
+  PageId alloc_high_order(MemoryContext& ctx, Gfp flags);
+  std::uint32_t fetch(MemoryContext& ctx, Gfp flags, PageId* out, std::uint32_t count);
+  bool adopt(MemoryContext& ctx, PageId page);
+  void recycle_in_ring(MemoryContext& ctx, PageId page);
+  void recycle_ring_bulk(MemoryContext& ctx, const PageId* pages, std::uint32_t count);
+  /// __page_pool_put_page for one page of a bulk: true when it still wants the ring.
+  bool put_for_bulk(MemoryContext& ctx, PageId page, bool direct);
+  void lock_producer(MemoryContext& ctx);
+  void release_referenced(MemoryContext& ctx, PageId page);
+  void release(MemoryContext& ctx, PageId page);
+  void update_nid(MemoryContext& ctx, int new_nid);
+  PageId drain_frag(MemoryContext& ctx);
+  void free_frag(MemoryContext& ctx);
+  void empty_cache(MemoryContext& ctx);
+  std::int32_t release_all(MemoryContext& ctx);
+
+  PageTable& pages_;
+  const MemoryPrices& prices_;
+  std::unique_ptr<PageId[]> cache_;
+  std::uint32_t cache_count_ = 0;
+  std::uint32_t cache_size_;
+  const std::int32_t* napi_list_owner_;
+  std::int32_t cpuid_;
+  bool needs_sync_;
+  std::uint16_t id_;
+  PtrRing ring_;
+  std::uint16_t ring_lock_cpu_ = 0;
+  std::uint32_t hold_cnt_ = 0;     ///< pages_state_hold_cnt
+  std::uint32_t release_cnt_ = 0;  ///< pages_state_release_cnt
+  int nid_;
+  PageAllocator& allocator_;
+  PagePoolParameters parameters_;
+
+  PageId frag_page_ = no_page;
+  std::uint32_t frag_offset_ = 0;
+  std::int64_t frag_users_ = 0;
+
+  std::uint32_t dma_mapped_ = 0;  ///< pages of this pool that are mapped
+  std::uint32_t dma_map_failures_ = 0;
+  std::uint32_t destroy_cnt_ = 0;
+  bool detached_ = false;
+  Time detach_time_;
+  Time next_retry_ = Time::never();
+  Time defer_warn_;
+  StallWarning stall_warning_;
+};
+
+}  // namespace rxpool
