@@ -1,0 +1,75 @@
+"""rxpool: the receive path of a Linux host, simulated.
+
+``load`` reads a scenario, ``run`` simulates it and returns a ``Result`` with pandas frames. Nothing heavy is imported
+before it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rxpool.errors import ExitCode, InputError, InternalError
+    from rxpool.record import Ledger, Replication, Series
+    from rxpool.result import Result
+    from rxpool.running import run
+    from rxpool.scenario import Scenario, load
+    from rxpool.store import Store, load_run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ExitCode",
+    "InputError",
+    "InternalError",
+    "Ledger",
+    "Replication",
+    "Result",
+    "Scenario",
+    "Series",
+    "Store",
+    "__version__",
+    "load",
+    "load_run",
+    "run",
+    "schema",
+]
+
+_HOME = {
+    "ExitCode": "errors",
+    "InputError": "errors",
+    "InternalError": "errors",
+    "Ledger": "record",
+    "Replication": "record",
+    "Series": "record",
+    "Result": "result",
+    "run": "running",
+    "Scenario": "scenario",
+    "load": "scenario",
+    "Store": "store",
+    "load_run": "store",
+}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of a scenario, made from the C++ parameter structs."""
+    import json
+
+    from rxpool import _core
+
+    value: dict[str, Any] = json.loads(_core.schema())
+    return value
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'rxpool' has no attribute '{name}'")
+    value = getattr(import_module(f"rxpool.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,192 @@
+"""One replication as Python keeps it, and its Parquet form.
+
+The Parquet bytes are a function of the simulated outcome alone: CPU seconds are left out (``context.json`` has them),
+and no writer adds a time or a name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rxpool._core import ReplicationDict
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Where everything ended up: ``places`` sums to ``total``; packets, or pages of the host."""
+
+    total: int
+    places: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One metric over time: ``time_ns`` and ``value`` have one length."""
+
+    component: str
+    metric: str
+    unit: str
+    time_ns: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Replication:
+    """What one replication gave back; ``component``, ``metric``, ``unit`` and ``value`` are columns of one length."""
+
+    replication: int
+    fingerprint: int
+    simulated_ms: float
+    offered_packets: int
+    program_packets: int
+    component: tuple[str, ...]
+    metric: tuple[str, ...]
+    unit: tuple[str, ...]
+    value: npt.NDArray[np.float64]
+    series: tuple[Series, ...]
+    packets: Ledger
+    pages: Ledger
+    bottleneck: tuple[str, str] = ("", "")
+    warnings: tuple[str, ...] = ()
+    loop_cpu_seconds: float | None = field(default=None, compare=False)
+
+    @classmethod
+    def from_core(cls, raw: ReplicationDict) -> Replication:
+        """Takes over the dictionary that the compiled module returns."""
+        return cls(
+            replication=raw["replication"],
+            fingerprint=raw["fingerprint"],
+            simulated_ms=raw["simulated_ms"],
+            offered_packets=raw["offered_packets"],
+            program_packets=raw["program_packets"],
+            component=tuple(raw["component"]),
+            metric=tuple(raw["metric"]),
+            unit=tuple(raw["unit"]),
+            value=raw["value"],
+            series=tuple(Series(**entry) for entry in raw["series"]),
+            packets=Ledger(**raw["packets"]),
+            pages=Ledger(**raw["pages"]),
+            bottleneck=raw["bottleneck"],
+            warnings=tuple(raw["warnings"]),
+            loop_cpu_seconds=raw["loop_cpu_seconds"],
+        )
+
+    def __getitem__(self, key: tuple[str, str]) -> float:
+        """The value of one (component, metric)."""
+        return self._by_name()[key]
+
+    def _by_name(self) -> dict[tuple[str, str], float]:
+        return {(c, m): float(v) for c, m, v in zip(self.component, self.metric, self.value, strict=True)}
+
+    def facts(self) -> dict[str, Any]:
+        """Everything except metrics and series, as plain JSON values."""
+        return {
+            "replication": self.replication,
+            "fingerprint": f"{self.fingerprint:016x}",
+            "simulated_ms": self.simulated_ms,
+            "offered_packets": self.offered_packets,
+            "program_packets": self.program_packets,
+            "packets": {"total": self.packets.total, "places": dict(self.packets.places)},
+            "pages": {"total": self.pages.total, "places": dict(self.pages.places)},
+            "bottleneck": list(self.bottleneck),
+            "warnings": list(self.warnings),
+        }
+
+    def to_arrow(self) -> pa.Table:
+        """Metrics (``time_ns`` is null) and series as one long table; the facts are schema metadata."""
+        import pyarrow as pa
+
+        lengths = [len(self.value)] + [len(s.value) for s in self.series]
+        names = [_repeat(list(c), lengths[1:], head) for c, head in self._name_columns()]
+        times = np.concatenate([np.zeros(lengths[0], np.int64), *(s.time_ns for s in self.series)])
+        is_metric = np.arange(len(times)) < lengths[0]
+        values = np.concatenate([self.value, *(s.value for s in self.series)])
+        schema = pa.schema(
+            [
+                ("component", pa.dictionary(pa.int32(), pa.string())),
+                ("metric", pa.dictionary(pa.int32(), pa.string())),
+                ("unit", pa.dictionary(pa.int32(), pa.string())),
+                ("time_ns", pa.int64()),
+                ("value", pa.float64()),
+            ],
+            metadata={"rxpool": json.dumps(self.facts(), sort_keys=True)},
+        )
+        columns = [*names, pa.array(times, mask=is_metric), pa.array(values)]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+    def _name_columns(self) -> list[tuple[list[str], tuple[str, ...]]]:
+        return [
+            ([s.component for s in self.series], self.component),
+            ([s.metric for s in self.series], self.metric),
+            ([s.unit for s in self.series], self.unit),
+        ]
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table) -> Replication:
+        """The inverse of :meth:`to_arrow`; ``KeyError`` or ``ValueError`` for a table that is not one of ours."""
+        facts = json.loads((table.schema.metadata or {})[b"rxpool"])
+        component, metric, unit = (table.column(c).to_pylist() for c in ("component", "metric", "unit"))
+        value = table.column("value").to_numpy()
+        time = table.column("time_ns").combine_chunks()
+        count = time.null_count  # metrics come first
+        time_ns = np.asarray(time.fill_null(0).to_numpy(zero_copy_only=False), np.int64)
+        series = []
+        for start, stop in _runs(component, metric, time_ns, count):
+            series.append(Series(component[start], metric[start], unit[start], time_ns[start:stop], value[start:stop]))
+        return cls(
+            replication=facts["replication"],
+            fingerprint=int(facts["fingerprint"], 16),
+            simulated_ms=facts["simulated_ms"],
+            offered_packets=facts["offered_packets"],
+            program_packets=facts["program_packets"],
+            component=tuple(component[:count]),
+            metric=tuple(metric[:count]),
+            unit=tuple(unit[:count]),
+            value=value[:count],
+            series=tuple(series),
+            packets=Ledger(**facts["packets"]),
+            pages=Ledger(**facts["pages"]),
+            bottleneck=(facts["bottleneck"][0], facts["bottleneck"][1]),
+            warnings=tuple(facts["warnings"]),
+        )
+
+
+def _repeat(names: list[str], lengths: list[int], head: tuple[str, ...]) -> pa.DictionaryArray:
+    """A dictionary column: ``head`` as it is, then each name as often as its series is long."""
+    import pyarrow as pa
+
+    words = list(dict.fromkeys([*head, *names]))
+    index = {word: i for i, word in enumerate(words)}
+    codes = np.concatenate(
+        [
+            np.array([index[word] for word in head], np.int32),
+            np.repeat(np.array([index[word] for word in names], np.int32), lengths),
+        ]
+    )
+    return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(words, pa.string()))
+
+
+def _runs(component: list[str], metric: list[str], time_ns: npt.NDArray[np.int64], start: int) -> list[tuple[int, int]]:
+    """Spans of one series each: the name changes, or time starts again."""
+    spans: list[tuple[int, int]] = []
+    for i in range(start, len(component)):
+        same = (
+            i > start
+            and component[i] == component[i - 1]
+            and metric[i] == metric[i - 1]
+            and time_ns[i] > time_ns[i - 1]
+        )
+        if same:
+            spans[-1] = (spans[-1][0], i + 1)
+        else:
+            spans.append((i, i + 1))
+    return spans

@@ -1,0 +1,227 @@
+"""The result of one scenario: all its replications, as frames, as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from rxpool.record import Ledger, Replication
+from rxpool.scenario import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+"""Number of the JSON and Parquet layout."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One scenario with all its replications. Immutable and picklable.
+
+    ``context`` says when, where and how fast it ran; no comparison reads it.
+    """
+
+    scenario: Scenario
+    replications: tuple[Replication, ...]
+    context: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    path: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.replications:
+            raise ValueError("a result has at least one replication")
+
+    @property
+    def name(self) -> str:
+        """Name of the run: the scenario's stem and 16 digits of its digest."""
+        return self.scenario.run_name
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy."""
+        return self.scenario.policy
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Long form: run, scenario, policy, replication, component, metric, unit, value."""
+        import pandas as pd
+
+        return _frame(self, [pd.DataFrame(_columns(r)) for r in self.replications])
+
+    @cached_property
+    def series(self) -> pd.DataFrame:
+        """Like :attr:`metrics`, with ``time_ns``: one row per sample of every recorded series."""
+        import pandas as pd
+
+        frames = [
+            pd.DataFrame(
+                {
+                    "replication": r.replication,
+                    "component": s.component,
+                    "metric": s.metric,
+                    "unit": s.unit,
+                    "time_ns": s.time_ns,
+                    "value": s.value,
+                }
+            )
+            for r in self.replications
+            for s in r.series
+        ]
+        columns = ["replication", "component", "metric", "unit", "time_ns", "value"]
+        return _frame(self, frames or [pd.DataFrame(columns=columns)])
+
+    def values(self, component: str, metric: str) -> list[float]:
+        """One metric's value in every replication. Raises ``KeyError`` for a metric that is not there."""
+        return [r[component, metric] for r in self.replications]
+
+    def mean(self, component: str, metric: str) -> float:
+        """Mean of one metric over the replications."""
+        values = self.values(component, metric)
+        return sum(values) / len(values)
+
+    @property
+    def ledger(self) -> dict[str, Ledger]:
+        """Where ``packets`` and ``pages`` ended up, summed over the replications."""
+        return {
+            "packets": _sum([r.packets for r in self.replications]),
+            "pages": _sum([r.pages for r in self.replications]),
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits: the replication's own, or of several a hash over theirs in order."""
+        return combine_fingerprints([r.fingerprint for r in self.replications])
+
+    @property
+    def bottleneck(self) -> str:
+        """One sentence: what limited the first replication, with its evidence."""
+        return self.replications[0].bottleneck[1]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings of all replications, each once."""
+        return list(dict.fromkeys(w for r in self.replications for w in r.warnings))
+
+    @property
+    def duration_ms(self) -> float:
+        """Simulated milliseconds of one replication, without warm-up."""
+        return self.replications[0].simulated_ms
+
+    @property
+    def packets_per_second(self) -> float | None:
+        """Offered packets over CPU seconds of the event loop; None where that was not kept."""
+        return self.context.get("offered_packets_per_cpu_second")
+
+    @property
+    def program_packets_per_second(self) -> float | None:
+        """Packets that reached the program over CPU seconds of the event loop."""
+        return self.context.get("program_packets_per_cpu_second")
+
+    @property
+    def headline(self) -> dict[str, Any]:
+        """The one number that the scenario is about: mean, 95 % interval, and the published figure beside it."""
+        wanted = self.scenario.resolved.get("headline") or {}
+        metric = wanted.get("metric")
+        if not metric:
+            return {}
+        values = [_headline_value(r, wanted.get("component", ""), metric) for r in self.replications]
+        if any(v is None for v in values):
+            return {**wanted, "value": None}
+        numbers = [v for v in values if v is not None]
+        answer = {**wanted, "value": sum(numbers) / len(numbers), "replications": len(numbers)}
+        if len(numbers) > 1:
+            from rxpool.statistics import mean_interval
+
+            interval = mean_interval(numbers)
+            answer |= {"low": interval.low, "high": interval.high, "confidence": interval.confidence}
+        return answer
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as the object that ``--format json`` prints."""
+        ledger = self.ledger
+        return {
+            "schema": SCHEMA,
+            "scenario": self.scenario.resolved,
+            "seed": self.scenario.seed,
+            "fingerprint": self.fingerprint,
+            "duration_ms": self.duration_ms,
+            "metrics": [
+                {
+                    "replication": r.replication,
+                    "component": component,
+                    "metric": metric,
+                    "value": float(value),
+                    "unit": unit,
+                }
+                for r in self.replications
+                for component, metric, unit, value in zip(r.component, r.metric, r.unit, r.value, strict=True)
+            ],
+            "ledger": {
+                "packets": {"offered": ledger["packets"].total, "places": dict(ledger["packets"].places)},
+                "pages": {"total": ledger["pages"].total, "places": dict(ledger["pages"].places)},
+            },
+            "headline": self.headline,
+            "context": {key: value for key, value in self.context.items() if key != "cpu_seconds"},
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """:meth:`to_dict` as JSON; numbers that are not finite become null."""
+        return json.dumps(_finite(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def combine_fingerprints(fingerprints: Sequence[int]) -> str:
+    """One fingerprint for a list of them."""
+    digits = [f"{f:016x}" for f in fingerprints]
+    if len(digits) == 1:
+        return digits[0]
+    return hashlib.sha256("\n".join(digits).encode()).hexdigest()[:16]
+
+
+def _columns(r: Replication) -> dict[str, Any]:
+    return {
+        "replication": r.replication,
+        "component": list(r.component),
+        "metric": list(r.metric),
+        "unit": list(r.unit),
+        "value": r.value,
+    }
+
+
+def _frame(result: Result, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    for position, (column, text) in enumerate(
+        [("run", result.name), ("scenario", result.scenario.name), ("policy", result.policy)]
+    ):
+        frame.insert(position, column, text)
+    return frame
+
+
+def _sum(ledgers: Sequence[Ledger]) -> Ledger:
+    places: dict[str, int] = {}
+    for ledger in ledgers:
+        for place, count in ledger.places.items():
+            places[place] = places.get(place, 0) + count
+    return Ledger(sum(ledger.total for ledger in ledgers), dict(sorted(places.items())))
+
+
+def _headline_value(r: Replication, component: str, metric: str) -> float | None:
+    for name, own_metric, value in zip(r.component, r.metric, r.value, strict=True):
+        if own_metric == metric and name == component:
+            return float(value)
+    return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value

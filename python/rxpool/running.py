@@ -1,0 +1,171 @@
+"""Running replications: pure, on this process, on worker processes, or on any executor."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rxpool.errors import ExitCode, InputError
+from rxpool.record import Replication
+from rxpool.scenario import Scenario, ScenarioSource, calibration_folder, load
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
+    from rxpool.result import Result
+
+Progress = Callable[[float, float, int], bool]
+"""Called with simulated ms, total ms and offered packets; returns False to stop."""
+
+Task = tuple[Scenario, int]
+"""One unit of work: a scenario and the number of the replication."""
+
+
+def run(
+    source: ScenarioSource,
+    *,
+    set: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    replications: int | None = None,
+    policy: str | None = None,
+    allow_path: bool = False,
+    executor: Executor | None = None,
+    jobs: int = 1,
+) -> Result:
+    """Runs a scenario and returns its result; writes nothing.
+
+    The arguments up to ``allow_path`` are those of :func:`rxpool.load`. Replications run in this process, in ``jobs``
+    worker processes, or on ``executor``; the result is the same bit for bit.
+    Raises :class:`InputError`, or :class:`InternalError` when a ledger does not close.
+    """
+    from rxpool.result import Result
+
+    scenario = load(source, set=set, seed=seed, replications=replications, policy=policy, allow_path=allow_path)
+    tasks = [(scenario, index) for index in range(scenario.replications)]
+    done: dict[int, Replication] = {}
+    with workers(jobs, executor, len(tasks)) as pool:
+        for _, replication in run_tasks(tasks, pool):
+            done[replication.replication] = replication
+    ordered = tuple(done[index] for index in sorted(done))
+    return Result(scenario, ordered, run_context(ordered))
+
+
+def run_one(scenario: Scenario, replication: int, progress: Progress | None = None) -> Replication:
+    """Runs one replication on this thread; the interpreter's lock is released meanwhile."""
+    from rxpool import _core
+
+    folder = scenario.folder
+    return Replication.from_core(_core.run(scenario.text, folder, calibration_folder(folder), replication, progress))
+
+
+def run_tasks(
+    tasks: Iterable[Task], executor: Executor | None, progress: Progress | None = None, ahead: int | None = None
+) -> Iterator[tuple[Task, Replication]]:
+    """Yields each task with its replication, in the order they finish.
+
+    At most ``ahead`` tasks are handed out at a time, so that a stop loses little and a long list costs no memory.
+    """
+    if executor is None:
+        for scenario, index in tasks:
+            yield (scenario, index), run_one(scenario, index, progress)
+        return
+    if ahead is None:
+        ahead = 4 * (os.cpu_count() or 1)
+    waiting: dict[Future[Replication], Task] = {}
+    source = iter(tasks)
+    try:
+        while True:
+            while len(waiting) < ahead and (task := next(source, None)) is not None:
+                waiting[executor.submit(run_one, *task)] = task
+            if not waiting:
+                return
+            finished, _ = wait(list(waiting), return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield waiting.pop(future), future.result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+@contextmanager
+def workers(jobs: int, executor: Executor | None, tasks: int) -> Iterator[Executor | None]:
+    """The executor to use: the given one, ``jobs`` local processes, or None for this process."""
+    jobs = min(jobs, tasks)
+    if executor is not None or jobs <= 1:
+        yield executor
+        return
+    pool = process_pool(jobs)
+    try:
+        yield pool
+    except BaseException:
+        _stop(pool)
+        raise
+    pool.shutdown()
+
+
+def process_pool(jobs: int) -> ProcessPoolExecutor:
+    """Worker processes that leave Ctrl-C to their parent."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["rxpool._worker"])
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupt)
+
+
+def _ignore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """Ends the workers at once: an event loop does not hear a cancelled future."""
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        process.terminate()
+
+
+def check_memory(scenario: Scenario, jobs: int = 1) -> None:
+    """Raises :class:`InputError` (exit 5) when ``jobs`` replications would need more memory than this machine has."""
+    from rxpool import _core
+
+    need = _core.memory_estimate(scenario.text, scenario.folder, calibration_folder(scenario.folder)) * jobs
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if need > machine:
+        raise InputError(
+            f"{scenario.source}: simulating this host takes about {need / 2**30:.1f} GiB of memory, the machine has "
+            f"{machine / 2**30:.1f} GiB; use smaller rings, fewer queues or flows"
+            + (", or fewer --jobs" if jobs > 1 else ""),
+            ExitCode.LIMIT,
+        )
+
+
+def run_context(replications: Sequence[Replication]) -> dict[str, Any]:
+    """When, where and how fast: the part of a result that no comparison reads."""
+    from rxpool import _core
+
+    seconds = sum(r.loop_cpu_seconds or 0.0 for r in replications)
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "machine": platform.machine(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{key: value for key, value in _core.build_info().items() if key != "core_source"},
+        "loop_cpu_seconds": seconds,
+        "cpu_seconds": {f"{r.replication:04d}": r.loop_cpu_seconds for r in replications},
+        "offered_packets_per_cpu_second": _rate(replications, lambda r: r.offered_packets),
+        "program_packets_per_cpu_second": _rate(replications, lambda r: r.program_packets),
+    }
+
+
+def _rate(replications: Sequence[Replication], count: Callable[[Replication], int]) -> float | None:
+    timed = [(count(r), r.loop_cpu_seconds) for r in replications if r.loop_cpu_seconds]
+    seconds = sum(s for _, s in timed)
+    return sum(n for n, _ in timed) / seconds if seconds else None

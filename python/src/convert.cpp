@@ -1,0 +1,80 @@
+#include "convert.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace rxpool::python {
+namespace py = pybind11;
+
+namespace {
+
+template <class T>
+py::array_t<T> own(std::vector<T>&& values) {
+  auto kept = std::make_unique<std::vector<T>>(std::move(values));
+  const T* data = kept->data();
+  const auto size = static_cast<py::ssize_t>(kept->size());
+  py::capsule owner(kept.get(), [](void* p) { delete static_cast<std::vector<T>*>(p); });
+  kept.release();
+  return py::array_t<T>(size, data, owner);
+}
+
+py::dict ledger(const Ledger& ledger) {
+  py::dict d;
+  d["total"] = ledger.total;
+  d["places"] = ledger.places;
+  return d;
+}
+
+py::list series(std::vector<SeriesRow>&& rows) {
+  py::list list;
+  for (SeriesRow& row : rows) {
+    py::dict d;
+    d["component"] = row.component;
+    d["metric"] = row.metric;
+    d["unit"] = row.unit;
+    d["time_ns"] = own(std::move(row.time_ns));
+    d["value"] = own(std::move(row.value));
+    list.append(std::move(d));
+  }
+  return list;
+}
+
+}  // namespace
+
+py::dict to_python(ReplicationResult&& result) {
+  py::list component;
+  py::list metric;
+  py::list unit;
+  std::vector<double> value;
+  value.reserve(result.metrics.size());
+  for (const MetricRow& row : result.metrics) {
+    component.append(row.component);
+    metric.append(row.metric);
+    unit.append(row.unit);
+    value.push_back(row.value);
+  }
+  py::dict d;
+  d["replication"] = result.replication;
+  d["fingerprint"] = result.fingerprint;
+  d["simulated_ms"] = result.simulated_ms;
+  d["loop_cpu_seconds"] = result.loop_cpu_seconds;
+  d["offered_packets"] = result.offered_packets;
+  d["program_packets"] = result.program_packets;
+  d["cancelled"] = result.cancelled;
+  d["component"] = std::move(component);
+  d["metric"] = std::move(metric);
+  d["unit"] = std::move(unit);
+  d["value"] = own(std::move(value));
+  d["series"] = series(std::move(result.series));
+  d["packets"] = ledger(result.packets);
+  d["pages"] = ledger(result.pages);
+  d["bottleneck"] = py::make_tuple(result.bottleneck.component, result.bottleneck.sentence);
+  d["warnings"] = result.warnings;
+  return d;
+}
+
+}  // namespace rxpool::python

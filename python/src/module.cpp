@@ -1,0 +1,140 @@
+// rxpool._core: scenario, run and result for Python, as text and plain tables. The interpreter's lock is released while
+// a replication runs; its progress call takes the lock, hears Ctrl-C and the caller's wish to stop.
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "convert.hpp"
+#include "core_source.hpp"
+#include "models/metric_table.hpp"
+#include "models/result.hpp"
+#include "models/scenario.hpp"
+#include "sim/error.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using Overrides = std::vector<std::pair<std::string, std::string>>;
+
+/// A scenario that was resolved and checked before: its files may lie wherever they were allowed to.
+rxpool::Scenario load_resolved(const std::string& resolved, const std::string& folder,
+                               const std::string& calibration_folder) {
+  rxpool::LoadOptions options;
+  options.folder = folder;
+  options.allow_path = true;
+  options.calibration_folder = calibration_folder;
+  return rxpool::load_scenario(resolved, options);
+}
+
+std::string resolve(const std::string& text, const std::string& source_name, const std::string& folder,
+                    const Overrides& overrides, bool allow_path, const std::string& calibration_folder) {
+  rxpool::LoadOptions options;
+  options.source_name = source_name;
+  options.folder = folder;
+  options.allow_path = allow_path;
+  options.calibration_folder = calibration_folder;
+  options.overrides = overrides;
+  return rxpool::resolved_json(rxpool::load_scenario(text, options));
+}
+
+py::dict run(const std::string& resolved, const std::string& folder, const std::string& calibration_folder,
+             std::uint32_t replication, const py::object& progress) {
+  bool python_failed = false;
+  rxpool::RunOptions options;
+  options.replication = replication;
+  options.progress = [&](double simulated_ms, double total_ms, std::uint64_t offered_packets) {
+    py::gil_scoped_acquire lock;
+    if (PyErr_CheckSignals() != 0) {
+      python_failed = true;
+      return false;
+    }
+    if (progress.is_none()) return true;
+    PyObject* answer = PyObject_CallFunction(progress.ptr(), "ddK", simulated_ms, total_ms,
+                                             static_cast<unsigned long long>(offered_packets));
+    const int go_on = answer == nullptr ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    python_failed = go_on < 0;
+    return go_on > 0;
+  };
+  rxpool::ReplicationResult result;
+  {
+    py::gil_scoped_release unlocked;
+    result = rxpool::run_replication(load_resolved(resolved, folder, calibration_folder), options);
+  }
+  if (python_failed) throw py::error_already_set();
+  return rxpool::python::to_python(std::move(result));
+}
+
+py::list metric_table() {
+  static constexpr std::string_view kinds[] = {"counter", "level", "derived"};
+  py::list list;
+  for (const rxpool::MetricDefinition& metric : rxpool::metric_table()) {
+    py::dict d;
+    d["name"] = metric.name;
+    d["unit"] = metric.unit;
+    d["kind"] = kinds[static_cast<std::size_t>(metric.kind)];
+    d["meaning"] = metric.meaning;
+    d["source"] = metric.source;
+    list.append(std::move(d));
+  }
+  return list;
+}
+
+py::dict build_info() {
+  py::dict d;
+  d["core_source"] = rxpool_core_source;
+#if defined(__clang__)
+  d["compiler"] = "clang " __clang_version__;
+#else
+  d["compiler"] = "gcc " __VERSION__;
+#endif
+  d["build_type"] = RXPOOL_BUILD_TYPE;
+  return d;
+}
+
+void raise_python(const char* type, const py::tuple& arguments) {
+  const py::object error = py::module_::import("rxpool.errors").attr(type);
+  PyErr_SetObject(error.ptr(), error(*arguments).ptr());
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "The compiled core of rxpool; use the package's own functions instead.";
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const rxpool::InputError& error) {
+      raise_python("InputError", py::make_tuple(error.what(), static_cast<int>(error.code())));
+    } catch (const rxpool::BugError& error) {
+      raise_python("InternalError", py::make_tuple(error.what()));
+    }
+  });
+  const auto unlocked = py::call_guard<py::gil_scoped_release>();
+  m.def("resolve", &resolve, py::arg("text"), py::arg("source_name"), py::arg("folder"), py::arg("overrides"),
+        py::arg("allow_path"), py::arg("calibration_folder"), unlocked);
+  m.def("schema", &rxpool::scenario_schema_json);
+  m.def(
+      "named_files",
+      [](const std::string& resolved, const std::string& folder, const std::string& calibration_folder) {
+        return rxpool::named_files(load_resolved(resolved, folder, calibration_folder));
+      },
+      py::arg("resolved"), py::arg("folder"), py::arg("calibration_folder"), unlocked);
+  m.def(
+      "memory_estimate",
+      [](const std::string& resolved, const std::string& folder, const std::string& calibration_folder) {
+        return rxpool::memory_estimate_bytes(load_resolved(resolved, folder, calibration_folder));
+      },
+      py::arg("resolved"), py::arg("folder"), py::arg("calibration_folder"), unlocked);
+  m.def("run", &run, py::arg("resolved"), py::arg("folder"), py::arg("calibration_folder"), py::arg("replication"),
+        py::arg("progress") = py::none());
+  m.def("metric_table", &metric_table);
+  m.def("build_info", &build_info);
+}
