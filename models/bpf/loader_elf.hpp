@@ -55,9 +55,7 @@ struct ElfView {
   std::vector<std::vector<ElfRelocation>> relocations;
 
   const ElfSection* find(const std::string& name) const;
-  std::size_t index_of(const ElfSection* section) const {
-    return static_cast<std::size_t>(section - sections.data());
-  }
+  std::size_t index_of(const ElfSection* section) const { return static_cast<std::size_t>(section - sections.data()); }
 };
 
 /// Parses `bytes`; throws InputError (ExitCode::policy_rejected) with one line that says what is wrong.

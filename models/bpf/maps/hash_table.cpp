@@ -1,0 +1,95 @@
+#include "models/bpf/maps/hash_table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace rxpool::bpf {
+namespace {
+
+// A multiply-xorshift over 8-byte words; the constants are the 64-bit finaliser of MurmurHash3.
+std::uint64_t mix(std::uint64_t state) {
+  state ^= state >> 33;
+  state *= 0xff51afd7ed558ccdULL;
+  state ^= state >> 33;
+  state *= 0xc4ceb9fe1a85ec53ULL;
+  return state ^ state >> 33;
+}
+
+std::uint32_t hash_key(const std::byte* bytes, std::size_t size, std::uint32_t seed) {
+  std::uint64_t state = seed + 0x9e3779b97f4a7c15ULL * (size + 1);
+  while (size >= 8) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes, 8);
+    state = (state ^ word) * 0xff51afd7ed558ccdULL;
+    state ^= state >> 32;
+    bytes += 8;
+    size -= 8;
+  }
+  std::uint64_t tail = 0;
+  std::memcpy(&tail, bytes, size);
+  return static_cast<std::uint32_t>(mix(state ^ tail));
+}
+
+}  // namespace
+
+std::uint32_t hash_bytes(std::span<const std::byte> bytes, std::uint32_t seed) {
+  return hash_key(bytes.data(), bytes.size(), seed);
+}
+
+HashTable::HashTable(std::uint32_t key_size, std::uint32_t slots, std::uint32_t buckets_for)
+    : key_size_(key_size),
+      heads_(std::bit_ceil(std::max(buckets_for, 1U)), none),
+      next_(slots, none),
+      hashes_(slots),
+      used_(slots),
+      keys_(std::size_t{slots} * key_size) {}
+
+std::int32_t HashTable::find(const std::byte* key) const {
+  const std::uint32_t hash = hash_key(key, key_size_, 0);
+  for (std::int32_t slot = heads_[bucket_of(hash)]; slot != none; slot = next_[slot]) {
+    if (hashes_[slot] == hash && std::memcmp(keys_.data() + std::size_t(slot) * key_size_, key, key_size_) == 0) {
+      return slot;
+    }
+  }
+  return none;
+}
+
+void HashTable::insert(std::uint32_t slot, std::span<const std::byte> key) {
+  const std::uint32_t hash = hash_key(key.data(), key_size_, 0);
+  std::memcpy(keys_.data() + std::size_t{slot} * key_size_, key.data(), key_size_);
+  hashes_[slot] = hash;
+  used_[slot] = 1;
+  std::int32_t& head = heads_[bucket_of(hash)];
+  next_[slot] = head;
+  head = static_cast<std::int32_t>(slot);
+  ++size_;
+}
+
+void HashTable::remove(std::uint32_t slot) {
+  std::int32_t* link = &heads_[bucket_of(hashes_[slot])];
+  while (*link != static_cast<std::int32_t>(slot)) {
+    link = &next_[*link];
+  }
+  *link = next_[slot];
+  used_[slot] = 0;
+  --size_;
+}
+
+std::int32_t HashTable::after(std::int32_t slot) const {
+  std::uint32_t bucket = 0;
+  if (slot != none) {
+    if (next_[slot] != none) {
+      return next_[slot];
+    }
+    bucket = bucket_of(hashes_[slot]) + 1;
+  }
+  for (; bucket < heads_.size(); ++bucket) {
+    if (heads_[bucket] != none) {
+      return heads_[bucket];
+    }
+  }
+  return none;
+}
+
+}  // namespace rxpool::bpf
