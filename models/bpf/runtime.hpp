@@ -19,7 +19,7 @@ namespace rxpool::bpf {
 class Map;
 struct FibTable;  // helpers/fib.hpp
 struct MtuTable;  // helpers/fib.hpp
-class Vm;
+struct VmState;
 
 /// XDP verdicts (enum xdp_action).
 constexpr std::uint32_t xdp_aborted = 0, xdp_drop = 1, xdp_pass = 2, xdp_tx = 3, xdp_redirect = 4;
@@ -92,18 +92,20 @@ enum class Abort : std::uint32_t {
 };
 const char* abort_name(Abort reason);
 
-/// The engine's own part of the runtime.
+/// The engine's own part of the runtime; the same for interpreters and compiled code, which reaches it by fixed
+/// offsets.
 struct Execution {
   std::int64_t fuel_left = 0;
-  std::int64_t cost_ps = 0;
-  std::uint32_t insn = 0;     // instruction of the last call out of the program, or of the abort
-  std::uint32_t program = 0;  // program that runs
-  BoxOffset frame = 0;        // r10 of the function that made the last call out
+  std::int64_t helper_ps = 0;      // booked cost of helpers; instructions are counted by the fuel they took
+  const void* position = nullptr;  // interpreter: the operation that may fault
+  std::uint32_t op = 0;            // compiled code: the operation of the last call out
+  BoxOffset frame = 0;             // r10 of the function that made the last call out
   std::uint32_t tail_calls = 0;
   BoxOffset fault_offset = 0;  // address of a memory abort, modulo 2^32
   Abort abort = Abort::none;
-  Outcome* outcome = nullptr;  // of the current packet
-  void* recovery = nullptr;    // where an abort resumes
+  std::uint32_t call_target = 0;    // compiled code: context handed on by a tail call
+  std::uint64_t call_register = 0;  // value that CALLX calls
+  void* recovery = nullptr;         // where an abort resumes
 };
 
 struct Runtime {
@@ -119,7 +121,7 @@ struct Runtime {
   std::span<const Program> programs;
   const FibTable* fib = nullptr;
   const MtuTable* mtu = nullptr;
-  Vm* vm = nullptr;
+  VmState* vm = nullptr;
   Execution execution;
 
   Map* map(std::uint64_t handle) const { return handle - 1 < maps.size() ? maps[handle - 1] : nullptr; }
@@ -136,7 +138,7 @@ struct Runtime {
   std::uint64_t call_back(std::uint64_t function, std::uint64_t r1, std::uint64_t r2 = 0, std::uint64_t r3 = 0,
                           std::uint64_t r4 = 0, std::uint64_t r5 = 0);
   /// Charges work of a helper that depends on its arguments.
-  void charge(std::int64_t cost_ps) { execution.cost_ps += cost_ps; }
+  void charge(std::int64_t cost_ps) { execution.helper_ps += cost_ps; }
   /// Ends the run as XDP_ABORTED.
   [[noreturn]] void abort(Abort reason);
 };

@@ -19,6 +19,8 @@
 
 namespace rxpool::bpf {
 
+struct VmState;  // vm_state.hpp
+
 enum class Engine : std::uint8_t { interpreter, checked, jit };
 
 /// True where compiled code exists (x86-64); elsewhere Engine::jit runs the interpreter.
@@ -46,8 +48,8 @@ class Vm {
   std::span<const Program> programs() const;
   Engine engine() const;
 
-  /// One run with r1 (a context, as box offset) and r2; the clock advances by its cost.
-  Outcome run(std::uint32_t program, std::uint64_t r1, std::uint64_t r2 = 0);
+  /// One run with r1 (a context) and r2; the clock advances by its cost.
+  Outcome run(std::uint32_t program, BoxOffset r1, std::uint64_t r2 = 0);
   /// One run per packet, r1 = its context; `outcomes` has an element per packet. Nothing here allocates or throws.
   void run_batch(std::uint32_t program, std::span<PacketView> packets, std::span<Outcome> outcomes);
   /// A callback of a program as a run of its own (timers). `function` is the value of an LDDW with src 4.
@@ -58,10 +60,8 @@ class Vm {
   /// The last aborted run: reason, address, instruction, source line where known, disassembly around it; empty if none.
   std::string last_abort() const;
 
-  struct State;  // in vm_state.hpp, for the engines
-
  private:
-  std::unique_ptr<State> state_;
+  std::unique_ptr<VmState> state_;
 };
 
 }  // namespace rxpool::bpf
