@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+
 from rxpool.statistics import (
     Precision,
     holm,
@@ -20,7 +22,6 @@ from rxpool.statistics import (
     quantile_interval,
     rule_of_three,
 )
-from scipy import stats
 
 finite = st.floats(-1e6, 1e6)
 
