@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,9 +83,11 @@ class Replication:
 
     def __getitem__(self, key: tuple[str, str]) -> float:
         """The value of one (component, metric)."""
-        return self._by_name()[key]
+        return self.named[key]
 
-    def _by_name(self) -> dict[tuple[str, str], float]:
+    @cached_property
+    def named(self) -> dict[tuple[str, str], float]:
+        """Every metric by component and name."""
         return {(c, m): float(v) for c, m, v in zip(self.component, self.metric, self.value, strict=True)}
 
     def facts(self) -> dict[str, Any]:

@@ -100,6 +100,25 @@ def paired_difference(baseline: Values, other: Values, confidence: float = CONFI
     return Difference(interval, float(a.mean()), float(b.mean()), p_value, apart / spread)
 
 
+def independent_difference(baseline: Values, other: Values, confidence: float = CONFIDENCE) -> Difference:
+    """Welch's comparison, for runs that do not share their random numbers; the variance ratio is 1."""
+    from scipy import stats
+
+    a, b = _checked(baseline), _checked(other)
+    estimate = float(b.mean() - a.mean())
+    n = min(len(a), len(b))
+    if n == 1:
+        interval = Interval(estimate, -math.inf, math.inf, confidence, n)
+        return Difference(interval, float(a.mean()), float(b.mean()), math.nan, math.nan)
+    if np.var(a) == 0 and np.var(b) == 0:
+        interval = Interval(estimate, estimate, estimate, confidence, n)
+        return Difference(interval, float(a.mean()), float(b.mean()), float(estimate == 0), 1.0)
+    test = stats.ttest_ind(b, a, equal_var=False)
+    bounds = test.confidence_interval(confidence)
+    interval = Interval(estimate, float(bounds.low), float(bounds.high), confidence, n)
+    return Difference(interval, float(a.mean()), float(b.mean()), float(test.pvalue), 1.0)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment, in the order given; values that are not a number stay so and are not counted."""
     known = [(p, i) for i, p in enumerate(p_values) if not math.isnan(p)]

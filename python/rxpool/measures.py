@@ -1,0 +1,111 @@
+"""One number of a replication, by name: what is compared, swept over and tuned.
+
+``component.metric`` names one metric; a bare ``metric`` is enough where one component has it, ``sum:metric`` and
+``max:metric`` join several components. ``packets.PLACE`` and ``pages.PLACE`` are the ledger's places,
+``packets.dropped`` all drops, ``packets.offered`` and ``pages.total`` the totals.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rxpool.errors import InputError
+from rxpool.record import Ledger, Replication
+
+_JOIN: dict[str, Callable[[Iterable[float]], float]] = {"sum": sum, "max": max}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A named number; ``name`` is what the user wrote."""
+
+    name: str
+
+    def of(self, replication: Replication) -> float:
+        """The number in one replication. Raises :class:`InputError` for a name that means nothing or several things."""
+        join, colon, metric = self.name.partition(":")
+        if colon and join in _JOIN:
+            values = [v for (_, m), v in replication.named.items() if m == metric]
+            if not values:
+                raise InputError(self._unknown(replication))
+            return float(_JOIN[join](values))
+        component, _, metric = self.name.rpartition(".")
+        if (component, metric) in replication.named:
+            return replication.named[component, metric]
+        place = _place(replication, self.name)
+        if place is not None:
+            return place
+        matches = [c for c, m in replication.named if m == self.name]
+        if len(matches) == 1:
+            return replication.named[matches[0], self.name]
+        if matches:
+            listed = ", ".join(f"{c}.{self.name}" for c in matches[:4])
+            raise InputError(f"metric '{self.name}': several components have it ({listed}…); name one, or sum: or max:")
+        raise InputError(self._unknown(replication))
+
+    def unit(self, replication: Replication) -> str:
+        """The unit of the number; empty where it is not a metric."""
+        metric = self.name.rpartition(":")[2].rpartition(".")[2]
+        if _place(replication, self.name) is not None:
+            return self.name.partition(".")[0]
+        return next((u for m, u in zip(replication.metric, replication.unit, strict=True) if m == metric), "")
+
+    def values(self, replications: Sequence[Replication]) -> list[float]:
+        """The number in every replication."""
+        return [self.of(r) for r in replications]
+
+    def _unknown(self, replication: Replication) -> str:
+        import difflib
+
+        known = list(measure_names(replication))
+        near = difflib.get_close_matches(self.name, [*known, *dict.fromkeys(replication.metric)], 1, 0)
+        return f"metric '{self.name}': this run has none of that name" + (
+            f"; the nearest is '{near[0]}'" if near else ""
+        )
+
+
+def measure_names(replication: Replication) -> Iterator[str]:
+    """Every full name that :class:`Measure` takes for this replication."""
+    for component, metric in replication.named:
+        yield f"{component}.{metric}" if component else metric
+    yield "packets.offered"
+    yield "packets.dropped"
+    yield from (f"packets.{place}" for place in replication.packets.places)
+    yield "pages.total"
+    yield from (f"pages.{place}" for place in replication.pages.places)
+
+
+def expand(patterns: Sequence[str], replication: Replication) -> list[Measure]:
+    """Names and shell patterns (``nics.*.held_max``) as measures, each once, in the order given."""
+    names: dict[str, None] = {}
+    for pattern in patterns:
+        if not any(c in pattern for c in "*?["):
+            names[pattern] = None
+            continue
+        found = [name for name in measure_names(replication) if fnmatch.fnmatchcase(name, pattern)]
+        if not found:
+            raise InputError(f"metric '{pattern}': no metric of this run matches")
+        names |= dict.fromkeys(found)
+    return [Measure(name) for name in names]
+
+
+def _place(replication: Replication, name: str) -> float | None:
+    kind, _, place = name.partition(".")
+    ledger = {"packets": replication.packets, "pages": replication.pages}.get(kind)
+    if ledger is None or not place:
+        return None
+    if place == ("offered" if kind == "packets" else "total"):
+        return float(ledger.total)
+    if kind == "packets" and place == "dropped":
+        return float(dropped(ledger))
+    if place in ledger.places:
+        return float(ledger.places[place])
+    # A place that nothing reached in this replication is not listed.
+    return 0.0 if place.startswith(("dropped.", "in_flight.")) or place in ("delivered", "transmitted") else None
+
+
+def dropped(ledger: Ledger) -> int:
+    """All dropped packets of a ledger."""
+    return sum(count for place, count in ledger.places.items() if place.startswith("dropped."))

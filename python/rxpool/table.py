@@ -1,0 +1,225 @@
+"""The table for people: queues, drops, CPUs, ledgers, speed, and the sentence that names the bottleneck.
+
+With several replications every number is the mean over them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rxpool.console import printable
+from rxpool.measures import dropped
+from rxpool.record import Ledger
+from rxpool.result import Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+QUEUE = re.compile(r"^(nics\.[^.]+)\.rx_queues\.([^.]+)(?:\.(.+))?$")
+CPU = re.compile(r"^cpus\.([^.]+)$")
+
+NO_DESCRIPTOR = (
+    "rx_out_of_buffer",
+    "rx_no_dma_resources",
+    "port_rx_dropped",
+    "rx_dropped",
+    "hw_drop_overruns",
+    "tx_xdp_xmit_errors",
+)
+"""What drivers call a packet that found no posted descriptor."""
+
+BUSY = ("hardirq", "softirq", "ksoftirqd", "kthread", "application")
+
+
+@dataclass
+class Means:
+    """Metrics of a result, averaged over its replications, grouped by queue and by CPU."""
+
+    queues: dict[str, dict[str, float]] = field(default_factory=dict)
+    cpus: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, result: Result) -> Means:
+        """Reads them off a result; what belongs to a queue's pool is the queue's."""
+        means = cls()
+        several_nics = len(result.scenario.resolved.get("nics", {})) > 1
+        for (component, metric), value in _averages(result):
+            if queue := QUEUE.match(component):
+                name = f"{queue[1].partition('.')[2]}.{queue[2]}" if several_nics else queue[2]
+                means.queues.setdefault(name, {})[metric] = value
+            elif cpu := CPU.match(component):
+                means.cpus.setdefault(cpu[1], {})[metric] = value
+        return means
+
+
+def print_result(console: Console, result: Result) -> None:
+    """Prints a result for a person to read."""
+    for line in _head(result):
+        console.print(line)
+    means = Means.of(result)
+    if means.queues:
+        console.print(queue_table(means.queues))
+    ledger = result.ledger
+    count = len(result.replications)
+    if dropped(ledger["packets"]):
+        console.print(drop_table(ledger["packets"], count))
+    if means.cpus:
+        console.print(cpu_table(means.cpus))
+    console.print(_places("packets", "offered", ledger["packets"], count))
+    console.print(_places("pages", "total", ledger["pages"], count))
+    for line in _tail(result):
+        console.print(line)
+
+
+def queue_table(queues: dict[str, dict[str, float]]) -> Table:
+    """One line per RX queue."""
+    columns = [
+        ("held mean", lambda q: number(q.get("held_mean"))),
+        ("held max", lambda q: number(q.get("held_max"))),
+        ("posted", lambda q: number(q.get("posted_mean"))),
+        ("inflight max", lambda q: number(q.get("inflight_max"))),
+        ("M packets/s", lambda q: number(_scaled(q.get("rx_pps"), 1e-6), 3)),
+        ("no descriptor", lambda q: number(_first(q, NO_DESCRIPTOR))),
+        ("XDP dropped", lambda q: number(q.get("xdp_drop"))),
+        ("latency p50", lambda q: duration(q.get("rx_latency_p50"))),
+        ("p99", lambda q: duration(q.get("rx_latency_p99"))),
+    ]
+    table = _table("queue (pages)", [title for title, _ in columns])
+    for name, values in queues.items():
+        table.add_row(printable(name), *(show(values) for _, show in columns))
+    return table
+
+
+def drop_table(packets: Ledger, replications: int) -> Table:
+    """Drops by reason, the largest first."""
+    table = _table("dropped by", ["packets", "of offered"])
+    reasons = [(p.removeprefix("dropped."), n) for p, n in packets.places.items() if p.startswith("dropped.") and n]
+    for reason, count in sorted(reasons, key=lambda entry: -entry[1]):
+        table.add_row(printable(reason), number(count / replications), percent(100 * count / packets.total))
+    return table
+
+
+def cpu_table(cpus: dict[str, dict[str, float]]) -> Table:
+    """Busy time of every CPU by context."""
+    table = _table("CPU busy", ["all", *BUSY, "time_squeeze"])
+    for name, values in cpus.items():
+        shares = [percent(values.get("busy")), *(percent(values.get(f"busy_{context}")) for context in BUSY)]
+        table.add_row(printable(name), *shares, number(values.get("time_squeeze")))
+    return table
+
+
+def _head(result: Result) -> Iterator[str]:
+    scenario = result.scenario
+    resolved = scenario.resolved
+    count = len(result.replications)
+    replications = f"{count} replications" if count > 1 else "1 replication"
+    yield (
+        f"{printable(scenario.name)}: policy {printable(result.policy)}, kernel {resolved.get('kernel', {}).get('release')}, "
+        f"{result.duration_ms:g} ms after {resolved.get('warmup_ms', 0):g} ms warm-up, {replications}, "
+        f"seed {scenario.seed}"
+    )
+    if resolved.get("question"):
+        yield printable(resolved["question"])
+    yield ""
+
+
+def _tail(result: Result) -> Iterator[str]:
+    headline = result.headline
+    if headline:
+        yield _headline(headline)
+    speed = result.packets_per_second
+    if speed:
+        reached = result.program_packets_per_second or 0.0
+        yield (
+            f"speed: {speed / 1e6:.1f} million offered packets per CPU second of the event loop, "
+            f"{reached / 1e6:.1f} million of them reached the program"
+        )
+    if result.bottleneck:
+        yield f"bottleneck: {printable(result.bottleneck)}"
+    for warning in result.warnings:
+        yield f"warning: {printable(warning)}"
+    where = f" in {printable(result.path)}" if result.path else ""
+    yield f"fingerprint {result.fingerprint}{where}"
+
+
+def _headline(headline: dict[str, object]) -> str:
+    name = ".".join(str(part) for part in (headline.get("component"), headline.get("metric")) if part)
+    value = headline.get("value")
+    if not isinstance(value, float):
+        return f"headline: {printable(name)} is not among the metrics of this run"
+    text = f"headline: {printable(name)} = {number(value, 2)}"
+    low, high = headline.get("low"), headline.get("high")
+    if isinstance(low, float) and isinstance(high, float):
+        text += f" (95 % interval {number(low, 2)} to {number(high, 2)})"
+    if headline.get("source"):
+        text += f"; published: {headline.get('figure'):g} {headline.get('unit', '')} ({headline['source']})"
+    return printable(text)
+
+
+def _places(kind: str, total: str, ledger: Ledger, replications: int) -> str:
+    """One line: the total, then every place that is not empty; drops are one place here."""
+    places: dict[str, int] = {}
+    for place, count in ledger.places.items():
+        name = "dropped" if place.startswith("dropped.") else place
+        places[name] = places.get(name, 0) + count
+    shown = ", ".join(f"{printable(place)} {number(n / replications)}" for place, n in places.items() if n)
+    return f"{kind}: {number(ledger.total / replications)} {total} = {shown or 'none'}"
+
+
+def _averages(result: Result) -> Iterator[tuple[tuple[str, str], float]]:
+    sums: dict[tuple[str, str], float] = {}
+    for replication in result.replications:
+        for key, value in replication.named.items():
+            sums[key] = sums.get(key, 0.0) + value
+    for key, value in sums.items():
+        yield key, value / len(result.replications)
+
+
+def _first(values: dict[str, float], names: Sequence[str]) -> float | None:
+    return next((values[name] for name in names if name in values), None)
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def number(value: float | None, digits: int | None = None) -> str:
+    """A number with thousands separators; a dash for none."""
+    if value is None or math.isnan(value):
+        return "–"
+    if digits is None:
+        digits = 0 if abs(value) >= 100 or value == int(value) else 1
+    return f"{value:,.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """A percentage with a precision that suits its size."""
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.1f} %" if value >= 0.1 or value == 0 else f"{value:.2g} %"
+
+
+def duration(ns: float | None) -> str:
+    """Nanoseconds in the unit that reads best."""
+    if ns is None or math.isnan(ns):
+        return "–"
+    for limit, unit in ((1e3, "ns"), (1e6, "us"), (1e9, "ms")):
+        if ns < limit:
+            return f"{ns / (limit / 1e3):.3g} {unit}"
+    return f"{ns / 1e9:.3g} s"
+
+
+def _table(first: str, columns: Sequence[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
