@@ -24,6 +24,7 @@ class ArrayMap final : public ElementMap {
   BoxOffset value_in_box(std::uint32_t slot, std::uint32_t cpu) override { return values_.at(slot, cpu); }
   std::int32_t slot_after(std::int32_t slot) const override;
   std::uint32_t values_per_element() const override { return values_.cpus(); }
+  ValueStore* value_store() override { return &values_; }
 
  private:
   Box& box_;

@@ -31,6 +31,18 @@ ValueStore::ValueStore(const MapPlacement& place, const MapDefinition& definitio
   const auto object_class =
       definition.section == DataSection::rodata ? ObjectClass::read_only_data : ObjectClass::map_value;
   base_ = box_->map_region(object_class, per_cpu ? rounded * cpus_ : block, definition.name);
+  if (timer_offset_ >= 0 && !per_cpu) {
+    timers_.resize(slots);
+  }
+}
+
+std::int32_t ValueStore::slot_of_timer(std::uint64_t offset) const {
+  const std::uint64_t first = std::uint64_t{base_} + static_cast<std::uint32_t>(std::max(timer_offset_, 0));
+  if (timers_.empty() || offset < first || (offset - first) % stride_ != 0 ||
+      (offset - first) / stride_ >= timers_.size()) {
+    return -1;
+  }
+  return static_cast<std::int32_t>((offset - first) / stride_);
 }
 
 void ValueStore::store(std::uint32_t slot, std::uint32_t cpu, std::span<const std::byte> value) const {

@@ -27,6 +27,14 @@ struct MapPlacement {
 
 constexpr std::uint32_t round_up_8(std::uint32_t size) { return (size + 7) & ~7U; }
 
+/// A bpf_timer of one element. Its state is here, outside the box; the 16 bytes in the value only keep its place.
+struct ElementTimer {
+  static constexpr std::uint64_t idle = UINT64_MAX;
+  bool initialised = false;
+  std::uint64_t callback = 0;   // value of an LDDW with src 4
+  std::uint64_t due_ns = idle;
+};
+
 /// Value slots inside the box. A per-CPU store has one block of slots per CPU.
 class ValueStore {
  public:
@@ -41,6 +49,17 @@ class ValueStore {
   void zero(std::uint32_t slot, std::uint32_t cpu) const { std::memset(box_->at(at(slot, cpu)), 0, stride_); }
   /// Copies a value, but keeps a spin lock or timer that lives in the slot.
   void store(std::uint32_t slot, std::uint32_t cpu, std::span<const std::byte> value) const;
+
+  /// Slot whose bpf_timer lies at this box offset, or -1.
+  std::int32_t slot_of_timer(std::uint64_t offset) const;
+  ElementTimer& timer(std::uint32_t slot) { return timers_[slot]; }
+  std::span<const ElementTimer> timers() const { return timers_; }
+  /// When an element goes, so does its timer.
+  void forget_timer(std::uint32_t slot) {
+    if (!timers_.empty()) {
+      timers_[slot] = {};
+    }
+  }
 
   BoxOffset base() const { return base_; }
   std::uint32_t stride() const { return stride_; }
@@ -59,6 +78,7 @@ class ValueStore {
   bool per_cpu_;
   std::int32_t spin_lock_offset_;
   std::int32_t timer_offset_;
+  std::vector<ElementTimer> timers_;  // by slot, empty without timers
 };
 
 /// A map that host and programs can walk over.
@@ -75,6 +95,8 @@ class ElementMap : public Map {
   virtual std::int32_t slot_after(std::int32_t slot) const = 0;
   /// Number of values per element: CPUs for per-CPU maps, else 1.
   virtual std::uint32_t values_per_element() const { return 1; }
+  /// Where values and timers live; null for maps that have no timers.
+  virtual ValueStore* value_store() { return nullptr; }
 };
 
 /// MapInfo of a definition.

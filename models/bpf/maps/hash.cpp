@@ -111,6 +111,7 @@ int HashMap::replace(Runtime& runtime, std::uint32_t slot, std::span<const std::
   values_.store(fresh, 0, value);
   table_.remove(slot);
   table_.insert(fresh, key);
+  values_.forget_timer(slot);
   spare = slot;
   return 0;
 }
@@ -173,6 +174,7 @@ std::uint32_t HashMap::evict() {
   }
   unlink(slot);
   table_.remove(slot);
+  values_.forget_timer(slot);
   return slot;
 }
 

@@ -27,6 +27,7 @@ class HashMap final : public ElementMap {
   BoxOffset value_in_box(std::uint32_t slot, std::uint32_t cpu) override { return values_.at(slot, cpu); }
   std::int32_t slot_after(std::int32_t slot) const override { return table_.after(slot); }
   std::uint32_t values_per_element() const override { return values_.cpus(); }
+  ValueStore* value_store() override { return &values_; }
   std::uint32_t size() const { return table_.size(); }
 
  private:
@@ -35,7 +36,10 @@ class HashMap final : public ElementMap {
   int replace(Runtime& runtime, std::uint32_t slot, std::span<const std::byte> key, std::span<const std::byte> value);
   void write_new(Runtime& runtime, std::uint32_t slot, std::span<const std::byte> value);
   std::int32_t take_slot();
-  void give_slot(std::uint32_t slot) { free_.push_back(slot); }
+  void give_slot(std::uint32_t slot) {
+    values_.forget_timer(slot);
+    free_.push_back(slot);
+  }
   std::uint32_t evict();
   void link_front(std::uint32_t slot);
   void unlink(std::uint32_t slot);
