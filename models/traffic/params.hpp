@@ -111,7 +111,4 @@ struct CaptureParams {
   void validate(std::string_view where) const;
 };
 
-/// Mean frame length with FCS.
-double mean_frame_bytes(const SizeParams& sizes);
-
 }  // namespace rxpool
