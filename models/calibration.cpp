@@ -177,9 +177,9 @@ void read_steps(Section steps, Calibration& file) {
   steps.done();
 }
 
-IdleState read_idle(Section& idle, std::string_view name, const Calibration& file) {
+IdleCost read_idle(Section& idle, std::string_view name, const Calibration& file) {
   Section entry = idle.section(name);
-  IdleState state;
+  IdleCost state;
   state.exit = ns(entry.number("exit_ns", 0, max_ns));
   state.residency = ns(entry.number("residency_ns", 0, max_ns));
   check_figure(entry, file);

@@ -95,15 +95,15 @@ struct PcieCalibration {
   Time latency;              ///< last byte sent to completion visible
 };
 
-struct IdleState {
+struct IdleCost {
   Time exit;       ///< wake-up latency
   Time residency;  ///< the governor enters it only for idle periods expected to be at least this long
 };
 
 struct IdleCalibration {
-  IdleState poll;
-  IdleState c1;
-  IdleState deep;
+  IdleCost poll;
+  IdleCost c1;
+  IdleCost deep;
 };
 
 struct Calibration {

@@ -86,9 +86,10 @@ std::uint64_t memory_estimate_bytes(const Scenario& scenario);
 /// Throws InputError with ExitCode::limit when the estimate exceeds `limit_bytes`.
 void check_memory(const Scenario& scenario, std::uint64_t limit_bytes);
 
-/// scenarios/schema.json, and the tables of docs/scenario-format.md.
+/// scenarios/schema.json.
 std::string scenario_schema_json();
-std::string scenario_tables_markdown();
+/// docs/scenario-format.md with the part between its markers made anew from the parameter structs.
+std::string scenario_page(const std::string& page);
 
 /// Nearest whole picosecond.
 Time time_from_ms(double ms);

@@ -36,7 +36,6 @@ struct Limits {
   double min = 0;
   double max = 0;
   std::string_view unit = "";
-  bool above_min = false;  ///< min itself is refused
 };
 
 /// What a visitor is told about a field beside its value.

@@ -74,7 +74,7 @@ class StrictHandler {
   void check_control(const std::string& text, const char* problem) const {
     if (std::any_of(text.begin(), text.end(), is_control)) {
       fail(source_, keys_.empty() ? "" : join_place(place(), keys_.back()),
-           std::string(problem) + " (\"" + printable(text) + "\"); remove it");
+           std::string(problem) + " (" + in_quotes(text) + "); remove it");
     }
   }
   json* put(json&& v) {
@@ -169,6 +169,13 @@ std::string printable(std::string_view text, std::size_t max_length) {
     }
   }
   if (text.size() > max_length) out += "…";
+  return out;
+}
+
+std::string in_quotes(std::string_view text, std::size_t max_length) {
+  std::string out(1, '"');
+  out += printable(text, max_length);
+  out += '"';
   return out;
 }
 

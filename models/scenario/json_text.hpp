@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,8 @@ std::string read_text_file(const std::string& path);
 
 /// For error messages: control characters and invalid bytes become escapes, long text is cut.
 std::string printable(std::string_view text, std::size_t max_length = 60);
+
+std::string in_quotes(std::string_view text, std::size_t max_length = 60);
 
 /// "nics.nic0" and "rx_ring" make "nics.nic0.rx_ring"; an empty place is the top.
 std::string join_place(const std::string& place, std::string_view name);

@@ -78,10 +78,10 @@ inline void fields(FieldVisitor& v, KernelParams& p) {
            "4194304 from 6.18 on, 212992 before");
   v.number("min_free_kbytes", p.min_free_kbytes, {0, 4194304, "KiB"},
            "vm.min_free_kbytes; 0 lets the kernel compute it from the memory size (PA-40).");
-  v.number("watermark_scale_factor", p.watermark_scale_factor, {1, 3000, "1/10000"},
+  v.number("watermark_scale_factor", p.watermark_scale_factor, {1, 3000, "per 10000"},
            "Distance between the zone's watermarks (PA-41).");
   v.number("percpu_pagelist_high_fraction", p.percpu_pagelist_high_fraction, {0, 1e6},
-           "Fixed size of per-CPU page lists as a fraction of the zone; 0 keeps the automatic tuning (PA-3).");
+           "Fixed size of per-CPU page lists, 1/8 of the zone or less; 0 keeps the automatic tuning (PA-3).");
   v.number("stat_interval_ms", p.stat_interval_ms, {1, 3.6e6, "ms"}, "Period of the per-CPU list decay (PA-26).");
   v.choice<Scheduler>("scheduler", p.scheduler, {{"cfs", Scheduler::cfs}, {"eevdf", Scheduler::eevdf}},
                       "Scheduler of threads.", "eevdf from 6.6 on, cfs before");

@@ -180,7 +180,7 @@ inline void fields(FieldVisitor& v, NicParams& p) {
   for (const DriverDefaults& row : driver_table) drivers.emplace_back(row.name, row.driver);
   v.choice<Driver>("driver", p.driver, drivers, "Driver profile, which sets most defaults.");
   v.derive([&] { set_driver_defaults(p); });
-  v.number("link_gbps", p.link_gbps, {0, 1600, "Gbit/s", true}, "Link rate.", "by driver");
+  v.number("link_gbps", p.link_gbps, {0.001, 1600, "Gbit/s"}, "Link rate.", "by driver");
   v.flag("link_up", p.link_up, "Whether the link is up at the start; a timed change can switch it.");
   v.number("node", p.node, {0, 63}, "NUMA node of the slot.");
   v.number("mtu", p.mtu, {68, 9000, "bytes"}, "Largest IP packet.");

@@ -12,6 +12,7 @@ namespace rxpool::scenario {
 struct PolicyParams {
   std::string program = "none";
   std::map<std::string, ParamValue> params;
+  std::string file;  ///< the program's file as found, empty for the built-in ones; not a key
 };
 
 inline void fields(FieldVisitor& v, PolicyParams& p) {

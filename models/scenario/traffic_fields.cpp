@@ -44,7 +44,9 @@ void fields(FieldVisitor& v, TrafficParams& p) {
   v.children("schedule", p.schedule, "Changes of the rate, in the order of their times.");
 
   const bool synthetic = p.kind != pcap;
-  v.derive([&] { p.source.arrivals.rate_pps = 0; });
+  v.derive([&] {
+    if (p.kind != mmpp) p.source.arrivals.rate_pps = 0;  // has to be given
+  });
   v.when(synthetic && p.kind != mmpp, "every kind but mmpp and pcap", [&] {
     v.number("rate_pps", p.source.arrivals.rate_pps, {0, 1e9, "packets/s"}, "Long-run mean rate; this or `rate_gbps`.");
     v.number("rate_gbps", p.rate_gbps, {0, 1600, "Gbit/s"}, "The same as bits on the wire, preamble and gap included.");

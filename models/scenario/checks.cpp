@@ -1,0 +1,178 @@
+#include "models/scenario/checks.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+
+#include "models/scenario/addresses.hpp"
+#include "models/scenario/json_text.hpp"
+
+namespace rxpool::scenario {
+namespace {
+
+template <class T>
+std::string known(const Named<T>& all) {
+  std::string text;
+  std::size_t shown = 0;
+  for (const auto& entry : all) {
+    if (shown++ == 8) return text + ", …";
+    text += (text.empty() ? "" : ", ") + entry.first;
+  }
+  return text.empty() ? "none" : text;
+}
+
+class Checks {
+ public:
+  Checks(const Scenario& scenario, const Origin& origin) : s_(scenario), origin_(origin) {}
+
+  void run() const {
+    run_length();
+    if (s_.cpus.empty()) fail("cpus", "missing; a host has at least one CPU: {\"cpu0\": {}}");
+    if (s_.nics.empty()) fail("nics", "missing; a host has at least one NIC");
+    for (const auto& [name, cpu] : s_.cpus) node("cpus." + name, cpu.node);
+    memory();
+    for (const auto& [name, nic_params] : s_.nics) nic("nics." + name, nic_params);
+    sockets();
+    for (const auto& [name, traffic] : s_.traffic) refer("traffic." + name + ".nic", "NIC", traffic.nic, s_.nics);
+    for (const auto& entry : s_.policies) refer("policies." + entry.first, "NIC", entry.first, s_.nics);
+    if (!s_.headline.source.empty() && s_.headline.metric.empty()) {
+      fail("headline.metric", "missing; a headline with a source compares a metric with its figure");
+    }
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& place, const std::string& problem) const { origin_.fail(place, problem); }
+
+  template <class T>
+  void refer(const std::string& place, const std::string& kind, const std::string& name, const Named<T>& all) const {
+    if (name.empty()) fail(place, "missing; name a " + kind + ", known: " + known(all));
+    if (!all.contains(name)) fail(place, "no " + kind + " " + in_quotes(name) + "; known: " + known(all));
+  }
+
+  void node(const std::string& place, std::uint32_t number) const {
+    if (number >= s_.memory.nodes) {
+      fail(place + ".node", "no NUMA node " + std::to_string(number) + "; memory.nodes is " +
+                                std::to_string(s_.memory.nodes) + ", they count from 0");
+    }
+  }
+
+  void run_length() const {
+    if (!(s_.duration_ms > 0)) fail("duration_ms", "must be above 0 ms");
+    if (s_.warmup_ms + s_.duration_ms > time_ms().max) {
+      fail("duration_ms", "with warmup_ms it overflows simulated time; use at most 4600000000 ms together");
+    }
+  }
+
+  void memory() const {
+    const MemoryParams& m = s_.memory;
+    const std::uint32_t fraction = s_.kernel.percpu_pagelist_high_fraction;
+    if (fraction != 0 && fraction < 8) fail("kernel.percpu_pagelist_high_fraction", "is below 8; use 0 or at least 8");
+    if (m.free_mib > m.total_mib)
+      fail("memory.free_mib", "exceeds memory.total_mib, " + std::to_string(m.total_mib) + " MiB");
+    if (m.llc.ways != 0 && m.llc.ddio_ways > m.llc.ways) fail("memory.llc.ddio_ways", "exceeds memory.llc.ways");
+    for (const auto& [name, user] : m.background) {
+      const std::string place = "memory.background." + name;
+      node(place, user.node);
+      if (user.stop_ms != 0 && user.stop_ms <= user.start_ms)
+        fail(place + ".stop_ms", "is not after start_ms; 0 never stops");
+    }
+  }
+
+  void ring(const std::string& place, Driver driver, std::uint32_t size) const {
+    const DriverDefaults& d = driver_defaults(driver);
+    const std::string name(d.name);
+    if (size < d.rx_ring_min || size > d.rx_ring_max) {
+      fail(place, std::to_string(size) + " is out of " + name + "'s range; use " + std::to_string(d.rx_ring_min) +
+                      " … " + std::to_string(d.rx_ring_max) + " packets");
+    }
+    if (d.ring_power_of_two && !std::has_single_bit(size)) {
+      fail(place, std::to_string(size) + " is no power of two as " + name + " needs; use " +
+                      std::to_string(std::bit_floor(size)) + " or " + std::to_string(std::bit_ceil(size)));
+    }
+    if (size % d.ring_multiple != 0) {
+      fail(place, std::to_string(size) + " is no multiple of " + std::to_string(d.ring_multiple) + " as " + name +
+                      " needs; use " + std::to_string(size - size % d.ring_multiple));
+    }
+  }
+
+  void nic(const std::string& place, const NicParams& p) const {
+    node(place, p.node);
+    ring(place + ".rx_ring", p.driver, p.rx_ring);
+    if (p.rx_queues.empty())
+      fail(place + ".rx_queues", "missing; a NIC has at least one: {\"rx0\": {\"cpu\": \"cpu0\"}}");
+    for (const auto& [name, queue] : p.rx_queues) {
+      const std::string at = place + ".rx_queues." + name;
+      if (queue.cpu.empty())
+        fail(at + ".cpu", "missing; a queue needs a CPU for its interrupt, known: " + known(s_.cpus));
+      refer(at + ".cpu", "CPU", queue.cpu, s_.cpus);
+      if (!queue.thread_cpu.empty()) refer(at + ".thread_cpu", "CPU", queue.thread_cpu, s_.cpus);
+      ring(at + ".rx_ring", p.driver, queue.rx_ring);
+    }
+    rss(place + ".rss", p);
+    for (const auto& [name, rule] : p.ntuple) ntuple(place + ".ntuple." + name, rule, p);
+  }
+
+  void rss(const std::string& place, const NicParams& p) const {
+    const std::string& key = p.rss.key;
+    const bool hex = std::all_of(key.begin(), key.end(), [](char c) {
+      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    });
+    if (!hex || key.size() % 2 != 0 || key.size() < 80 || key.size() > 104) {
+      fail(place + ".key", "must be 40 … 52 bytes in hexadecimal (80 … 104 digits), has " + std::to_string(key.size()) +
+                               (hex ? " digits" : " characters, not all hexadecimal digits"));
+    }
+    if (!std::has_single_bit(p.rss.indirection_size)) {
+      fail(place + ".indirection_size", std::to_string(p.rss.indirection_size) + " is no power of two; use " +
+                                            std::to_string(std::bit_ceil(p.rss.indirection_size)));
+    }
+    double total = 0;
+    for (const auto& [name, weight] : p.rss.indirection) {
+      refer(place + ".indirection." + name, "RX queue", name, p.rx_queues);
+      total += weight;
+    }
+    if (!p.rss.indirection.empty() && !(total > 0))
+      fail(place + ".indirection", "all weights are 0; give one queue a weight");
+  }
+
+  void ntuple(const std::string& place, const NtupleParams& rule, const NicParams& p) const {
+    if (!rule.drop) refer(place + ".queue", "RX queue", rule.queue, p.rx_queues);
+    if (rule.drop && !rule.queue.empty()) fail(place + ".queue", "given beside action drop; remove one of them");
+    for (const auto& [name, text] : {std::pair{"src", &rule.src}, {"dst", &rule.dst}}) {
+      if (!text->empty() && !parse_prefix(*text)) {
+        fail(place + "." + name, in_quotes(*text) + " is no address or prefix; write for example 198.18.0.0/16");
+      }
+    }
+    if ((rule.src_port != 0 || rule.dst_port != 0) && rule.protocol == RuleProtocol::any) {
+      fail(place + ".protocol", "is any, but the rule names a port; write tcp or udp");
+    }
+  }
+
+  void sockets() const {
+    std::map<std::uint16_t, std::string> ports;
+    for (const auto& [name, socket] : s_.sockets) {
+      const std::string place = "sockets." + name;
+      refer(place + ".cpu", "CPU", socket.cpu, s_.cpus);
+      if (socket.port == 0) fail(place + ".port", "missing; give the local port, 1 … 65535");
+      const auto [other, is_new] = ports.emplace(socket.port, name);
+      if (!is_new)
+        fail(place + ".port", "port " + std::to_string(socket.port) + " is taken by sockets." + other->second);
+      for (const auto& [pause_name, pause] : socket.reader.pauses) {
+        if (pause.every_ms != 0 && pause.every_ms < pause.for_ms) {
+          fail(place + ".reader.pauses." + pause_name + ".every_ms",
+               "is shorter than for_ms: it would never read again");
+        }
+      }
+    }
+  }
+
+  const Scenario& s_;
+  const Origin& origin_;
+};
+
+}  // namespace
+
+void check(const Scenario& scenario, const Origin& origin) {
+  Checks(scenario, origin).run();
+}
+
+}  // namespace rxpool::scenario

@@ -1,0 +1,85 @@
+#include "models/scenario/events.hpp"
+
+#include <algorithm>
+
+#include "models/scenario/json_text.hpp"
+#include "models/scenario/overrides.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool::scenario {
+
+using nlohmann::json;
+
+const std::vector<std::string_view>& event_paths() {
+  static const std::vector<std::string_view> paths = {
+      "nics.*.rx_queues.*.cpu",  "nics.*.rx_ring",     "nics.*.link_gbps", "nics.*.link_up", "policies.*",
+      "sockets.*.reader.paused", "traffic.*.rate_pps",
+  };
+  return paths;
+}
+
+namespace {
+
+std::string path_list() {
+  std::string all;
+  for (const std::string_view path : event_paths()) all += (all.empty() ? "" : ", ") + std::string(path);
+  return all;
+}
+
+json to_json(const ParamValue& value) {
+  return std::visit([](const auto& v) { return json(v); }, value);
+}
+
+/// What an error about the changed scenario says after its own source and place.
+std::string problem_of(const std::string& text, const std::string& path) {
+  const std::size_t at = text.find(path);
+  if (at == std::string::npos) return text;
+  const std::size_t colon = text.find(": ", at);
+  return colon == std::string::npos ? text : text.substr(colon + 2);
+}
+
+bool exists(const json& document, const std::string& path) {
+  const json* at = &document;
+  for (const std::string& part : split_path(path)) {
+    if (!at->is_object()) return false;
+    const auto found = at->find(part);
+    if (found == at->end()) return false;
+    at = &*found;
+  }
+  return true;
+}
+
+void check_change(const std::string& place, const std::string& path, const ParamValue& value, const json& resolved,
+                  const LoadOptions& options, const Origin& origin) {
+  const bool allowed = std::any_of(event_paths().begin(), event_paths().end(),
+                                   [&](std::string_view pattern) { return matches(pattern, path); });
+  if (!allowed) origin.fail(place, in_quotes(path, 120) + " cannot change at run time; these can: " + path_list());
+  if (!exists(resolved, path))
+    origin.fail(place, in_quotes(path, 120) + " does not exist in this scenario; check its names");
+  const auto* number = std::get_if<double>(&value);
+  if (matches("traffic.*.rate_pps", path) && number != nullptr && *number == 0) return;  // a source may be stopped
+  json changed = resolved;
+  set_path(changed, path, to_json(value), origin);
+  LoadOptions again = options;
+  again.source_name = "change";
+  again.overrides.clear();
+  try {
+    load_scenario(changed.dump(), again);
+  } catch (const InputError& error) {
+    origin.fail(place, printable(path, 120) + ": " + problem_of(error.what(), path));
+  }
+}
+
+}  // namespace
+
+void check_events(const Scenario& scenario, const json& resolved, const LoadOptions& options, const Origin& origin) {
+  json without_events = resolved;
+  without_events.erase("events");
+  for (const auto& [name, event] : scenario.events) {
+    const std::string place = "events." + name + ".set";
+    if (event.set.empty()) origin.fail(place, "missing; say what changes: {\"nics.nic0.link_up\": false}");
+    for (const auto& [path, value] : event.set) check_change(place, path, value, without_events, options, origin);
+  }
+}
+
+}  // namespace rxpool::scenario

@@ -1,0 +1,12 @@
+#pragma once
+// Turns what was read into what the models take: traffic in the traffic library's structs, a policy for every NIC.
+
+#include "models/scenario.hpp"
+#include "models/scenario/field_reader.hpp"
+
+namespace rxpool::scenario {
+
+/// Throws InputError for values that cannot be turned.
+void finish(Scenario& scenario, const Origin& origin);
+
+}  // namespace rxpool::scenario
