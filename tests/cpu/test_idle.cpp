@@ -84,12 +84,18 @@ TEST_CASE("two outliers among eight intervals are set aside, four are not", "[SC
 }
 
 TEST_CASE("a timer that was always too hopeful is discounted", "[SC-62][idle]") {
-  // Timer 15 ms, woken after 0.05, 0.15, ... 0.75 ms in turn: no typical interval, and a factor of about 0.4 / 15.
-  IdleStates states(table("icx"));
-  Time now;
-  CHECK(idle(states, now, microseconds(100), milliseconds(15)) == "C6");
-  for (int i = 0; i < 60; ++i) idle(states, now, microseconds(50 + 100 * (i % 8)), milliseconds(15));
+  // Timer 15 ms, woken after times spread over 0.7 ms, so that no interval is typical: a factor of about mean / 15.
+  const auto after = [](int shortest_us) {
+    IdleStates states(table("icx"));
+    Time now;
+    CHECK(idle(states, now, microseconds(shortest_us), milliseconds(15)) == "C6");
+    for (int i = 0; i < 80; ++i) idle(states, now, microseconds(shortest_us + 100 * (i % 8)), milliseconds(15));
+    return std::pair{states, milliseconds(now / milliseconds(1) + 1)};  // a whole tick ahead
+  };
+  auto [states, now] = after(50);  // mean 0.4 ms
   CHECK(idle(states, now, microseconds(100), milliseconds(15)) == "C1E");
+  auto [longer, later] = after(450);  // mean 0.8 ms, 0.6 are enough
+  CHECK(idle(longer, later, microseconds(100), milliseconds(15)) == "C6");
   // Timers of another order of magnitude are still believed.
   CHECK(idle(states, now, milliseconds(1), milliseconds(150)) == "C6");
 }

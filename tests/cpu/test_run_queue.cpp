@@ -102,7 +102,18 @@ TEST_CASE("CPU time counts in whole ns however it is reported", "[SC-3][schedule
   const std::int64_t whole = vruntime_after({1'000'000'500});
   CHECK(whole == scale_by_weight(1'000'000, kNice0Weight, nice_inverse_weight(3)));
   CHECK(vruntime_after({333'333'333, 333'333'333, 333'333'334, 250, 250}) == whole);
-  CHECK(vruntime_after(std::vector<std::int64_t>(1'000'000'500 / 500'500, 500'500)) <= whole);
+
+  // Parts of a ns are not lost between two looks.
+  RunQueue queue(release("6.18"));
+  Thread thread = normal_thread("thread", 1);
+  queue.attach(thread);
+  queue.enqueue(thread, Time{}, true);
+  queue.pick_next(Time{});
+  for (int i = 0; i < 1000; ++i) {
+    queue.update_current(picoseconds(1'500));
+    queue.tick();
+  }
+  CHECK(thread.sum_exec_runtime_ns == 1'500);
 }
 
 TEST_CASE("a request to reschedule is honoured where the preemption model allows", "[SC-5][SC-6][scheduler]") {
@@ -169,6 +180,20 @@ TEST_CASE("run_delay is the time runnable and not running, pcount the times on t
   CHECK(b.thread.run_delay == milliseconds(5));  // 0 to 1, 2 to 3, ... 8 to 9; since 10 it waits again
   CHECK(a.thread.pcount == 6);
   CHECK(b.thread.pcount == 5);
+}
+
+TEST_CASE("a thread taken out while it waits has waited", "[SC-51][scheduler]") {
+  RunQueue queue(release("6.18"));
+  Thread a = normal_thread("a", 1);
+  Thread b = normal_thread("b", 2);
+  queue.attach(a);
+  queue.attach(b);
+  queue.enqueue(a, Time{}, true);
+  queue.pick_next(Time{});
+  queue.enqueue(b, microseconds(10), true);
+  queue.dequeue(b, microseconds(25), false);
+  CHECK(b.run_delay == microseconds(15));
+  CHECK(queue.current() == &a);
 }
 
 TEST_CASE("waking a thread that is awake changes nothing", "[scheduler]") {

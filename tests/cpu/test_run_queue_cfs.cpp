@@ -65,6 +65,35 @@ TEST_CASE("CFS threads take turns of the latency divided by weight", "[SC-41][SC
   }
 }
 
+TEST_CASE("more than eight CFS threads stretch the period", "[SC-41][scheduler]") {
+  // Nice -5 (3121) among nine at 0: 3121 / 12337 of 10 x 0.75 is 1.897 ms; of 6 it would be 1.518.
+  for (const int ran_us : {1'890, 1'900}) {
+    RunQueue queue(release("6.1"));
+    std::vector<Thread> threads(10);
+    threads[0].nice = -5;
+    for (std::size_t i = 0; i < threads.size(); ++i) {
+      threads[i].component_id = static_cast<std::uint32_t>(i);
+      queue.attach(threads[i]);
+      queue.enqueue(threads[i], Time{}, true);
+    }
+    REQUIRE(queue.pick_next(Time{}) == &threads[0]);
+    queue.update_current(microseconds(ran_us));
+    CHECK(queue.tick() == (ran_us == 1'900));
+  }
+}
+
+TEST_CASE("min_vruntime does not follow a sleeper back", "[SC-42][SC-43][scheduler]") {
+  Trio trio;
+  trio.queue.enqueue(trio.a, trio.now, true);
+  trio.queue.pick_next(trio.now);
+  trio.run(20'000);
+  trio.queue.enqueue(trio.b, trio.now, true);
+  trio.run(100);
+  trio.queue.tick();
+  trio.queue.enqueue(trio.c, trio.now, true);
+  CHECK(trio.c.vruntime == trio.b.vruntime);
+}
+
 TEST_CASE("a CFS thread that fell behind by more than a turn gets the CPU at the next tick", "[SC-44][scheduler]") {
   Trio trio;
   trio.queue.enqueue(trio.a, trio.now, true);
@@ -122,6 +151,20 @@ TEST_CASE("the thread that preempted on wake-up is picked before one further lef
   CHECK(trio.queue.enqueue(trio.c, trio.now, true));  // a is 2 ahead of b, 1.5 ahead of c
   CHECK(trio.b.vruntime < trio.c.vruntime);
   CHECK(trio.queue.pick_next(trio.now) == &trio.c);
+}
+
+TEST_CASE("a wake-up while a reschedule is already due claims nothing", "[SC-45][SC-46][scheduler]") {
+  Trio trio;
+  trio.queue.enqueue(trio.a, trio.now, true);
+  trio.queue.enqueue(trio.b, trio.now, true);
+  trio.queue.enqueue(trio.c, trio.now, true);
+  REQUIRE(trio.queue.pick_next(trio.now) == &trio.a);
+  trio.queue.dequeue(trio.c, trio.now, true);
+  trio.c.vruntime += 500'000;
+  trio.run(4000);
+  REQUIRE(trio.queue.tick());
+  trio.queue.enqueue(trio.c, trio.now, true);
+  CHECK(trio.queue.pick_next(trio.now) == &trio.b);
 }
 
 TEST_CASE("a new CFS thread starts a turn behind", "[SC-43][scheduler]") {

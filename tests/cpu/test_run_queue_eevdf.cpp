@@ -73,6 +73,33 @@ TEST_CASE("two equal threads alternate at the first tick after the slice", "[SC-
   }
 }
 
+TEST_CASE("a thread alone in the queue runs on without a request", "[SC-27][scheduler]") {
+  for (const char* name : {"6.6", "6.12", "6.18", "7.0"}) {
+    Pair pair(release(name));
+    pair.queue.enqueue(pair.a, pair.now, true);
+    pair.queue.pick_next(pair.now);
+    for (int i = 0; i < 5; ++i) {
+      pair.run(1000);
+      CHECK_FALSE(pair.queue.tick());
+    }
+  }
+}
+
+TEST_CASE("the mean is rounded down on both sides of zero, so that a thread at it is eligible", "[SC-20][scheduler]") {
+  for (const auto& [vruntime, mean] : {std::pair{-1, -1}, std::pair{1, 0}, std::pair{-3, -2}}) {
+    FairQueue queue(scheduler_rules(release("6.18")), 3);
+    Thread a, b, c;
+    for (Thread* thread : {&a, &b, &c}) queue.set_weight(*thread);
+    queue.enqueue(a, true);
+    queue.enqueue(b, true);
+    a.vruntime = vruntime;
+    CHECK(queue.avg_vruntime() == mean);
+    queue.enqueue(c, true);
+    CHECK(c.vruntime == mean);
+    CHECK(queue.eligible(c));
+  }
+}
+
 TEST_CASE("a new thread is due after half a slice, a woken one after a whole slice", "[SC-23][SC-29][scheduler]") {
   Pair pair(release("6.18"));
   pair.queue.enqueue(pair.a, pair.now, false);
@@ -194,13 +221,32 @@ TEST_CASE("a delayed thread that wakes in debt keeps its place, out of debt it l
     CHECK(pair.b.vruntime == 2'200'000);
     CHECK(pair.b.deadline == 2'900'000);
   }
-  SECTION("from 7.0 a debt that grew during the delay is not charged") {
+  SECTION("from 7.0 the stored debt only shrinks") {
     Pair pair(release("7.0"));
     let_b_sleep_in_debt(pair);
     CHECK(pair.b.vlag == -150'000);
     pair.run(100);
     pair.queue.enqueue(pair.b, pair.now, true);
     CHECK(pair.b.vlag == -100'000);
+  }
+  SECTION("from 7.0 a debt that others made larger during the delay is not charged") {
+    Pair pair(release("7.0"));
+    let_b_sleep_in_debt(pair);
+    Thread c;
+    c.component_id = 3;
+    c.vlag = 1 * kMs;
+    pair.queue.attach(c);
+    pair.queue.enqueue(c, pair.now, true);  // moves V back
+    pair.queue.enqueue(pair.b, pair.now, true);
+    CHECK(pair.b.vlag == -150'000);
+  }
+  SECTION("from 7.0 credit is lost as well") {
+    Pair pair(release("7.0"));
+    let_b_sleep_in_debt(pair);
+    pair.run(1000);
+    pair.queue.enqueue(pair.b, pair.now, true);
+    CHECK(pair.b.vlag == 0);
+    CHECK(pair.b.vruntime == 2'200'000);
   }
 }
 
@@ -285,6 +331,25 @@ TEST_CASE("from 6.17 protection ends after the shortest slice in the queue", "[S
     CHECK(a.protected_until == (by_vruntime ? 500'000 : 3'000'000));
     queue.update_current(microseconds(1'000));
     CHECK(queue.tick() == by_vruntime);
+  }
+}
+
+TEST_CASE("from 6.17 a shorter slice that does not win the CPU shortens the protection", "[SC-30][scheduler]") {
+  for (const char* name : {"6.12", "6.18"}) {
+    SchedulerParams params = release(name);
+    params.base_slice_ns = 3'000'000;
+    RunQueue queue(params);
+    Thread a, b;
+    a.component_id = 1;
+    b.component_id = 2;
+    b.slice_ns = 500'000;
+    queue.attach(a);
+    queue.attach(b);
+    queue.enqueue(a, Time{}, true);
+    queue.pick_next(Time{});
+    b.vlag = -1 * kMs;
+    CHECK_FALSE(queue.enqueue(b, Time{}, true));
+    CHECK(a.protected_until == (queue.rules().protect_by_vruntime ? 500'000 : 3'000'000));
   }
 }
 
