@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import typer
 
 from rxpool.errors import ExitCode, InputError, InternalError
+from rxpool.plain import finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,5 +113,5 @@ def write_frame(frame: pd.DataFrame, format: OutputFormat) -> None:
 
 
 def print_json(value: Any) -> None:
-    """Prints a value as indented JSON."""
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    """Prints a value as indented JSON; numbers that are not finite become null."""
+    sys.stdout.write(json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from rxpool.plain import finite
 from rxpool.record import Ledger, Replication
 from rxpool.scenario import Scenario
 
@@ -170,7 +171,7 @@ class Result:
 
     def to_json(self, indent: int | None = None) -> str:
         """:meth:`to_dict` as JSON; numbers that are not finite become null."""
-        return json.dumps(_finite(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
+        return json.dumps(finite(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def combine_fingerprints(fingerprints: Sequence[int]) -> str:
@@ -215,13 +216,3 @@ def _headline_value(r: Replication, component: str, metric: str) -> float | None
         if own_metric == metric and name == component:
             return float(value)
     return None
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_finite(inner) for inner in value]
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 Progress = Callable[[float, float, int], bool]
 """Called with simulated ms, total ms and offered packets; returns False to stop."""
 
-Task = tuple[Scenario, int]
-"""One unit of work: a scenario and the number of the replication."""
+
+def ahead(executor: Executor) -> int:
+    """How many replications an executor is handed at a time: a stop loses little, a long list costs no memory."""
+    return 4 * int(getattr(executor, "_max_workers", None) or 64)
 
 
 def run(
@@ -44,16 +46,24 @@ def run(
     worker processes, or on ``executor``; the result is the same bit for bit.
     Raises :class:`InputError`, or :class:`InternalError` when a ledger does not close.
     """
+    scenario = load(source, set=set, seed=seed, replications=replications, policy=policy, allow_path=allow_path)
+    return run_scenarios([scenario], executor=executor, jobs=jobs)[0]
+
+
+def run_scenarios(scenarios: Sequence[Scenario], *, executor: Executor | None = None, jobs: int = 1) -> list[Result]:
+    """Runs several scenarios on one pool; writes nothing. Results come in the order given."""
     from rxpool.result import Result
 
-    scenario = load(source, set=set, seed=seed, replications=replications, policy=policy, allow_path=allow_path)
-    tasks = [(scenario, index) for index in range(scenario.replications)]
-    done: dict[int, Replication] = {}
+    tasks = [(position, index) for position, s in enumerate(scenarios) for index in range(s.replications)]
+    done: list[dict[int, Replication]] = [{} for _ in scenarios]
     with workers(jobs, executor, len(tasks)) as pool:
-        for _, replication in run_tasks(tasks, pool):
-            done[replication.replication] = replication
-    ordered = tuple(done[index] for index in sorted(done))
-    return Result(scenario, ordered, run_context(ordered))
+        for position, replication in _run_tasks(scenarios, tasks, pool):
+            done[position][replication.replication] = replication
+    results = []
+    for scenario, by_index in zip(scenarios, done, strict=True):
+        ordered = tuple(by_index[index] for index in sorted(by_index))
+        results.append(Result(scenario, ordered, run_context(ordered)))
+    return results
 
 
 def run_one(scenario: Scenario, replication: int, progress: Progress | None = None) -> Replication:
@@ -64,25 +74,20 @@ def run_one(scenario: Scenario, replication: int, progress: Progress | None = No
     return Replication.from_core(_core.run(scenario.text, folder, calibration_folder(folder), replication, progress))
 
 
-def run_tasks(
-    tasks: Iterable[Task], executor: Executor | None, progress: Progress | None = None, ahead: int | None = None
-) -> Iterator[tuple[Task, Replication]]:
-    """Yields each task with its replication, in the order they finish.
-
-    At most ``ahead`` tasks are handed out at a time, so that a stop loses little and a long list costs no memory.
-    """
+def _run_tasks(
+    scenarios: Sequence[Scenario], tasks: Sequence[tuple[int, int]], executor: Executor | None
+) -> Iterator[tuple[int, Replication]]:
+    """Yields the scenario's position with each replication, in the order they finish; hands out a few at a time."""
     if executor is None:
-        for scenario, index in tasks:
-            yield (scenario, index), run_one(scenario, index, progress)
+        for position, index in tasks:
+            yield position, run_one(scenarios[position], index)
         return
-    if ahead is None:
-        ahead = 4 * (os.cpu_count() or 1)
-    waiting: dict[Future[Replication], Task] = {}
+    waiting: dict[Future[Replication], int] = {}
     source = iter(tasks)
     try:
         while True:
-            while len(waiting) < ahead and (task := next(source, None)) is not None:
-                waiting[executor.submit(run_one, *task)] = task
+            while len(waiting) < ahead(executor) and (task := next(source, None)) is not None:
+                waiting[executor.submit(run_one, scenarios[task[0]], task[1])] = task[0]
             if not waiting:
                 return
             finished, _ = wait(list(waiting), return_when=FIRST_COMPLETED)

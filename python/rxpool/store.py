@@ -51,10 +51,7 @@ class RunFolder:
         Where another process is writing, waits for it, or returns None unless ``wait``. Raises :class:`InputError` for
         a folder that another version made, a name that is taken, or a full disk.
         """
-        try:
-            (self.path / "replications").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error(self.path, error) from error
+        make_folder(self.path / "replications")
         lock = FolderLock.take(self.path, wait=wait)
         if lock is None:
             return None
@@ -289,6 +286,15 @@ def find_run(path: str | PathLike[str], root: Path = Path("runs")) -> Path:
     if matches:
         raise InputError(f"{path}: several runs begin so: {', '.join(p.name for p in matches[:5])}")
     raise InputError(f"{path}: no such run folder, nor a run in {root}/ whose name begins so")
+
+
+def make_folder(path: Path) -> Path:
+    """Makes a folder and those above it. Raises :class:`InputError`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return path
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -7,7 +7,6 @@ overlap never wait for each other.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -17,7 +16,7 @@ from rxpool.errors import ExitCode, InputError
 from rxpool.files import FolderLock
 from rxpool.record import Replication
 from rxpool.result import Result
-from rxpool.running import check_memory, run_context, run_one, workers
+from rxpool.running import ahead, check_memory, run_context, run_one, workers
 from rxpool.scenario import Scenario
 from rxpool.store import RunFolder, Store, with_cpu_seconds
 
@@ -122,8 +121,7 @@ class _Study:
         self._take(run, run_one(run.scenario, index, self.watcher.moving))
 
     def _run_on(self, pool: Executor) -> None:
-        ahead = 4 * (os.cpu_count() or 1)
-        while len(self.out) < ahead and (self.ready or self.pending):
+        while len(self.out) < ahead(pool) and (self.ready or self.pending):
             if not self.ready:
                 if not self._open_next():
                     break

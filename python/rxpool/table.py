@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,7 @@ def print_result(console: Console, result: Result) -> None:
 
 def queue_table(queues: dict[str, dict[str, float]]) -> Table:
     """One line per RX queue."""
-    columns = [
+    columns: list[tuple[str, Callable[[dict[str, float]], str]]] = [
         ("held mean", lambda q: number(q.get("held_mean"))),
         ("held max", lambda q: number(q.get("held_max"))),
         ("posted", lambda q: number(q.get("posted_mean"))),
@@ -89,7 +89,7 @@ def queue_table(queues: dict[str, dict[str, float]]) -> Table:
         ("latency p50", lambda q: duration(q.get("rx_latency_p50"))),
         ("p99", lambda q: duration(q.get("rx_latency_p99"))),
     ]
-    table = _table("queue (pages)", [title for title, _ in columns])
+    table = new_table("queue (pages)", [title for title, _ in columns])
     for name, values in queues.items():
         table.add_row(printable(name), *(show(values) for _, show in columns))
     return table
@@ -97,7 +97,7 @@ def queue_table(queues: dict[str, dict[str, float]]) -> Table:
 
 def drop_table(packets: Ledger, replications: int) -> Table:
     """Drops by reason, the largest first."""
-    table = _table("dropped by", ["packets", "of offered"])
+    table = new_table("dropped by", ["packets", "of offered"])
     reasons = [(p.removeprefix("dropped."), n) for p, n in packets.places.items() if p.startswith("dropped.") and n]
     for reason, count in sorted(reasons, key=lambda entry: -entry[1]):
         table.add_row(printable(reason), number(count / replications), percent(100 * count / packets.total))
@@ -106,7 +106,7 @@ def drop_table(packets: Ledger, replications: int) -> Table:
 
 def cpu_table(cpus: dict[str, dict[str, float]]) -> Table:
     """Busy time of every CPU by context."""
-    table = _table("CPU busy", ["all", *BUSY, "time_squeeze"])
+    table = new_table("CPU busy", ["all", *BUSY, "time_squeeze"])
     for name, values in cpus.items():
         shares = [percent(values.get("busy")), *(percent(values.get(f"busy_{context}")) for context in BUSY)]
         table.add_row(printable(name), *shares, number(values.get("time_squeeze")))
@@ -118,8 +118,9 @@ def _head(result: Result) -> Iterator[str]:
     resolved = scenario.resolved
     count = len(result.replications)
     replications = f"{count} replications" if count > 1 else "1 replication"
+    release = resolved.get("kernel", {}).get("release")
     yield (
-        f"{printable(scenario.name)}: policy {printable(result.policy)}, kernel {resolved.get('kernel', {}).get('release')}, "
+        f"{printable(scenario.name)}: policy {printable(result.policy)}, kernel {release}, "
         f"{result.duration_ms:g} ms after {resolved.get('warmup_ms', 0):g} ms warm-up, {replications}, "
         f"seed {scenario.seed}"
     )
@@ -214,7 +215,8 @@ def duration(ns: float | None) -> str:
     return f"{ns / 1e9:.3g} s"
 
 
-def _table(first: str, columns: Sequence[str]) -> Table:
+def new_table(first: str, columns: Sequence[str]) -> Table:
+    """An empty table: one text column, then numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

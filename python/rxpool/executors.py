@@ -1,0 +1,52 @@
+"""Where replications run: local processes, or a Dask cluster. Results are the same bit for bit.
+
+Any other ``concurrent.futures.Executor`` can be passed to ``run``, ``compare``, ``sweep`` and ``tune`` from Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+from rxpool.errors import ExitCode, InputError
+
+
+@contextmanager
+def dask_executor(address: str, certificates: dict[str, str] | None = None) -> Iterator[Executor]:
+    """The executor of the Dask cluster whose scheduler listens at ``address`` (``tls://host:port`` or ``tcp://…``).
+
+    ``certificates`` are Dask's own keys (``tls_ca_file``, ``tls_client_cert``, ``tls_client_key``). A task whose
+    worker died is run again elsewhere. Workers need the same rxpool, and the scenario's folder at the same path.
+    Raises :class:`InputError` (exit 3) when nobody answers or a worker was built from other sources.
+    """
+    try:
+        distributed: Any = import_module("distributed")
+    except ImportError:
+        raise InputError("--dask needs the packages dask and distributed: pip install 'rxpool[cluster]'") from None
+    security = distributed.Security(require_encryption=True, **certificates) if certificates else None
+    try:
+        client = distributed.Client(address, security=security, timeout="10s", set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"--dask {address}: {error or 'no answer'}", ExitCode.NOT_AVAILABLE) from None
+    try:
+        _check_workers(client, address)
+        yield client.get_executor(pure=False)
+    finally:
+        client.close()
+
+
+def _check_workers(client: Any, address: str) -> None:
+    """All workers run this very core, or their results could not be told apart from ours."""
+    from rxpool.scenario import core_source
+
+    sources = client.run(core_source, on_error="return")
+    if not sources:
+        raise InputError(f"--dask {address}: the cluster has no workers", ExitCode.NOT_AVAILABLE)
+    for worker, source in sources.items():
+        if isinstance(source, BaseException):
+            raise InputError(f"--dask {address}: worker {worker} has no rxpool: {source}", ExitCode.NOT_AVAILABLE)
+        if source != core_source():
+            raise InputError(f"--dask {address}: worker {worker} has another rxpool; install this version there")

@@ -1,0 +1,94 @@
+"""Tables for people: comparisons, sweeps and tunings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rxpool.comparing import Comparison, labels
+from rxpool.console import printable
+from rxpool.statistics import Interval
+from rxpool.sweeping import Sweep
+from rxpool.table import new_table, number
+from rxpool.tuning import Tuning
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """One line per metric and policy: the difference with its interval, Holm's p, what pairing gained."""
+    names = labels(comparison.results)
+    first = comparison.results[0]
+    console.print(
+        f"{printable(first.scenario.name)}: {len(first.replications)} replications, baseline {printable(names[0])}"
+    )
+    table = new_table(
+        "metric",
+        ["policy", "baseline", "mean", "difference", "95 % interval", "relative", "p (Holm)", "variance ratio"],
+    )
+    for row in comparison.rows:
+        d = row.difference
+        table.add_row(
+            printable(f"{row.metric} ({row.unit})" if row.unit else row.metric),
+            printable(row.policy),
+            amount(d.baseline),
+            amount(d.other),
+            amount(d.interval.estimate) + (" *" if row.significant else ""),
+            bounds(d.interval),
+            f"{100 * d.relative:+.1f} %" if d.relative == d.relative else "–",
+            f"{row.p_holm:.2g}" if row.p_holm == row.p_holm else "–",
+            f"{d.variance_ratio:.1f}" if d.variance_ratio == d.variance_ratio else "–",
+        )
+    console.print(table)
+    console.print(
+        "* significant after Holm's adjustment over all lines"
+        if comparison.different
+        else "no difference is significant"
+    )
+    for note in comparison.notes:
+        console.print(f"note: {printable(note)}")
+
+
+def print_sweep(console: Console, study: Sweep, metrics: Sequence[str]) -> None:
+    """One line per point: the varied keys and each metric's mean with half its 95 % interval."""
+    table = new_table("run", [*study.axes, *metrics])
+    for point, result in zip(study.points, study.results, strict=True):
+        cells = [_cell(point[axis]) for axis in study.axes]
+        table.add_row(printable(result.name), *cells, *(_mean(study.interval(result, m)) for m in metrics))
+    console.print(table)
+
+
+def print_tuning(console: Console, study: Tuning) -> None:
+    """The best trials (the Pareto front where there are several objectives)."""
+    console.print(f"{printable(study.name)}: {len(study.trials)} trials, {len(study.best)} of them best")
+    if not study.best:
+        console.print("no trial satisfies every condition")
+        return
+    keys = list(study.best[0].point)
+    table = new_table("trial", [*keys, *study.best[0].objectives, "run"])
+    for trial in study.best:
+        values = [_cell(trial.point[key]) for key in keys]
+        table.add_row(str(trial.number), *values, *map(_mean, trial.objectives.values()), printable(trial.run))
+    console.print(table)
+
+
+def amount(value: float) -> str:
+    """A number with digits that suit its size."""
+    size = abs(value)
+    return number(value, 0 if size >= 1000 or value == int(value) else 1 if size >= 10 else 3)
+
+
+def bounds(interval: Interval) -> str:
+    """An interval as text; a dash where one replication says nothing."""
+    if interval.n == 1:
+        return "–"
+    return f"{amount(interval.low)} to {amount(interval.high)}"
+
+
+def _mean(interval: Interval) -> str:
+    return amount(interval.estimate) + ("" if interval.n == 1 else f" ± {amount(interval.half_width)}")
+
+
+def _cell(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else printable(str(value))
