@@ -105,7 +105,8 @@ void Kswapd::step(MemoryContext& ctx) {
     nap(ctx.now);
     return;
   }
-  const std::uint32_t freed = allocator_.reclaim_pages(ctx, node_, swap_cluster_max);
+  const bool able = parameters_.time_per_page != Time::never();
+  const std::uint32_t freed = able ? allocator_.reclaim_pages(ctx, node_, swap_cluster_max) : 0;
   stats.pgscan_kswapd += freed;
   stats.pgsteal_kswapd += freed;
   run_reclaimed_ += freed;
@@ -118,8 +119,7 @@ void Kswapd::step(MemoryContext& ctx) {
     return;
   }
   failures_ = 0;
-  const auto pages_per_ms = static_cast<std::int64_t>(parameters_.pages_per_ms);
-  next_step_ = ctx.now + milliseconds(1) * freed / pages_per_ms;
+  next_step_ = ctx.now + parameters_.time_per_page * freed;
 }
 
 }  // namespace rxpool

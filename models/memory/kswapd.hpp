@@ -16,8 +16,8 @@ namespace rxpool {
 class PageAllocator;
 
 struct KswapdParameters {
-  Time wake_latency = microseconds(50);     ///< from the wake-up to the first reclaim; a scheduler may own this instead
-  std::uint64_t pages_per_ms = 1000;        ///< reclaim rate
+  Time wake_latency = microseconds(50);  ///< from the wake-up to the first reclaim
+  Time time_per_page = microseconds(5);  ///< reclaim rate; Time::never() reclaims nothing
 };
 
 /// Names as in /proc/vmstat and the vmscan tracepoints.

@@ -26,7 +26,8 @@ std::uint64_t zone_pages(const ZoneSize& zone) { return (zone.bytes >> page_shif
 
 std::uint64_t page_frames(const MemoryParameters& parameters) {
   parameters.validate();
-  std::uint64_t total = max_block_pages;  // page 0 and its block belong to no zone
+  // Page 0 and its block belong to no zone; records of provider chunks follow the zones.
+  std::uint64_t total = max_block_pages + parameters.provider_chunks;
   for (const NodeParameters& node : parameters.nodes) {
     for (const ZoneSize& zone : node.zones) {
       total += zone_pages(zone);
@@ -51,7 +52,7 @@ void MemoryParameters::validate() const {
                        std::to_string(low) + ".." + std::to_string(high));
     }
   };
-  range("number of nodes", nodes.size(), 1, 16);
+  range("number of nodes", nodes.size(), 1, 64);
   range("number of CPUs", cpu_node.size(), 1, 1024);
   range("watermark_scale_factor", watermark_scale_factor, 1, 3000);
   if (percpu_pagelist_high_fraction != 0) {
@@ -72,7 +73,9 @@ void MemoryParameters::validate() const {
     }
   }
   range("pages of the host", total, max_block_pages, max_pages);
-  range("kswapd pages_per_ms", kswapd.pages_per_ms, 1, 1'000'000'000);
+  if (kswapd.wake_latency < Time{} || kswapd.time_per_page <= Time{}) {
+    throw InputError("memory: kswapd needs a wake_latency of at least 0 and a time_per_page above 0");
+  }
 }
 
 PageAllocator::PageAllocator(const MemoryParameters& parameters, const MemoryPrices& prices)
@@ -116,6 +119,7 @@ void PageAllocator::build_zones() {
       total_pages_ += zone.present_pages;
     }
   }
+  provider_first_ = next;
 }
 
 // Nearest node first, within a node the highest zone first.

@@ -17,6 +17,8 @@ const char* to_string(PagePlace place) {
   return names[static_cast<unsigned>(place)];
 }
 
+void page_bug(const char* what) { throw BugError(what); }
+
 PageTable::PageTable(std::uint64_t page_count) : page_count_(page_count) {
   void* area = mmap(nullptr, page_count * sizeof(Page), PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -62,6 +62,9 @@ struct Page {
 };
 static_assert(sizeof(Page) == 32);
 
+/// Throws BugError; out of line so that the checks of the fast paths stay one compare each.
+[[noreturn]] void page_bug(const char* what);
+
 /// The records of all page frames [0, page_count).
 class PageTable {
  public:

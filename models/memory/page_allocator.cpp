@@ -208,6 +208,42 @@ bool PageAllocator::put_may_touch_zone(std::uint16_t cpu, PageId page) const {
   return record.order != 0 || zones_[record.zone].next_free_may_flush(cpu);
 }
 
+Buddy::Range PageAllocator::take_untouched(unsigned node, std::uint64_t blocks) {
+  for (auto zone = zones_.rbegin(); zone != zones_.rend(); ++zone) {
+    if (zone->node() == node) {
+      const Buddy::Range range = zone->buddy().take_untouched(blocks);
+      if (range.blocks != 0) {
+        return range;
+      }
+    }
+  }
+  return {};
+}
+
+Zone& PageAllocator::zone_of(PageId page, unsigned node) {
+  const auto found = std::find_if(zones_.begin(), zones_.end(), [&](const Zone& zone) {
+    return zone.node() == node && zone.buddy().contains(page);
+  });
+  ensure(found != zones_.end(), "page allocator: page of no zone of this node");
+  return *found;
+}
+
+void PageAllocator::materialize(PageId page, unsigned node) {
+  const Zone& zone = zone_of(page, node);
+  Page& record = pages_[page];
+  record.zone = zone.parameters().index;
+  record.node = zone.node();
+  record.order = 0;
+  record.refcount = 1;
+  record.pool = 0;
+  record.place = PagePlace::other;
+  record.flags = page_flag::movable;
+}
+
+void PageAllocator::give_block(MemoryContext& ctx, PageId page, unsigned node) {
+  zone_of(page, node).free_to_buddy(ctx, page, max_page_order);
+}
+
 void PageAllocator::vmstat_tick(MemoryContext& ctx) {
   for (Zone& zone : zones_) {
     zone.vmstat_tick(ctx);

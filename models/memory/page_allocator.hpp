@@ -38,7 +38,7 @@ struct NodeParameters {
 };
 
 struct MemoryParameters {
-  std::vector<NodeParameters> nodes;    ///< 1..16, in order of distance from each other: |a - b|
+  std::vector<NodeParameters> nodes;    ///< 1..64; the distance of a and b is |a - b|
   std::vector<std::uint8_t> cpu_node;   ///< memory node of each CPU
   KernelRelease release;
   std::uint64_t min_free_kbytes = 0;    ///< 0: PA-40
@@ -47,6 +47,7 @@ struct MemoryParameters {
   unsigned percpu_pagelist_high_fraction = 0;  ///< 0 or at least 8 (PA-3)
   std::array<unsigned, zone_kind_count> lowmem_reserve_ratio = {256, 256, 32, 0};
   bool page_owner = false;  ///< debugging aid of the kernel that disables the bulk path (PA-31)
+  std::uint32_t provider_chunks = 0;  ///< records for memory that no zone owns (MemoryProvider)
   KswapdParameters kswapd;
 
   /// Throws InputError naming the field, the value and the range.
@@ -107,6 +108,16 @@ class PageAllocator {
   /// drain_all_pages: every CPU's lists to the buddy lists.
   void drain_all_pages(MemoryContext& ctx);
 
+  /// Takes never-touched 4 MiB blocks from the zones of a node, highest zone first, without a record per page: memory
+  /// that is in use before time starts. Call until it returns an empty range.
+  Buddy::Range take_untouched(unsigned node, std::uint64_t blocks);
+  /// Makes one page of such a range an ordinary allocated page (refcount 1, place `other`, movable).
+  void materialize(PageId page, unsigned node);
+  /// Gives a whole untouched-range block back.
+  void give_block(MemoryContext& ctx, PageId page, unsigned node);
+  /// First of the `provider_chunks` page ids that belong to no zone.
+  PageId provider_first() const { return provider_first_; }
+
   /// Consumers that reclaim and OOM may ask; asked in the order of registration. Not owned.
   void add_reclaim_source(ReclaimSource* source) { sources_.push_back(source); }
 
@@ -152,6 +163,7 @@ class PageAllocator {
   void prepare_new_page(PageId page, const Request& request, bool pfmemalloc);
   void count_allocation(const MemoryContext& ctx, const Request& request, Zone& zone, std::uint64_t pages);
   void free_block(MemoryContext& ctx, PageId page);
+  Zone& zone_of(PageId page, unsigned node);
 
   MemoryParameters parameters_;
   MemoryPrices prices_;
@@ -164,6 +176,7 @@ class PageAllocator {
   unsigned node_count_;
   std::uint64_t total_pages_ = 0;
   std::uint64_t min_free_kbytes_ = 0;
+  PageId provider_first_ = no_page;
 };
 
 }  // namespace rxpool

@@ -150,11 +150,11 @@ PageId PageAllocator::alloc_may_oom(MemoryContext& ctx, const Request& request, 
 }
 
 void PageAllocator::wake_all_kswapds(Time now, const Request& request) {
-  std::uint32_t woken = 0;
+  std::uint64_t woken = 0;
   for (const std::uint8_t index : zonelists_[request.nid]) {
     Zone& zone = zones_[index];
-    if (zone.kind() <= request.highest && (woken & (1U << zone.node())) == 0) {
-      woken |= 1U << zone.node();
+    if (zone.kind() <= request.highest && (woken & (1ULL << zone.node())) == 0) {
+      woken |= 1ULL << zone.node();
       wake_kswapd(now, zone, request.order, request.highest);
     }
   }

@@ -42,14 +42,17 @@ const PagePoolParameters& checked(const PagePoolParameters& parameters) {
 }  // namespace
 
 PagePool::PagePool(PageAllocator& allocator, const PagePoolParameters& parameters, std::uint16_t id)
-    : pages_(allocator.pages()),
-      prices_(allocator.prices()),
-      cache_(std::make_unique<PageId[]>(checked(parameters).constants.cache_size)),
+    : cache_(std::make_unique<PageId[]>(checked(parameters).constants.cache_size)),
+      pages_(allocator.pages()),
       cache_size_(parameters.constants.cache_size),
       napi_list_owner_(parameters.napi_list_owner),
       cpuid_(parameters.cpuid),
-      needs_sync_(parameters.dma_sync_dev && parameters.dma_dev_need_sync),
       id_(id),
+      needs_sync_(parameters.dma_sync_dev && parameters.dma_dev_need_sync),
+      has_provider_(parameters.provider != nullptr),
+      price_cache_alloc_(allocator.prices().pool_cache_alloc),
+      price_cache_recycle_(allocator.prices().pool_cache_recycle),
+      prices_(allocator.prices()),
       ring_(ring_size(parameters, allocator.parameters().release)),
       nid_(parameters.nid),
       allocator_(allocator),

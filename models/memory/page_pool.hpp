@@ -105,11 +105,13 @@ class PagePool {
   PageId alloc(MemoryContext& ctx, Gfp flags = gfp::pool_default) {
     if (cache_count_ > 0) [[likely]] {
       ++stats.alloc_fast;
-      ctx.cost += prices_.pool_cache_alloc;
+      ctx.cost += price_cache_alloc_;
       return pop_cache();
     }
     return alloc_refill(ctx, flags);
   }
+  /// alloc() `count` times, stopping at the first failure; returns how many it got. Same effects, fewer host cycles.
+  std::uint32_t alloc_batch(MemoryContext& ctx, PageId* out, std::uint32_t count, Gfp flags = gfp::pool_default);
   /// One slice of at least `size` bytes; sets its offset (page_pool_alloc_frag, PP-45).
   PageId alloc_frag(MemoryContext& ctx, std::uint32_t& offset, std::uint32_t size, Gfp flags = gfp::pool_default);
   /// Whole page or slice, whichever fits; rewrites `size` to what the caller really owns (page_pool_alloc, PP-46).
@@ -122,7 +124,9 @@ class PagePool {
   bool unref(PageId page, std::int64_t count) {
     Page& record = pages_[page];
     if (record.pp_ref_count == count) [[likely]] {
-      record.pp_ref_count = 1;
+      if (count != 1) {
+        record.pp_ref_count = 1;
+      }
       return true;
     }
     return unref_shared(record, count);
@@ -137,6 +141,8 @@ class PagePool {
   }
   void put_full_page(MemoryContext& ctx, PageId page, bool allow_direct) { put_page(ctx, page, -1, allow_direct); }
   void recycle_direct(MemoryContext& ctx, PageId page) { put_page(ctx, page, -1, true); }
+  /// recycle_direct() of each page in turn. Same effects, fewer host cycles.
+  void recycle_direct_batch(MemoryContext& ctx, const PageId* pages, std::uint32_t count);
   /// For a caller that has already done unref() and was the last (PP-21..26).
   void put_unrefed_page(MemoryContext& ctx, PageId page, std::int32_t dma_sync_size, bool allow_direct) {
     check_outside(page);
@@ -223,18 +229,24 @@ class PagePool {
 
   PageId pop_cache() {
     const PageId page = cache_[--cache_count_];
-    Page& record = pages_[page];
-    ensure(record.place == PagePlace::pool_cache, "page_pool: a page in the alloc cache is tagged as elsewhere");
-    record.place = PagePlace::other;
+    leave_cache(pages_[page]);
     return page;
+  }
+  static void leave_cache(Page& record) {
+    if (record.place != PagePlace::pool_cache) [[unlikely]] {
+      page_bug("page_pool: a page in the alloc cache is tagged as elsewhere");
+    }
+    record.place = PagePlace::other;
   }
   void check_outside(PageId page) const {
     const Page& record = pages_[page];
-    ensure(record.place >= PagePlace::posted && record.pool == id_, "page_pool: returned page is not out of this pool");
+    if (record.place < PagePlace::posted || record.pool != id_) [[unlikely]] {
+      page_bug("page_pool: returned page is not out of this pool");
+    }
   }
   bool recyclable(PageId page) const {  // PP-23
     const Page& record = pages_[page];
-    return (record.refcount == 1 && !record.pfmemalloc()) || parameters_.provider != nullptr;
+    return (record.refcount == 1 && !record.pfmemalloc()) || has_provider_;
   }
   bool recycle_in_cache(MemoryContext& ctx, PageId page) {  // PP-24
     if (cache_count_ == cache_size_) [[unlikely]] {
@@ -243,7 +255,7 @@ class PagePool {
     }
     push_cache(page);
     ++stats.recycle_cached;
-    ctx.cost += prices_.pool_cache_recycle;
+    ctx.cost += price_cache_recycle_;
     return true;
   }
   void push_cache(PageId page) {
@@ -277,15 +289,19 @@ class PagePool {
   void empty_cache(MemoryContext& ctx);
   std::int32_t release_all(MemoryContext& ctx);
 
-  PageTable& pages_;
-  const MemoryPrices& prices_;
+  // What the fast paths read stands together.
   std::unique_ptr<PageId[]> cache_;
+  PageTable& pages_;
   std::uint32_t cache_count_ = 0;
   std::uint32_t cache_size_;
   const std::int32_t* napi_list_owner_;
   std::int32_t cpuid_;
-  bool needs_sync_;
   std::uint16_t id_;
+  bool needs_sync_;
+  bool has_provider_;
+  Time price_cache_alloc_;
+  Time price_cache_recycle_;
+  const MemoryPrices& prices_;
   PtrRing ring_;
   std::uint16_t ring_lock_cpu_ = 0;
   std::uint32_t hold_cnt_ = 0;     ///< pages_state_hold_cnt
@@ -307,5 +323,61 @@ class PagePool {
   Time defer_warn_;
   StallWarning stall_warning_;
 };
+
+inline std::uint32_t PagePool::alloc_batch(MemoryContext& ctx, PageId* out, std::uint32_t count, Gfp flags) {
+  std::uint32_t done = 0;
+  while (done < count) {
+    if (cache_count_ == 0) [[unlikely]] {
+      out[done] = alloc_refill(ctx, flags);
+      if (out[done] == no_page) {
+        break;
+      }
+      ++done;
+      continue;
+    }
+    const std::uint32_t taken = count - done < cache_count_ ? count - done : cache_count_;
+    const PageId* top = cache_.get() + cache_count_;
+    for (std::uint32_t i = 0; i < taken; ++i) {
+      const PageId page = *--top;
+      leave_cache(pages_[page]);
+      out[done + i] = page;
+    }
+    cache_count_ -= taken;
+    done += taken;
+    stats.alloc_fast += taken;
+    ctx.cost += price_cache_alloc_ * taken;
+  }
+  return done;
+}
+
+inline void PagePool::recycle_direct_batch(MemoryContext& ctx, const PageId* pages, std::uint32_t count) {
+  std::uint32_t done = 0;
+  while (done < count) {
+    const std::uint32_t room = cache_size_ - cache_count_;
+    const std::uint32_t end = count - done < room ? count : done + room;
+    PageId* top = cache_.get() + cache_count_;
+    const std::uint32_t first = done;
+    for (; done < end; ++done) {
+      Page& record = pages_[pages[done]];
+      if (record.pp_ref_count != 1 || record.refcount != 1 || record.pfmemalloc() || record.pool != id_ ||
+          record.place < PagePlace::posted) [[unlikely]] {
+        break;
+      }
+      record.place = PagePlace::pool_cache;
+      *top++ = pages[done];
+    }
+    const std::uint32_t pushed = done - first;
+    cache_count_ += pushed;
+    stats.recycle_cached += pushed;
+    ctx.cost += price_cache_recycle_ * pushed;
+    if (needs_sync_) {
+      stats.dma_syncs += pushed;
+      ctx.cost += prices_.dma_sync_for_device * pushed;
+    }
+    if (done < count) [[unlikely]] {
+      recycle_direct(ctx, pages[done++]);  // shared, referenced elsewhere, or the cache is full
+    }
+  }
+}
 
 }  // namespace rxpool

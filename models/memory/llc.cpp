@@ -1,0 +1,65 @@
+#include "models/memory/llc.hpp"
+
+#include <string>
+
+#include "sim/error.hpp"
+
+namespace rxpool {
+namespace {
+
+constexpr std::uint64_t line_bytes = 64;
+constexpr std::uint64_t lines_per_page = page_bytes / line_bytes;
+
+const LlcParameters& checked(const LlcParameters& parameters) {
+  parameters.validate();
+  return parameters;
+}
+
+}  // namespace
+
+void LlcParameters::validate() const {
+  if (ways < 1 || ways > 64 || ddio_ways < 1 || ddio_ways > ways) {
+    throw InputError("llc: ways is " + std::to_string(ways) + " and ddio_ways " + std::to_string(ddio_ways) +
+                     ", must be 1..64 and 1..ways");
+  }
+  if (bytes < ways * line_bytes * lines_per_page || bytes > 1ULL << 40) {
+    throw InputError("llc: " + std::to_string(bytes) + " bytes, must be at least one page per way and at most 1 TiB");
+  }
+}
+
+// Built with +, * and / of doubles only, so every machine makes the same table: e^-1/8 by its series, then powers of it
+// by multiplication. The table ends where the tail is 1 within 2^-32.
+PoissonTail::PoissonTail(std::uint32_t k) {
+  constexpr double step = 1.0 / 8;
+  double term = 1;
+  double exp_minus_step = 1;
+  for (int i = 1; i < 20; ++i) {
+    term *= -step / i;
+    exp_minus_step += term;
+  }
+  double exp_minus_mean = 1;
+  for (std::uint32_t index = 0;; ++index) {
+    const double mean = index * step;
+    double probability = exp_minus_mean;  // of exactly i
+    double below = 0;                     // of fewer than k
+    for (std::uint32_t i = 0; i < k; ++i) {
+      below += probability;
+      probability *= mean / (i + 1);
+    }
+    const double tail = below < 1 ? 1 - below : 0;
+    const auto entry = static_cast<Probability>(tail * 4294967296.0);
+    table_.push_back(entry);
+    if (entry >= certain - 1) {
+      return;
+    }
+    exp_minus_mean *= exp_minus_step;
+  }
+}
+
+Llc::Llc(const LlcParameters& parameters)
+    : tail_(checked(parameters).ways), ddio_tail_(parameters.ddio_ways) {
+  // sets = bytes / (ways * 64); one in 64 of them is within reach.
+  lines_per_set_q32_ = ((parameters.ways * line_bytes * lines_per_page) << 32) / parameters.bytes;
+}
+
+}  // namespace rxpool
