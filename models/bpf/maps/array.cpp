@@ -65,6 +65,11 @@ int ArrayMap::next_key(std::span<const std::byte> key, std::span<std::byte> next
   return next_array_key(key, next, info().max_entries);
 }
 
+std::int32_t ArrayMap::find_slot(std::span<const std::byte> key) const {
+  const std::uint32_t index = index_of_key(key);
+  return index < info().max_entries ? static_cast<std::int32_t>(index) : -1;
+}
+
 BoxOffset ArrayMap::key_in_box(std::uint32_t slot) {
   std::memcpy(box_.at(key_scratch_), &slot, sizeof slot);
   return key_scratch_;

@@ -20,6 +20,7 @@ class ArrayMap final : public ElementMap {
 
   std::uint32_t slot_count() const override { return info().max_entries; }
   bool slot_used(std::uint32_t) const override { return true; }
+  std::int32_t find_slot(std::span<const std::byte> key) const override;
   BoxOffset key_in_box(std::uint32_t slot) override;
   BoxOffset value_in_box(std::uint32_t slot, std::uint32_t cpu) override { return values_.at(slot, cpu); }
   std::int32_t slot_after(std::int32_t slot) const override;

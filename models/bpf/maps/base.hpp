@@ -88,6 +88,8 @@ class ElementMap : public Map {
   /// Number of slots; not all need to hold an element.
   virtual std::uint32_t slot_count() const = 0;
   virtual bool slot_used(std::uint32_t slot) const = 0;
+  /// Slot that holds `key`, or -1; not a use of the element (LRU).
+  virtual std::int32_t find_slot(std::span<const std::byte> key) const = 0;
   /// Box offset of a copy of the slot's key, for callbacks.
   virtual BoxOffset key_in_box(std::uint32_t slot) = 0;
   virtual BoxOffset value_in_box(std::uint32_t slot, std::uint32_t cpu) = 0;

@@ -20,6 +20,8 @@ class LpmTrieMap final : public ElementMap {
 
   std::uint32_t slot_count() const override { return table_.slots(); }
   bool slot_used(std::uint32_t slot) const override { return table_.holds(slot); }
+  /// The exact prefix, not the longest match.
+  std::int32_t find_slot(std::span<const std::byte> key) const override { return table_.find(key); }
   BoxOffset key_in_box(std::uint32_t slot) override;
   BoxOffset value_in_box(std::uint32_t slot, std::uint32_t) override { return values_.at(slot, 0); }
   std::int32_t slot_after(std::int32_t slot) const override { return table_.after(slot); }

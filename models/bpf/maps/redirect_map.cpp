@@ -148,6 +148,8 @@ int RedirectMap::next_key(std::span<const std::byte> key, std::span<std::byte> n
   return 0;
 }
 
+std::int32_t RedirectMap::find_slot(std::span<const std::byte> key) const { return slot_of(index_of_key(key)); }
+
 BoxOffset RedirectMap::key_in_box(std::uint32_t slot) {
   std::uint32_t key = slot;
   if (hashed_) {

@@ -25,6 +25,7 @@ class RedirectMap final : public ElementMap {
 
   std::uint32_t slot_count() const override { return info().max_entries; }
   bool slot_used(std::uint32_t slot) const override { return present_[slot] != 0; }
+  std::int32_t find_slot(std::span<const std::byte> key) const override;
   BoxOffset key_in_box(std::uint32_t slot) override;
   BoxOffset value_in_box(std::uint32_t slot, std::uint32_t) override { return values_.at(slot, 0); }
   std::int32_t slot_after(std::int32_t slot) const override;
