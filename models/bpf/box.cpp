@@ -10,9 +10,9 @@ namespace rxpool::bpf {
 
 namespace {
 
-constexpr std::uint64_t reservation_bytes =
-    Box::host_area_bytes + Box::guard_bytes + Box::span_bytes + Box::guard_bytes;
-constexpr std::uint64_t page_words = Box::span_bytes / Box::page_bytes / 64;
+constexpr std::uint64_t page_bits_bytes = Box::span_bytes / Box::page_bytes / 8;
+constexpr std::uint64_t own_bytes = 2 * page_bits_bytes + Box::host_area_bytes;
+constexpr std::uint64_t reservation_bytes = own_bytes + Box::guard_bytes + Box::span_bytes + Box::guard_bytes;
 
 std::uint64_t whole_pages(std::uint64_t size) {
   return (size + Box::page_bytes - 1) & ~std::uint64_t{Box::page_bytes - 1};
@@ -38,18 +38,20 @@ const char* object_class_name(ObjectClass object_class) {
   return "?";
 }
 
-Box::Box() : readable_pages_(new std::uint64_t[page_words]()), writable_pages_(new std::uint64_t[page_words]()) {
+Box::Box() {
   void* memory = mmap(nullptr, reservation_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     throw InputError("policy: no 4 GiB of address space for the policy's memory (is there a limit, ulimit -v?)",
                      ExitCode::limit);
   }
   reservation_ = static_cast<std::byte*>(memory);
-  base_ = reservation_ + host_area_bytes + guard_bytes;
-  if (mprotect(reservation_, host_area_bytes, PROT_READ | PROT_WRITE) != 0) {
+  base_ = reservation_ + own_bytes + guard_bytes;
+  if (mprotect(reservation_, own_bytes, PROT_READ | PROT_WRITE) != 0) {
     munmap(reservation_, reservation_bytes);
     throw InputError("policy: no memory for the policy's runtime", ExitCode::limit);
   }
+  readable_pages_ = reinterpret_cast<std::uint64_t*>(reservation_);
+  writable_pages_ = reinterpret_cast<std::uint64_t*>(reservation_ + page_bits_bytes);
 }
 
 Box::~Box() {
@@ -97,6 +99,9 @@ void Box::unmap_region(BoxOffset region_begin) {
   ensure(memory != MAP_FAILED, "Box::unmap_region: mmap failed");
   set_pages(readable_pages_, region->begin, region->size, false);
   set_pages(writable_pages_, region->begin, region->size, false);
+  if (region->begin + whole_pages(region->size) + page_bytes == next_free_) {
+    next_free_ = region->begin;  // the newest region gives its place back
+  }
   regions_.erase(regions_.begin() + (region - regions_.data()));
 }
 
@@ -110,7 +115,7 @@ const Region* Box::find_region(std::uint64_t offset, std::uint64_t length) const
   return offset < region.end() && length <= region.end() - offset ? &region : nullptr;
 }
 
-void Box::set_pages(PageBits& pages, BoxOffset begin, std::uint64_t size, bool value) {
+void Box::set_pages(PageBits pages, BoxOffset begin, std::uint64_t size, bool value) {
   for (std::uint64_t page = begin / page_bytes; page < (begin + whole_pages(size)) / page_bytes; ++page) {
     const std::uint64_t bit = std::uint64_t{1} << (page % 64);
     pages[page / 64] = value ? pages[page / 64] | bit : pages[page / 64] & ~bit;

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -99,9 +98,9 @@ class Box {
   }
 
  private:
-  using PageBits = std::unique_ptr<std::uint64_t[]>;
+  using PageBits = std::uint64_t*;
 
-  static bool covered(const PageBits& pages, std::uint64_t offset, std::uint64_t length) {
+  static bool covered(const std::uint64_t* pages, std::uint64_t offset, std::uint64_t length) {
     if (offset >= span_bytes || length > span_bytes - offset || length == 0) {
       return false;
     }
@@ -113,14 +112,14 @@ class Box {
     }
     return true;
   }
-  void set_pages(PageBits& pages, BoxOffset begin, std::uint64_t size, bool value);
+  void set_pages(PageBits pages, BoxOffset begin, std::uint64_t size, bool value);
 
   std::byte* reservation_ = nullptr;
   std::byte* base_ = nullptr;
   std::uint64_t next_free_ = first_offset;
-  std::vector<Region> regions_;  // sorted by begin
-  PageBits readable_pages_;
-  PageBits writable_pages_;
+  std::vector<Region> regions_;        // sorted by begin
+  PageBits readable_pages_ = nullptr;  // a bit per page, in the reservation below the host area
+  PageBits writable_pages_ = nullptr;
 };
 
 }  // namespace rxpool::bpf

@@ -117,7 +117,9 @@ Vm::Vm(Box& box, std::vector<Program> programs, std::vector<Map*> maps, const He
   state_->runtime->vm = state_.get();
 }
 
-Vm::~Vm() = default;
+Vm::~Vm() {
+  state_->box.unmap_region(state_->stack_begin);
+}
 
 Runtime& Vm::runtime() {
   return *state_->runtime;
