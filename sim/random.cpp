@@ -100,6 +100,20 @@ void RandomStream::fill_u32(std::span<std::uint32_t> out) {
   }
 }
 
+void RandomStream::fill_bounded(std::uint32_t n, std::span<std::uint32_t> out) {
+  fill_u32(out);
+  const std::uint32_t rejected = (0u - n) % n;
+  std::size_t kept = 0;
+  for (const std::uint32_t word : out) {
+    const std::uint64_t product = std::uint64_t{word} * n;
+    out[kept] = static_cast<std::uint32_t>(product >> 32);
+    kept += static_cast<std::uint32_t>(product) < rejected ? 0 : 1;
+  }
+  for (; kept < out.size(); ++kept) {
+    out[kept] = bounded(n);
+  }
+}
+
 void RandomStream::fill_u64(std::span<std::uint64_t> out) {
   std::array<std::uint32_t, 2 * buffer_words> words;
   while (!out.empty()) {

@@ -46,6 +46,7 @@ class RandomStream {
   double next_exponential();
 
   void fill_u32(std::span<std::uint32_t> out);
+  void fill_bounded(std::uint32_t n, std::span<std::uint32_t> out);
   void fill_u64(std::span<std::uint64_t> out);
   void fill_unit(std::span<double> out);
   void fill_exponential(std::span<double> out);

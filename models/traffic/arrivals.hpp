@@ -49,7 +49,7 @@ class Arrivals {
   void set_factor(Time at, double factor);
 
  private:
-  static constexpr std::size_t block = 64;
+  static constexpr std::size_t block = 256;
 
   bool random_gaps() const { return kind_ == ArrivalKind::poisson || kind_ == ArrivalKind::mmpp; }
   void load_exponentials(std::uint64_t draws);

@@ -98,24 +98,32 @@ std::size_t SyntheticSource::produce_block(std::span<Offer> out) {
   std::array<Time, block> times;
   std::array<std::uint32_t, block> senders;
   const std::size_t count = arrivals_.fill(std::span(times).first(out.size()), std::span(senders).first(out.size()));
+  const std::span<std::uint32_t> flow(senders.data(), count);
   const std::uint32_t flows = flows_.size();
-  const Offer common{Time{}, 0, 0, sizes_.front(), protocol_, own_keys_ ? packet_flag::own_key : std::uint8_t{0}};
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = common;
-    out[i].at = times[i];
-  }
   if (incast_) {
-    for (std::size_t i = 0; i < count; ++i) {
-      out[i].flow = senders[i] % flows;
+    for (std::uint32_t& f : flow) {
+      f %= flows;
     }
   } else if (flow_choice_) {
-    for (std::size_t i = 0; i < count; ++i) {
-      out[i].flow = (*flow_choice_)(flow_random_);
+    for (std::uint32_t& f : flow) {
+      f = (*flow_choice_)(flow_random_);
     }
   } else if (flows > 1) {
-    for (std::size_t i = 0; i < count; ++i) {
-      out[i].flow = flow_random_.bounded(flows);
-    }
+    flow_random_.fill_bounded(flows, flow);
+  } else {
+    std::fill(flow.begin(), flow.end(), 0);
+  }
+  const std::uint16_t frame_bytes = sizes_.front();
+  const std::uint8_t protocol = protocol_;
+  const std::uint8_t flags = own_keys_ ? packet_flag::own_key : std::uint8_t{0};
+  for (std::size_t i = 0; i < count; ++i) {
+    Offer& offer = out[i];
+    offer.at = times[i];
+    offer.variant = 0;
+    offer.flow = flow[i];
+    offer.frame_bytes = frame_bytes;
+    offer.ip_protocol = protocol;
+    offer.flags = flags;
   }
   if (size_choice_) {
     for (std::size_t i = 0; i < count; ++i) {

@@ -35,7 +35,7 @@ class SyntheticSource final : public Source {
   std::size_t headers(const Packet& packet, std::span<std::byte> out) const override;
 
  private:
-  static constexpr std::size_t block = 64;
+  static constexpr std::size_t block = 128;
 
   struct State {
     Arrivals::State arrivals;

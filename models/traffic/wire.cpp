@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
+#include <type_traits>
 
 #include "sim/error.hpp"
 
@@ -11,6 +13,21 @@ namespace {
 
 constexpr std::uint32_t fastest_mbps = 1'600'000;
 constexpr std::int64_t never_ps = Time::never().ps;
+
+/// In place: a temporary would be copied by loads wider than the stores that made it, which stalls for longer than all
+/// the rest takes.
+inline void write_packet(const Offer& offer, std::uint64_t id, std::int64_t arrival_ps, Packet& packet) {
+  static_assert(std::is_trivially_copyable_v<Packet>);
+  std::memset(static_cast<void*>(&packet), 0, sizeof packet);  // every default is zero
+  packet.arrival.ps = arrival_ps;
+  packet.id = id;
+  packet.variant = offer.variant;
+  packet.flow = offer.flow;
+  packet.source = static_cast<std::uint16_t>(id >> 48);
+  packet.frame_bytes = offer.frame_bytes;
+  packet.ip_protocol = offer.ip_protocol;
+  packet.flags = offer.flags;
+}
 
 }  // namespace
 
@@ -93,7 +110,11 @@ std::size_t Wire::pull(Time until, std::span<Packet> out) {
         break;
       }
       free_ = after(end, gap_bytes, speeds_[speed]);
-      take(lane, offer, Time{start.ps}, arrival, out[count++]);
+      write_packet(offer, lane.next_id++, arrival.ps, out[count++]);
+      last_arrival_ = arrival;
+      ++statistics_.packets;
+      statistics_.bytes += offer.frame_bytes;
+      statistics_.longest_wait = std::max(statistics_.longest_wait, Time{start.ps} - offer.at);
     }
     speed_ = speed;
     ++lane.next;
@@ -102,49 +123,54 @@ std::size_t Wire::pull(Time until, std::span<Packet> out) {
   return count;
 }
 
-/// The same for a link whose speed gives whole picoseconds per byte and has no change ahead.
+/// The same for a link whose speed gives whole picoseconds per byte and has no change ahead. What changes per packet is
+/// kept in registers.
 std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
   const std::int64_t ps_per_byte = speeds_[speed_].ps_per_byte;
-  std::size_t count = 0;
-  while (count < out.size()) {
+  std::int64_t free = free_.ps;
+  std::int64_t longest_wait = statistics_.longest_wait.ps;
+  std::uint64_t bytes = 0;
+  Packet* const begin = out.data();
+  Packet* const end_of_out = begin + out.size();
+  Packet* packet = begin;
+  bool more = true;
+  while (more && packet != end_of_out) {
     const std::uint32_t index = winners_[1];
     if (!has_frame(index)) {
       break;
     }
     Lane& lane = lanes_[index];
     // With one source there is nothing to merge until its block is used up.
-    const std::size_t stop =
-        lanes_.size() == 1 ? std::min(lane.count, lane.next + (out.size() - count)) : lane.next + 1;
-    while (lane.next < stop) {
-      const Offer& offer = lane.offers[lane.next];
-      const std::int64_t start = std::max(offer.at.ps, free_.ps);
+    const std::size_t room = static_cast<std::size_t>(end_of_out - packet);
+    const std::size_t stop = lanes_.size() == 1 ? std::min(lane.count, lane.next + room) : lane.next + 1;
+    std::size_t next = lane.next;
+    std::uint64_t id = lane.next_id;
+    for (; next < stop; ++next) {
+      const Offer& offer = lane.offers[next];
+      const std::int64_t start = std::max(offer.at.ps, free);
       const std::int64_t end = start + (preamble_bytes + offer.frame_bytes) * ps_per_byte;
       if (end > until.ps) {
-        return count;
+        more = false;
+        break;
       }
-      free_.ps = end + gap_bytes * ps_per_byte;
-      take(lane, offer, Time{start}, Time{end}, out[count++]);
-      ++lane.next;
+      free = end + gap_bytes * ps_per_byte;
+      longest_wait = std::max(longest_wait, start - offer.at.ps);
+      bytes += offer.frame_bytes;
+      write_packet(offer, id++, end, *packet++);
     }
-    settle(index);
+    lane.next = next;
+    lane.next_id = id;
+    if (more) {
+      settle(index);
+    }
   }
+  const auto count = static_cast<std::size_t>(packet - begin);
+  free_.ps = free;
+  statistics_.longest_wait = Time{longest_wait};
+  statistics_.packets += count;
+  statistics_.bytes += bytes;
+  last_arrival_ = count > 0 ? packet[-1].arrival : last_arrival_;
   return count;
-}
-
-inline void Wire::take(Lane& lane, const Offer& offer, Time start, Time arrival, Packet& packet) {
-  packet = Packet{};
-  packet.arrival = arrival;
-  packet.id = lane.next_id++;
-  packet.variant = offer.variant;
-  packet.flow = offer.flow;
-  packet.source = static_cast<std::uint16_t>(packet.id >> 48);
-  packet.frame_bytes = offer.frame_bytes;
-  packet.ip_protocol = offer.ip_protocol;
-  packet.flags = offer.flags;
-  last_arrival_ = arrival;
-  ++statistics_.packets;
-  statistics_.bytes += offer.frame_bytes;
-  statistics_.longest_wait = std::max(statistics_.longest_wait, start - offer.at);
 }
 
 Time Wire::next_arrival() {
@@ -233,9 +259,11 @@ inline void Wire::replay(std::size_t index) {
   for (std::size_t node = index + keys_.size(); node > 1; node >>= 1) {
     const std::uint32_t other = winners_[node ^ 1];
     const std::int64_t other_key = keys_[other];
-    const bool lost = other_key < key || (other_key == key && other < winner);
-    winner = lost ? other : winner;
-    key = lost ? other_key : key;
+    // Which of the two comes first is a coin toss: no branch.
+    const bool lost = (other_key < key) | ((other_key == key) & (other < winner));
+    const std::uint64_t mask = 0 - static_cast<std::uint64_t>(lost);
+    winner ^= (winner ^ other) & static_cast<std::uint32_t>(mask);
+    key ^= (key ^ other_key) & static_cast<std::int64_t>(mask);
     winners_[node >> 1] = winner;
   }
 }

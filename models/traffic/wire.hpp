@@ -51,7 +51,7 @@ class Wire {
   const WireStatistics& statistics() const { return statistics_; }
 
  private:
-  static constexpr std::size_t block = 64;
+  static constexpr std::size_t block = 128;
 
   /// The frames of one source that were produced and not yet pulled.
   struct Lane {
@@ -85,7 +85,6 @@ class Wire {
   bool has_frame(std::size_t leaf) const { return leaf < lanes_.size() && lanes_[leaf].next < lanes_[leaf].count; }
   Exact start_of(const Offer& offer, std::size_t& speed) const;
   std::size_t pull_steady(Time until, std::span<Packet> out);
-  void take(Lane& lane, const Offer& offer, Time start, Time arrival, Packet& packet);
   void settle(std::size_t lane);
   void refill(std::size_t lane);
   void wake();
