@@ -13,7 +13,7 @@ FairQueue::FairQueue(const SchedulerRules& rules, std::size_t capacity) : rules_
 std::size_t FairQueue::delayed() const {
   const auto count =
       std::count_if(queued_.begin(), queued_.end(), [](const Thread* thread) { return thread->delayed; });
-  return static_cast<std::size_t>(count);
+  return static_cast<std::size_t>(count) + (current_ != nullptr && current_->delayed ? 1 : 0);
 }
 
 void FairQueue::set_weight(Thread& thread) {
@@ -64,7 +64,7 @@ void FairQueue::wake_delayed(Thread& thread) {
   thread.delayed = false;
 }
 
-bool FairQueue::dequeue(Thread& thread, bool sleep) {
+void FairQueue::dequeue(Thread& thread, bool sleep) {
   clear_buddies(thread);
   if (!rules_.eevdf) {
     leave(thread);
@@ -73,12 +73,12 @@ bool FairQueue::dequeue(Thread& thread, bool sleep) {
       thread.relative = true;
     }
     update_min_vruntime();
-    return true;
+    return;
   }
   if (rules_.delay_dequeue && sleep && !eligible(thread)) {
     if (rules_.delayed_lag_only_rises) update_lag(thread);
     thread.delayed = true;
-    return false;
+    return;
   }
   update_lag(thread);
   if (!sleep && rules_.relative_deadline) {
@@ -86,7 +86,6 @@ bool FairQueue::dequeue(Thread& thread, bool sleep) {
     thread.relative = true;
   }
   leave(thread);
-  return true;
 }
 
 bool FairQueue::wakeup_preempts(Thread& woken) {

@@ -28,8 +28,8 @@ class FairQueue {
   void enqueue(Thread& thread, bool wakeup);
   /// Ends the delay of a thread that woke before it left the queue (SC-32).
   void wake_delayed(Thread& thread);
-  /// False if the thread only went to sleep in name and stays in the queue (SC-31).
-  bool dequeue(Thread& thread, bool sleep);
+  /// The thread may stay in the queue, delayed; a running one then stays the current one until the next pick (SC-31).
+  void dequeue(Thread& thread, bool sleep);
   /// True if the newly woken thread should preempt the running one (SC-30, SC-45).
   bool wakeup_preempts(Thread& woken);
   /// CFS only: the tick's own test, after account() (SC-44). EEVDF decides in account().

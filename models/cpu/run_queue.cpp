@@ -43,6 +43,7 @@ void RunQueue::attach(Thread& thread) {
 bool RunQueue::enqueue(Thread& thread, Time now, bool wakeup) {
   if (thread.state != ThreadState::sleeping) return resched_pending();
   commit();
+  if (current_ == nullptr) fair_.put_current();  // one that just fell asleep with delay
   thread.state = ThreadState::runnable;
   thread.waiting_since = now;
   if (thread.policy == SchedulingPolicy::fifo) {
@@ -67,8 +68,8 @@ void RunQueue::dequeue(Thread& thread, Time now, bool sleep) {
   if (thread.policy == SchedulingPolicy::fifo) {
     thread.on_queue = false;
     fifo_.erase(std::find(fifo_.begin(), fifo_.end(), &thread));
-  } else if (!fair_.dequeue(thread, sleep) && running) {
-    fair_.put_current();
+  } else {
+    fair_.dequeue(thread, sleep);
   }
   if (!running) return;
   if (sleep) ++thread.nr_voluntary_switches;

@@ -250,6 +250,28 @@ TEST_CASE("a delayed thread that wakes in debt keeps its place, out of debt it l
   }
 }
 
+TEST_CASE("a protected thread that fell asleep in debt leaves as soon as it is eligible", "[SC-26][SC-31][scheduler]") {
+  FairQueue queue(scheduler_rules(release("6.12")), 4);
+  Thread early, next, sleeper, far;
+  const std::int64_t vruntime_ms[] = {-10, 1, 2, 6};
+  const std::int64_t deadline_ms[] = {-9, 3, 20, 30};
+  std::size_t i = 0;
+  for (Thread* thread : {&early, &next, &sleeper, &far}) {
+    queue.set_weight(*thread);
+    queue.enqueue(*thread, true);
+    thread->vruntime = vruntime_ms[i] * kMs;
+    thread->deadline = deadline_ms[i++] * kMs;
+  }
+  queue.set_current(sleeper);
+  early.delayed = true;
+  queue.dequeue(sleeper, true);  // V = -0.25
+  REQUIRE(sleeper.delayed);
+  // The early one is chosen first and leaves; V = 3, where protection comes before the earlier deadline of the next.
+  CHECK(queue.pick() == &next);
+  CHECK_FALSE(early.on_queue);
+  CHECK_FALSE(sleeper.on_queue);
+}
+
 TEST_CASE("the only thread may leave at once although it has no credit", "[SC-31][scheduler]") {
   Pair pair(release("6.18"));
   pair.queue.enqueue(pair.a, pair.now, true);
