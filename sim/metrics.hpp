@@ -19,7 +19,7 @@ namespace rxpool {
 enum class MetricKind : std::uint8_t {
   counter,  ///< only grows; reported from the end of warm-up on
   level,    ///< a present value
-  derived,  ///< computed from others after time stopped
+  derived,  ///< a counter related to simulated time
 };
 
 struct MetricDefinition {
@@ -42,8 +42,10 @@ class MetricRegistry {
   void latency(std::string component, std::string_view metric, Histogram* histogram);
   /// A level read at samples and at the end.
   void level(std::string component, std::string_view metric, std::function<double()> read);
-  /// A value computed at the end from what the run left; [cut, now] is the measured span.
-  void derived(std::string component, std::string_view metric, std::function<double(Time cut, Time now)> read);
+  /// A counter per second of simulated time.
+  void rate(std::string component, std::string_view metric, const std::uint64_t* count);
+  /// Picoseconds spent, summed over `spent`, in percent of simulated time.
+  void share(std::string component, std::string_view metric, std::span<const std::uint64_t> spent_ps);
 
   /// End of warm-up: counters are reported from here on, gauges keep their level, histograms start anew.
   void cut(Time now);
@@ -69,19 +71,20 @@ class MetricRegistry {
   const std::vector<Time>& sample_times() const { return sample_times_; }
 
  private:
-  enum class Form : std::uint8_t { counter, gauge, latency, level, derived };
+  enum class Form : std::uint8_t { counter, rate, share, gauge, latency, level };
   struct Entry {
     std::string component;
     const MetricDefinition* definition;
     Form form;
-    const std::uint64_t* counter = nullptr;
+    std::span<const std::uint64_t> counters;
     std::uint64_t at_cut = 0;
     std::uint64_t at_sample = 0;
     Gauge* gauge = nullptr;
     Histogram* histogram = nullptr;
     std::function<double()> level;
-    std::function<double(Time, Time)> derived;
     std::size_t series = no_series;
+
+    std::uint64_t count() const;
   };
   static constexpr std::size_t no_series = ~std::size_t{0};
   Entry& add(std::string component, std::string_view metric, MetricKind kind, Form form);
@@ -91,6 +94,7 @@ class MetricRegistry {
   std::vector<Series> series_;
   std::vector<Time> sample_times_;
   Time cut_{0};
+  Time last_sample_{0};
 };
 
 }  // namespace rxpool

@@ -126,7 +126,7 @@ bool Dim::decide(const Rates& rates) {
 
 Moderation::Instant Moderation::fires(const RxRing& ring, Time armed, Time known) const {
   const Time first = ring.completed_at(1);
-  if (first == Time::never()) return {std::max(armed, known), false};
+  if (first == Time::never()) return {std::max(armed, known + picoseconds(1)), false};
   const std::uint32_t frames = std::max(1u, setting_.frames);
   const Time period = microseconds(setting_.usecs);
   Time at = first + period;
@@ -140,9 +140,10 @@ Moderation::Instant Moderation::fires(const RxRing& ring, Time armed, Time known
     }
     at = last + period;
   }
-  at = std::min(at, ring.completed_at(frames));
-  if (at > known && period.ps > 0) return {std::max(armed, known), false};
-  return {std::max(armed, at), true};
+  const Time full = ring.completed_at(frames);
+  // Another completion before the period ends could still make the count.
+  if (full > at && at > known && period.ps != 0) return {std::max(armed, known + picoseconds(1)), false};
+  return {std::max(armed, std::min(at, full)), true};
 }
 
 }  // namespace rxpool

@@ -6,12 +6,11 @@
 namespace rxpool {
 
 Port::Port(const PortParams& params, Engine& engine, std::unique_ptr<Wire> wire, std::unique_ptr<Steering> steering,
-           Llc* llc)
+           PageTable& pages, Llc& llc, Journal& journal)
     : engine_(engine), pcie_(params.pcie), buffer_(params.buffer_bytes), wire_(std::move(wire)),
-      steering_(std::move(steering)), llc_(llc), block_(block_packets) {}
+      steering_(std::move(steering)), pages_(pages), llc_(llc), journal_(journal), queues_(params.queues), block_(block_packets) {}
 
 void Port::set_queue(std::uint32_t index, RxRing& ring, const Event& cpu) {
-  if (queues_.size() <= index) queues_.resize(index + 1);
   queues_[index].ring = &ring;
   queues_[index].cpu = &cpu;
 }
@@ -39,29 +38,30 @@ Time Port::advance(Time to) {
     }
     const Time start = std::max(packet.arrival, pcie_free_);
     const bool waits = start > packet.arrival;
+    if (!waits) buffer_.all_left();
     if (packet.queue == Steering::drop) {
-      ++stats_.ntuple_drop;
-      fingerprint_->packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(Fate::steering_drop),
-                           packet.arrival);
+      journal_.ended(packet, Fate::rx_steering_drop, packet.arrival);
     } else if (waits && !buffer_.admits(packet.frame_bytes, packet.arrival)) {
       ++stats_.rx_discards_phy;
-      fingerprint_->packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(Fate::discarded_phy),
-                           packet.arrival);
+      journal_.ended(packet, Fate::rx_discards_phy, packet.arrival);
     } else {
       Queue& queue = queues_[packet.queue];
       if (queue.ring->has_descriptor(start)) [[likely]] {
         pcie_free_ = start + pcie_.service(packet.frame_bytes);
         buffer_.enter(packet.frame_bytes, pcie_free_);
-        queue.ring->complete(packet, pcie_free_ + pcie_.latency());
-        ++written_;
+        const PageId page = queue.ring->complete(packet, pcie_free_ + pcie_.latency());
+        if (page != no_page) {
+          llc_.dma_write(pages_[page]);
+          llc_log_.written(pcie_free_, llc_);
+        }
       } else if (queue.ring->fill() != 0 || start <= engine_.group_front(*queue.cpu)) {
         // No descriptor at `start`, and none can appear any more: what a CPU posts, it posts later than its front.
         ++queue.out_of_buffer;
         if (waits) buffer_.enter(packet.frame_bytes, start);
-        fingerprint_->packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(Fate::out_of_buffer),
-                             start);
+        journal_.ended(packet, Fate::rx_out_of_buffer, start);
       } else {
-        known_ = std::max(known_, packet.arrival - picoseconds(1));
+        // Transfers end in order: whatever follows completes after `start`.
+        known_ = std::max(known_, start - picoseconds(1));
         return known_;
       }
     }
@@ -71,11 +71,17 @@ Time Port::advance(Time to) {
   }
 }
 
-Time Port::next_arrival_after_known(std::uint32_t queue) const {
+Probability Port::read_miss(const Packet& packet, Time now, std::uint32_t queue) {
+  if (packet.page == no_page) return 0;
+  return llc_.cpu_read(pages_[packet.page], llc_log_.at(now, queues_[queue].llc_cursor));
+}
+
+Time Port::next_completion_bound(std::uint32_t queue) const {
+  const Time after_known = known_ + picoseconds(1);
   for (std::size_t i = next_; i < fetched_; ++i) {
-    if (block_[i].queue == queue) return std::max(known_, block_[i].arrival);
+    if (block_[i].queue == queue) return std::max(after_known, block_[i].arrival);
   }
-  return std::max(known_, fetched_ == next_ ? known_ : block_[fetched_ - 1].arrival);
+  return std::max(after_known, fetched_ == next_ ? after_known : block_[fetched_ - 1].arrival);
 }
 
 }  // namespace rxpool

@@ -12,18 +12,21 @@
 #include <string>
 #include <vector>
 
+#include "models/journal.hpp"
 #include "models/memory/llc.hpp"
+#include "models/memory/page.hpp"
+#include "models/nic/llc_log.hpp"
 #include "models/nic/pcie.hpp"
 #include "models/nic/rx_buffer.hpp"
 #include "models/nic/rx_ring.hpp"
 #include "models/nic/steering.hpp"
 #include "models/traffic/wire.hpp"
 #include "sim/engine.hpp"
-#include "sim/fingerprint.hpp"
 
 namespace rxpool {
 
 struct PortParams {
+  std::uint32_t queues = 0;
   std::uint32_t buffer_bytes = 0;
   PcieParams pcie;
 };
@@ -32,18 +35,6 @@ struct PortStats {
   std::uint64_t rx_packets_phy = 0;   ///< frames received on the wire
   std::uint64_t rx_bytes_phy = 0;
   std::uint64_t rx_discards_phy = 0;  ///< packet buffer full
-  std::uint64_t ntuple_drop = 0;      ///< dropped by a steering rule
-};
-
-/// Final verdicts of a packet, part of the fingerprint; the values are stable.
-enum class Fate : std::uint32_t {
-  discarded_phy = 1,
-  out_of_buffer = 2,
-  steering_drop = 3,
-  xdp_aborted = 8,
-  xdp_drop = 9,
-  stack_drop = 16,
-  delivered = 32,
 };
 
 class Port {
@@ -53,26 +44,28 @@ class Port {
     RxRing* ring = nullptr;
     const Event* cpu = nullptr;  ///< whoever posts descriptors: known only up to its group's front
     std::uint64_t out_of_buffer = 0;
+    std::uint64_t llc_cursor = 0;  ///< how far its CPU has come in the log of DMA writes
   };
 
   Port(const PortParams& params, Engine& engine, std::unique_ptr<Wire> wire, std::unique_ptr<Steering> steering,
-       Llc* llc);
+       PageTable& pages, Llc& llc, Journal& journal);
 
   void set_queue(std::uint32_t index, RxRing& ring, const Event& cpu);
   Queue& queue(std::uint32_t index) { return queues_[index]; }
 
-  /// Carries everything that arrives up to `to` as far as it is certain; returns the instant up to which all is known.
+  /// Carries everything that arrives up to `to` as far as it is certain; returns the instant up to
+  /// which all completions are known.
   Time catch_up(Time to) { return to <= known_ ? known_ : advance(to); }
   Time known() const { return known_; }
-  /// Nothing can be completed for the queue before this; later than known() when the block at hand says so.
-  Time next_arrival_after_known(std::uint32_t queue) const;
+  /// No completion of the queue beyond those it has can come before this instant, which is after known().
+  Time next_completion_bound(std::uint32_t queue) const;
+
+  /// Probability that the CPU's first read of the packet at `now` misses the LLC; counts the access.
+  Probability read_miss(const Packet& packet, Time now, std::uint32_t queue);
 
   Wire& wire() { return *wire_; }
   Steering& steering() { return *steering_; }
   const PortStats& stats() const { return stats_; }
-  /// Frames in the packet buffer or on their way through PCIe at `now`, not yet completed.
-  std::uint64_t lines_written() const { return written_; }
-  void record_into(Fingerprint* fingerprint) { fingerprint_ = fingerprint; }
 
  private:
   Time advance(Time to);
@@ -85,8 +78,10 @@ class Port {
   RxBuffer buffer_;
   std::unique_ptr<Wire> wire_;
   std::unique_ptr<Steering> steering_;
-  Llc* llc_;
-  Fingerprint* fingerprint_ = nullptr;
+  PageTable& pages_;
+  Llc& llc_;
+  LlcLog llc_log_;
+  Journal& journal_;
   std::vector<Queue> queues_;
   std::vector<Packet> block_;
   std::size_t next_ = 0;
@@ -94,7 +89,6 @@ class Port {
   Time fetched_until_{-1};
   Time known_{-1};
   Time pcie_free_{0};
-  std::uint64_t written_ = 0;
   PortStats stats_;
 };
 

@@ -23,6 +23,11 @@ class RxBuffer {
     while (head_ != tail_ && waiting_[head_ & mask_].leaves <= now) used_ -= waiting_[head_++ & mask_].bytes;
     return used_ + frame_bytes <= bytes_;
   }
+  /// A frame that need not wait for PCIe finds the buffer empty: everything before it has left.
+  void all_left() {
+    head_ = tail_;
+    used_ = 0;
+  }
   void enter(std::uint32_t frame_bytes, Time leaves) {
     waiting_[tail_++ & mask_] = {leaves, frame_bytes};
     used_ += frame_bytes;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/memory/page.hpp"
 #include "models/packet.hpp"
 
 namespace rxpool {
@@ -33,8 +34,8 @@ class RxRing {
   // Driver side.
   std::uint32_t next_slot() const { return static_cast<std::uint32_t>(posted_) & mask_; }
   std::uint32_t slot_ahead(std::uint32_t n) const { return static_cast<std::uint32_t>(posted_ + n) & mask_; }
-  std::uint32_t page_of(std::uint32_t slot) const { return pages_[slot]; }
-  void set_page(std::uint32_t slot, std::uint32_t page) { pages_[slot] = page; }
+  PageId page_of(std::uint32_t slot) const { return pages_[slot]; }
+  void set_page(std::uint32_t slot, PageId page) { pages_[slot] = page; }
   /// Hands the next `n` slots to the NIC; they are usable from `at` on.
   void post(std::uint32_t n, Time at) {
     for (std::uint32_t i = 0; i < n; ++i) posted_at_[static_cast<std::uint32_t>(posted_ + i) & mask_] = at;
@@ -42,6 +43,7 @@ class RxRing {
   }
   /// The i-th completion not yet polled; valid for i < completed().
   Packet& completion(std::uint32_t i = 0) { return completions_[static_cast<std::uint32_t>(polled_ + i) & mask_]; }
+  std::uint32_t next_polled_slot() const { return static_cast<std::uint32_t>(polled_) & mask_; }
   void poll(std::uint32_t n) { polled_ += n; }
 
   // NIC side.
@@ -52,14 +54,14 @@ class RxRing {
   Time next_descriptor_at() const {
     return posted_ == consumed_ ? Time::never() : posted_at_[static_cast<std::uint32_t>(consumed_) & mask_];
   }
-  /// Consumes the next descriptor for `packet`.
-  void complete(const Packet& packet, Time completed) {
+  /// Consumes the next descriptor for `packet`; returns the page it was written to.
+  PageId complete(const Packet& packet, Time completed) {
     const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;
     Packet& completion = completions_[slot];
     completion = packet;
     completion.completed = completed;
     completion.page = pages_[slot];
-    completion.slot = slot;
+    return completion.page;
   }
   /// Completion time of the n-th packet (from 1) the driver has not seen yet; never() if there are fewer.
   Time completed_at(std::uint32_t n) const {
@@ -74,7 +76,7 @@ class RxRing {
   std::uint64_t consumed_ = 0;
   std::uint64_t polled_ = 0;
   std::vector<Time> posted_at_;
-  std::vector<std::uint32_t> pages_;
+  std::vector<PageId> pages_;
   std::vector<Packet> completions_;
 };
 

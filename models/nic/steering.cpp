@@ -63,8 +63,9 @@ Steering::Target Steering::target(const FlowKey& key) const {
                                        : key.protocol == protocol_tcp ? params_.hash_tcp_ports
                                                                       : false);
   // Not IP: nothing to hash, hash 0 (RS-2).
-  target.hash = toeplitz_.hash(ports ? key.addresses_and_ports() : key.addresses());
+  target.hash = ports ? toeplitz_.of_flow(key) : toeplitz_.of_addresses(key);
   target.queue = params_.indirection[target.hash & (params_.indirection.size() - 1)];
+  target.destination_port = key.destination_port();
   for (const NtupleRule& rule : params_.rules) {
     if (rule.matches(key)) {
       target.queue = rule.queue.value_or(drop);
@@ -78,6 +79,7 @@ void Steering::steer_by_key(Packet& packet) const {
   const Target found = target(lanes_[packet.source].source->key(packet));
   packet.rss_hash = found.hash;
   packet.queue = found.queue;
+  packet.destination_port = found.destination_port;
 }
 
 }  // namespace rxpool

@@ -32,7 +32,7 @@ struct NtupleRule {
 };
 
 struct SteeringParams {
-  std::vector<std::uint8_t> key;            ///< 40 bytes or more
+  RssKey key = default_rss_key();
   std::vector<std::uint16_t> indirection;   ///< power of two entries: queue of hash & (size - 1)
   bool hash_udp_ports = false;              ///< sdfn rather than sd (RS-13)
   bool hash_tcp_ports = true;
@@ -52,6 +52,7 @@ class Steering {
     const Target& target = lane.targets[packet.flow];
     packet.rss_hash = target.hash;
     packet.queue = target.queue;
+    packet.destination_port = target.destination_port;
   }
   /// ethtool -X: a new table, for packets steered from now on.
   void set_indirection(std::vector<std::uint16_t> indirection);
@@ -61,6 +62,7 @@ class Steering {
   struct Target {
     std::uint32_t hash = 0;
     std::uint16_t queue = 0;
+    std::uint16_t destination_port = 0;
   };
   struct Lane {
     const Source* source = nullptr;
@@ -71,7 +73,7 @@ class Steering {
   void fill();
 
   SteeringParams params_;
-  Toeplitz toeplitz_;
+  ToeplitzHash toeplitz_;
   std::vector<Lane> lanes_;
 };
 

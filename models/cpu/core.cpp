@@ -1,0 +1,229 @@
+#include "models/cpu/core.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/error.hpp"
+
+namespace rxpool {
+
+Core::Core(CoreParams params, const Calibration& prices, Engine& engine)
+    : params_(std::move(params)), prices_(prices), engine_(engine), softirq_(params_.softirq),
+      run_queue_(params_.scheduler), idle_states_(params_.idle),
+      tick_(seconds(1) / params_.softirq.hz) {
+  memory_.cpu = params_.cpu;
+  memory_.node = params_.node;
+  ksoftirqd_.name = params_.name + ".ksoftirqd";
+  ksoftirqd_.component_id = params_.component_id;
+  add_thread(ksoftirqd_);
+  attach(mailbox_);
+  attach(tick_);
+}
+
+void Core::power_on() {
+  alone_ = engine_.alone(event_);
+  enter_idle();
+  wait_for_interrupt();
+}
+
+// ---- Main loop.
+
+void Core::run(Time now) {
+  ensure(idle_ || clock_ == now, "core: fired at another instant than its clock");
+  clock_ = now;
+  limit_ = engine_.private_horizon();
+  while (true) {
+    engine_.set_running_at(clock_);
+    if (interrupt_due()) {
+      if (!may_step(next_source_->device() ? EventClass::interrupt : EventClass::timer)) return;
+      next_source_->interrupt(*this);
+      interrupts_changed();
+      continue;
+    }
+    if (softirq_.active()) {
+      if (!softirq_.run(*this)) return;
+      continue;
+    }
+    if (current_ == nullptr || run_queue_.should_schedule(current_->schedule_point())) schedule();
+    if (current_ != nullptr) {
+      if (!run_task()) return;
+      continue;
+    }
+    if (!idle_) enter_idle();
+    if (next_interrupt_ == Time::never()) return;
+    clock_ = next_interrupt_;
+    if (!may_step(next_source_->device() ? EventClass::interrupt : EventClass::timer)) return;
+  }
+}
+
+void Core::schedule() {
+  Task* next = static_cast<Task*>(run_queue_.pick_next(clock_));
+  if (next == current_) return;
+  current_ = next;
+  if (current_ == nullptr) return;
+  context_ = current_->context();
+  ++stats_.context_switches;
+  charge(Step::context_switch);
+}
+
+bool Core::run_task() {
+  Task& task = *current_;
+  if (!may_step(EventClass::thread)) return false;
+  context_ = task.context();
+  const Time before = clock_;
+  const Task::Outcome outcome = task.step(*this);
+  run_queue_.update_current(clock_ - before);
+  if (outcome == Task::Outcome::sleeps) {
+    run_queue_.dequeue(task, clock_, true);
+    current_ = nullptr;
+  }
+  return outcome != Task::Outcome::waiting || interrupt_due();
+}
+
+void Core::enter_idle() {
+  idle_ = true;
+  tick_.stop();
+  interrupts_changed();
+  Time next_timer = Time::never();
+  for (const InterruptSource* source : sources_) {
+    if (!source->device()) next_timer = std::min(next_timer, source->at());
+  }
+  idle_states_.enter(clock_, next_timer);
+}
+
+void Core::leave_idle() {
+  idle_ = false;
+  context_ = Context::hardirq;
+  charge(Work::idle_exit, idle_states_.leave(clock_));
+  tick_.start(clock_);
+}
+
+void Core::wait_for_interrupt() {
+  if (next_interrupt_ == Time::never()) {
+    engine_.cancel(event_);
+  } else {
+    engine_.arm(event_, next_interrupt_, next_source_->device() ? EventClass::interrupt : EventClass::timer);
+  }
+}
+
+// ---- Interrupts.
+
+void Core::attach(InterruptSource& source) {
+  sources_.push_back(&source);
+  interrupts_changed();
+}
+
+void Core::detach(InterruptSource& source) {
+  std::erase(sources_, &source);
+  interrupts_changed();
+}
+
+void Core::interrupts_changed() {
+  next_interrupt_ = Time::never();
+  next_source_ = nullptr;
+  for (InterruptSource* source : sources_) {
+    if (source->at() < next_interrupt_) {
+      next_interrupt_ = source->at();
+      next_source_ = source;
+    }
+  }
+}
+
+void Core::enter_hardirq(Step entry) {
+  if (idle_) leave_idle();
+  context_ = Context::hardirq;
+  charge(entry);
+}
+
+void Core::leave_hardirq() {
+  charge(Step::interrupt_exit);
+  // irq_exit runs pending softirqs unless it interrupted one (NA-3, NA-32: newer kernels do so beside ksoftirqd).
+  if (softirq_.active()) {
+    context_ = softirq_.from_ksoftirqd() ? Context::ksoftirqd : Context::softirq;
+  } else if (softirq_.raised()) {
+    context_ = Context::softirq;
+    softirq_.start(*this, false);
+  }
+}
+
+bool Core::Tick::interrupt(Core& core) {
+  core.enter_hardirq(Step::tick);
+  ++core.stats_.ticks;
+  start(core.clock_);
+  core.run_queue_.tick();
+  core.leave_hardirq();
+  return true;
+}
+
+void Core::Mailbox::add(Time at, Task* task) {
+  letters_.push_back({at, task});
+  at_ = std::min(at_, at);
+}
+
+bool Core::Mailbox::interrupt(Core& core) {
+  core.enter_hardirq(Step::ipi);
+  ++core.stats_.ipis;
+  const Time due = at_;
+  at_ = Time::never();
+  std::size_t kept = 0;
+  for (const Letter& letter : letters_) {
+    if (letter.at > due) {
+      at_ = std::min(at_, letter.at);
+      letters_[kept++] = letter;
+    } else if (letter.task != nullptr) {
+      core.wake(*letter.task);
+    } else {
+      core.softirq_.raise();
+    }
+  }
+  letters_.resize(kept);
+  core.leave_hardirq();
+  return true;
+}
+
+// ---- NAPI and softirq.
+
+void Core::napi_schedule(Napi& napi) {
+  napi.scheduled = true;
+  if (napi.thread != nullptr) {
+    wake(*napi.thread);
+  } else {
+    softirq_.schedule(napi, params_.cpu);
+  }
+}
+
+void Core::softirq_done() {
+  if (softirq_.from_ksoftirqd()) run_queue_.update_current(clock_ - softirq_since_);
+}
+
+void Core::wake_ksoftirqd() {
+  if (ksoftirqd_.state == ThreadState::sleeping) wake(ksoftirqd_);
+}
+
+Task::Outcome Core::Ksoftirqd::step(Core& core) {
+  if (!core.softirq_.raised()) return Outcome::sleeps;
+  core.softirq_since_ = core.clock_;
+  core.softirq_.start(core, true);
+  return Outcome::ran;
+}
+
+// ---- Threads.
+
+void Core::add_thread(Task& task) { run_queue_.attach(task); }
+
+void Core::wake(Task& task) {
+  if (task.state != ThreadState::sleeping) return;
+  run_queue_.enqueue(task, clock_, true);
+}
+
+void Core::wake_remotely(Task& task, Time at) {
+  mailbox_.add(at, &task);
+  interrupt_line_moved();
+}
+
+void Core::raise_net_rx_remotely(Time at) {
+  mailbox_.add(at, nullptr);
+  interrupt_line_moved();
+}
+
+}  // namespace rxpool

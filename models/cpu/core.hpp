@@ -1,0 +1,209 @@
+#pragma once
+// One CPU:   interrupts  >  softirq  >  threads (RunQueue)  >  idle
+//
+// A core has one event and a clock of its own. It works step by step: a step reads the state at its start, its price
+// moves the clock, its results are visible from its end. Hard interrupts are taken between two steps. As long as nobody
+// else can interfere the clock runs ahead of the engine's time; then the core re-arms itself at its clock and waits.
+// Rules: NA-1 to NA-32, SC-n. Leaves out: hyper-threads, frequency changes, interrupt time in thread accounting.
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/cpu/idle.hpp"
+#include "models/cpu/run_queue.hpp"
+#include "models/cpu/softirq.hpp"
+#include "models/cpu/step.hpp"
+#include "models/cpu/task.hpp"
+#include "models/cpu/timer.hpp"
+#include "models/memory/context.hpp"
+#include "sim/engine.hpp"
+
+namespace rxpool {
+
+struct CoreParams {
+  std::string name;         ///< component path, e.g. cpus.cpu0
+  std::uint16_t cpu = 0;    ///< number
+  std::uint8_t node = 0;    ///< NUMA node
+  std::uint32_t component_id = 0;  ///< ksoftirqd's, for ties
+  SoftirqParams softirq;
+  SchedulerParams scheduler;
+  IdleParams idle;
+};
+
+struct CoreStats {
+  std::array<std::uint64_t, context_names.size()> busy_ps{};
+  std::array<std::uint64_t, profile_entries> profile_ps{};
+  std::uint64_t interrupts = 0;  ///< devices and hrtimers
+  std::uint64_t ipis = 0;
+  std::uint64_t ticks = 0;
+  std::uint64_t context_switches = 0;
+};
+
+class Core {
+ public:
+  Core(CoreParams params, const Calibration& prices, Engine& engine);
+  Core(const Core&) = delete;
+
+  const std::string& name() const { return params_.name; }
+  std::uint16_t cpu() const { return params_.cpu; }
+  Event& event() { return event_; }
+  Engine& engine() { return engine_; }
+  static void fire(void* core, Time now) { static_cast<Core*>(core)->run(now); }
+
+  // ---- The clock.
+  Time now() const { return clock_; }
+  /// May a step that touches only this core's group begin now? If not, the core has re-armed itself.
+  bool may_step(EventClass event_class) {
+    if (alone_ ? clock_ <= limit_ : engine_.may_run(event_, clock_, event_class)) return true;
+    engine_.arm(event_, clock_, event_class);
+    return false;
+  }
+  /// The same for a step that touches what all groups share (a zone).
+  bool may_touch_shared(EventClass event_class) {
+    if (engine_.is_earliest(event_, clock_, event_class)) return true;
+    engine_.arm(event_, clock_, event_class);
+    return false;
+  }
+  /// Re-arms at the clock: something that others decide has to happen first.
+  void wait(EventClass event_class) { engine_.arm(event_, clock_, event_class); }
+  /// Until when (inclusive) private steps may begin without asking; before now() when every step must ask.
+  Time private_limit() const { return alone_ ? limit_ : Time{-1}; }
+  bool interrupt_due() const { return next_interrupt_ <= clock_; }
+  Time next_interrupt() const { return next_interrupt_; }
+
+  void charge(Step step, std::int64_t times = 1) { charge(static_cast<std::size_t>(step), prices_.cost(step) * times); }
+  void charge(Step step, Time cost) { charge(static_cast<std::size_t>(step), cost); }
+  void charge(Work work, Time cost) { charge(step_count + static_cast<std::size_t>(work), cost); }
+  void charge_bytes(Step step, std::int64_t bytes) {
+    charge(static_cast<std::size_t>(step), prices_.cost(step) + Time{prices_.ps_per_byte(step) * bytes});
+  }
+  Time price(Step step) const { return prices_.cost(step); }
+  /// For packets priced together: advance() moves the clock, attribute() says what for.
+  void advance(Time total) {
+    clock_ += total;
+    stats_.busy_ps[static_cast<std::size_t>(context_)] += static_cast<std::uint64_t>(total.ps);
+  }
+  void attribute(Step step, std::int64_t times) {
+    stats_.profile_ps[static_cast<std::size_t>(step)] += static_cast<std::uint64_t>((prices_.cost(step) * times).ps);
+  }
+  void attribute(Work work, Time cost) {
+    stats_.profile_ps[step_count + static_cast<std::size_t>(work)] += static_cast<std::uint64_t>(cost.ps);
+  }
+
+  /// Context of a memory operation that begins now; charge_memory() afterwards.
+  MemoryContext& memory(bool in_softirq) {
+    memory_.now = clock_;
+    memory_.in_softirq = in_softirq;
+    memory_.cost = Time{0};
+    return memory_;
+  }
+  void charge_memory() { charge(Work::page_memory, memory_.cost); }
+
+  // ---- Interrupts.
+  void attach(InterruptSource& source);
+  void detach(InterruptSource& source);
+  /// A source's instant changed.
+  void interrupts_changed();
+  /// The same, said by another core: an idle core has to be woken for it.
+  void interrupt_line_moved() {
+    interrupts_changed();
+    if (idle_) wait_for_interrupt();
+  }
+  /// Around what an interrupt handler does.
+  void enter_hardirq(Step entry);
+  void leave_hardirq();
+
+  // ---- NAPI and softirq.
+  /// NA-2, from an interrupt or softirq of this core.
+  void napi_schedule(Napi& napi);
+  Softirq& softirq() { return softirq_; }
+  const Softirq& softirq() const { return softirq_; }
+  void softirq_done();
+  void wake_ksoftirqd();
+
+  // ---- Threads.
+  void add_thread(Task& task);
+  /// Wakes a thread of this core from this core.
+  void wake(Task& task);
+  /// Wakes a thread of this core, or raises its NET_RX softirq, from another core: takes effect at `at`.
+  void wake_remotely(Task& task, Time at);
+  void raise_net_rx_remotely(Time at);
+  bool need_resched() const { return run_queue_.need_resched(); }
+  Task* current() const { return current_; }
+
+  const CoreStats& stats() const { return stats_; }
+  const IdleStates& idle_states() const { return idle_states_; }
+  bool idle() const { return idle_; }
+  /// Arms the core for its first work; called once after the engine is sealed.
+  void power_on();
+
+ private:
+  class Tick final : public InterruptSource {
+   public:
+    explicit Tick(Time period) : InterruptSource(false), period_(period) {}
+    bool interrupt(Core& core) override;
+    void start(Time now) { at_ = Time{(now / period_ + 1) * period_.ps}; }
+    void stop() { at_ = Time::never(); }
+
+   private:
+    Time period_;
+  };
+  /// What other cores sent: wake-ups and softirqs, as inter-processor interrupts.
+  class Mailbox final : public InterruptSource {
+   public:
+    Mailbox() : InterruptSource(true) { letters_.reserve(64); }
+    bool interrupt(Core& core) override;
+    void add(Time at, Task* task);
+
+   private:
+    struct Letter {
+      Time at;
+      Task* task;  // null: raise NET_RX
+    };
+    std::vector<Letter> letters_;
+  };
+  class Ksoftirqd final : public Task {
+   public:
+    Ksoftirqd() : Task(Context::ksoftirqd) {}
+    Outcome step(Core& core) override;
+  };
+
+  void charge(std::size_t entry, Time cost) {
+    advance(cost);
+    stats_.profile_ps[entry] += static_cast<std::uint64_t>(cost.ps);
+  }
+  void run(Time now);
+  bool run_task();
+  void schedule();
+  void enter_idle();
+  void leave_idle();
+  void wait_for_interrupt();
+
+  CoreParams params_;
+  const Calibration& prices_;
+  Engine& engine_;
+  Event event_;
+  Softirq softirq_;
+  RunQueue run_queue_;
+  IdleStates idle_states_;
+  Tick tick_;
+  Mailbox mailbox_;
+  Ksoftirqd ksoftirqd_;
+  std::vector<InterruptSource*> sources_;
+  MemoryContext memory_;
+
+  Time clock_{0};
+  Time limit_{-1};
+  Time next_interrupt_ = Time::never();
+  InterruptSource* next_source_ = nullptr;
+  Time softirq_since_{0};
+  bool alone_ = false;
+  bool idle_ = false;
+  Context context_ = Context::softirq;
+  Task* current_ = nullptr;
+  CoreStats stats_;
+};
+
+}  // namespace rxpool

@@ -1,0 +1,32 @@
+#pragma once
+// A thread with something to do: ksoftirqd, a NAPI thread, an application. The scheduler (run_queue.hpp) decides when
+// it has the CPU; step() does one unit that is not preempted: one poll, one message.
+
+#include "models/cpu/step.hpp"
+#include "models/cpu/run_queue.hpp"
+
+namespace rxpool {
+
+class Core;
+
+class Task : public Thread {
+ public:
+  enum class Outcome : std::uint8_t {
+    ran,      ///< one unit done, wants to go on
+    waiting,  ///< stopped between two steps; the core has re-armed itself
+    sleeps,   ///< nothing to do until woken
+  };
+  explicit Task(Context context) : context_(context) {}
+  virtual ~Task() = default;
+  virtual Outcome step(Core& core) = 0;
+  Context context() const { return context_; }
+  /// Where it may lose the CPU between two units: kernel threads at cond_resched, applications on their way to user space.
+  SchedulePoint schedule_point() const {
+    return context_ == Context::application ? SchedulePoint::user_return : SchedulePoint::cond_resched;
+  }
+
+ private:
+  Context context_;
+};
+
+}  // namespace rxpool

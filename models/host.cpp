@@ -1,0 +1,324 @@
+#include "models/host.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+#include <set>
+#include <utility>
+
+#include <boost/graph/adjacency_list.hpp>
+#include <boost/graph/connected_components.hpp>
+
+#include "models/host_actors.hpp"
+#include "models/host_changes.hpp"
+#include "models/host_prices.hpp"
+#include "models/host_report.hpp"
+#include "models/metric_table.hpp"
+#include "models/nic/driver_profile.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool {
+namespace {
+
+double thread_cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+/// Every CPU that a queue's interrupt, its NAPI thread or a timed change may put it on.
+std::set<std::string> cpus_of_queue(const Scenario& scenario, const std::string& nic, const std::string& queue) {
+  const scenario::QueueParams& params = scenario.nics.at(nic).rx_queues.at(queue);
+  std::set<std::string> cpus{params.cpu};
+  if (params.napi_threaded && !params.thread_cpu.empty()) cpus.insert(params.thread_cpu);
+  for (const auto& [name, event] : scenario.events) {
+    const auto change = event.set.find("nics." + nic + ".rx_queues." + queue + ".cpu");
+    if (change != event.set.end()) cpus.insert(std::get<std::string>(change->second));
+  }
+  return cpus;
+}
+
+/// Coupling groups of the CPUs (docs/architecture.md): CPUs that share a queue, or a socket with a queue.
+std::vector<std::uint32_t> coupling_groups(const Scenario& scenario) {
+  using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS>;
+  std::map<std::string, std::size_t> index;
+  for (const auto& [name, cpu] : scenario.cpus) index.emplace(name, index.size());
+  std::size_t number = 0;
+  for (const auto& [name, cpu] : scenario.cpus) index[name] = number++;
+  Graph graph(scenario.cpus.size());
+  for (const auto& [nic_name, nic] : scenario.nics) {
+    for (const auto& [queue_name, queue] : nic.rx_queues) {
+      for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
+        boost::add_edge(index[queue.cpu], index[cpu], graph);
+      }
+      if (!can_reach_stack(scenario, nic_name)) continue;
+      for (const auto& [socket_name, socket] : scenario.sockets) {
+        boost::add_edge(index[queue.cpu], index[socket.cpu], graph);
+      }
+    }
+  }
+  std::vector<std::uint32_t> groups(scenario.cpus.size());
+  boost::connected_components(graph, groups.data());
+  for (std::uint32_t& group : groups) ++group;  // group 0 is everybody's
+  return groups;
+}
+
+}  // namespace
+
+Host::Host(const Scenario& scenario, std::uint32_t replication)
+    : scenario_(scenario), calibration_(load_calibration_file(scenario.calibration_file)), registry_(metric_table()) {
+  build_memory();
+  build_cores();
+  build_sockets();
+  build_nics(replication);
+  build_actors();
+  register_metrics(*this);
+  power_on();
+}
+
+Host::~Host() = default;
+
+Core& Host::core(const std::string& cpu_name) {
+  for (const auto& core : cores_) {
+    if (core->name() == "cpus." + cpu_name) return *core;
+  }
+  throw BugError("host: no CPU \"" + cpu_name + "\"");
+}
+
+void Host::build_memory() {
+  const scenario::KernelParams& kernel = scenario_.kernel;
+  const scenario::MemoryParams& memory = scenario_.memory;
+  MemoryParameters params;
+  for (std::uint32_t node = 0; node < memory.nodes; ++node) {
+    params.nodes.push_back({{{ZoneKind::normal, std::uint64_t{memory.total_mib} << 20}}});
+  }
+  for (const auto& [name, cpu] : scenario_.cpus) params.cpu_node.push_back(static_cast<std::uint8_t>(cpu.node));
+  params.release = kernel.release;
+  params.min_free_kbytes = kernel.min_free_kbytes;
+  params.watermark_scale_factor = kernel.watermark_scale_factor;
+  params.percpu_pagelist_high_fraction = kernel.percpu_pagelist_high_fraction;
+  params.kswapd.wake_latency = time_from_us(memory.kswapd.wake_latency_us);
+  params.kswapd.time_per_page =
+      memory.kswapd.pages_per_ms > 0 ? Time{std::llround(1e9 / memory.kswapd.pages_per_ms)} : Time::never();
+  allocator_ = std::make_unique<PageAllocator>(params, memory_prices(calibration_));
+  allocator_->set_kswapd_listener(this);
+  pools_ = std::make_unique<PagePools>(*allocator_);
+
+  // What is not free at the start belongs to others for good.
+  if (memory.free_mib != 0 && memory.free_mib < memory.total_mib) {
+    for (std::uint32_t node = 0; node < memory.nodes; ++node) {
+      BackgroundParameters others;
+      others.node = static_cast<std::uint8_t>(node);
+      others.reclaimable = false;
+      backgrounds_.push_back(std::make_unique<Background>(*allocator_, others));
+      backgrounds_.back()->prefill(std::uint64_t{memory.total_mib - memory.free_mib} << (20 - page_shift));
+    }
+  }
+  for (const auto& [name, user] : memory.background) {
+    BackgroundParameters params_of_user;
+    params_of_user.node = static_cast<std::uint8_t>(user.node);
+    params_of_user.start = time_from_ms(user.start_ms);
+    if (user.stop_ms > 0) params_of_user.stop = time_from_ms(user.stop_ms);
+    if (user.pages_per_ms > 0) params_of_user.time_per_page = Time{std::llround(1e9 / user.pages_per_ms)};
+    if (user.hold_ms > 0) params_of_user.hold = time_from_ms(user.hold_ms);
+    if (user.limit_mib > 0) params_of_user.limit_pages = static_cast<std::uint64_t>(user.limit_mib * 256);
+    params_of_user.reclaimable = user.reclaimable;
+    params_of_user.blocking = user.blocking;
+    backgrounds_.push_back(std::make_unique<Background>(*allocator_, params_of_user));
+  }
+}
+
+void Host::build_cores() {
+  const std::vector<std::uint32_t> groups = coupling_groups(scenario_);
+  const scenario::KernelParams& kernel = scenario_.kernel;
+  std::uint16_t number = 0;
+  for (const auto& [name, cpu] : scenario_.cpus) {
+    CoreParams params;
+    params.name = "cpus." + name;
+    params.cpu = number;
+    params.node = static_cast<std::uint8_t>(cpu.node);
+    params.softirq = {kernel.netdev_budget, kernel.netdev_budget_usecs, kernel.hz};
+    params.scheduler.release = std::to_string(kernel.release.major) + "." + std::to_string(kernel.release.minor);
+    params.scheduler.hz = static_cast<int>(kernel.hz);
+    params.scheduler.cpus = static_cast<int>(scenario_.cpus.size());
+    params.idle = idle_params(calibration_, cpu.idle_states, static_cast<int>(kernel.hz));
+    cores_.push_back(std::make_unique<Core>(params, calibration_, engine_));
+    Core& core = *cores_.back();
+    engine_.add(core.event(), params.name, groups[number], &core, &Core::fire);
+    ++number;
+  }
+}
+
+void Host::build_sockets() {
+  slab_ = std::make_unique<SkbSlab>(4096);
+  skb_free_ = std::make_unique<SkbFree>(*slab_, scenario_.kernel.skb_defer_max);
+  for (const auto& core : cores_) skb_free_->add(*core);
+  stack_ = std::make_unique<Stack>(*slab_, *skb_free_, journal_);
+  std::uint32_t component = 0;
+  for (const auto& [name, params] : scenario_.sockets) {
+    UdpSocketParams socket;
+    socket.port = params.port;
+    // SK-30: SO_RCVBUF is capped by rmem_max and doubled.
+    socket.sk_rcvbuf =
+        params.rcvbuf == 0 ? scenario_.kernel.rmem_default : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
+    socket.admits_by_size = scenario_.kernel.at_least(6, 15);
+    HostSocket& made = sockets_.emplace_back();
+    made.name = "sockets." + name;
+    made.socket = std::make_unique<UdpSocket>(socket, *slab_);
+    SocketReaderParams reader;
+    reader.batch = params.reader.batch;
+    reader.service = time_from_ns(params.reader.service_ns);
+    if (params.reader.rate_pps > 0) reader.interval = Time{std::llround(1e12 / params.reader.rate_pps)};
+    reader.paused = params.reader.paused;
+    for (const auto& [pause_name, pause] : params.reader.pauses) {
+      reader.pauses.push_back({time_from_ms(pause.at_ms), time_from_ms(pause.for_ms), time_from_ms(pause.every_ms)});
+    }
+    made.reader = std::make_unique<SocketReader>(reader, *made.socket, *slab_, *skb_free_, journal_);
+    made.reader->name = made.name;
+    made.reader->component_id = ++component;
+    made.reader->nice = params.reader.nice;
+    made.socket->reader = made.reader.get();
+    made.socket->reader_core = &core(params.cpu);
+    stack_->add(*made.socket);
+  }
+}
+
+void Host::build_nics(std::uint32_t replication) {
+  const RxEnvironment environment{stack_.get(), slab_.get(), &journal_};
+  for (const auto& [name, params] : scenario_.nics) {
+    nics_.push_back(make_host_nic(name, scenario_, replication, calibration_, engine_, allocator_->pages(),
+                                  environment, journal_));
+  }
+}
+
+void Host::build_actors() {
+  const auto add = [this](std::unique_ptr<Actor> actor, const std::string& component, std::uint32_t group) {
+    engine_.add(actor->event, component, group, actor.get(), &Actor::fire);
+    actors_.push_back(std::move(actor));
+    return actors_.back().get();
+  };
+  // Reclaim and other users of memory touch only zones: each is a group of its own.
+  std::uint32_t group = static_cast<std::uint32_t>(cores_.size()) + 1;
+  for (unsigned node = 0; node < allocator_->node_count(); ++node) {
+    kswapd_actors_.push_back(
+        add(std::make_unique<KswapdActor>(*this, node), "memory.kswapd" + std::to_string(node), group++));
+  }
+  std::size_t number = 0;
+  for (const auto& background : backgrounds_) {
+    add(std::make_unique<BackgroundActor>(*this, *background, 0), "memory.background" + std::to_string(number++), group++);
+  }
+  add(std::make_unique<VmstatActor>(*this, milliseconds(scenario_.kernel.stat_interval_ms)), "memory.vmstat",
+      Engine::everybody);
+  add(std::make_unique<SamplerActor>(*this, time_from_us(scenario_.record.every_us)), "record", Engine::everybody);
+  add(std::make_unique<WarmupActor>(*this), "warmup", Engine::everybody);
+  for (const auto& [name, event] : scenario_.events) {
+    add(std::make_unique<TimedChange>(*this, event), "events." + name, Engine::everybody);
+  }
+  engine_.seal();
+}
+
+void Host::power_on() {
+  for (const auto& nic : nics_) {
+    const bool xdp = ever_has_program(scenario_, nic->name);
+    for (std::size_t i = 0; i < nic->queues.size(); ++i) {
+      HostQueue& queue = nic->queues[i];
+      const auto& [name, params] = *std::next(nic->params->rx_queues.begin(), static_cast<std::ptrdiff_t>(i));
+      Core& core = this->core(params.cpu);
+      RxBuffersRequest request;
+      request.driver = nic->params->driver;
+      request.ring_size = params.rx_ring;
+      request.pool_size = params.pool_size;
+      request.node = core.memory(false).node;
+      request.xdp = xdp;
+      request.napi_list_owner = &queue.queue->list_owner;
+      RxBuffersMade made = make_rx_buffers(request, *pools_, *allocator_);
+      queue.pool = made.pool;
+      MemoryContext& context = core.memory(true);
+      context.now = Time{0};
+      if (!queue.queue->power_on(std::move(made.buffers), context)) {
+        throw InputError("nics." + nic->name + ".rx_queues." + name + ": the host has too little memory to fill the ring" +
+                         "; raise memory.total_mib or memory.free_mib, or lower rx_ring");
+      }
+      queue.queue->set_affinity(core);
+      if (params.napi_threaded) queue.queue->make_threaded(params.thread_cpu.empty() ? core : this->core(params.thread_cpu));
+    }
+  }
+  for (std::size_t i = 0; i < sockets_.size(); ++i) {
+    sockets_[i].reader->attach(*sockets_[i].socket->reader_core);
+  }
+  for (const auto& core : cores_) core->power_on();
+
+  std::size_t next = kswapd_actors_.size();
+  for (const auto& background : backgrounds_) {
+    engine_.arm(actors_[next++]->event, background->next_step(), EventClass::application);
+  }
+  engine_.arm(actors_[next++]->event, milliseconds(scenario_.kernel.stat_interval_ms), EventClass::control);
+  const Time warmup = time_from_ms(scenario_.warmup_ms);
+  const Time every = time_from_us(scenario_.record.every_us);
+  if (every.ps > 0) {
+    registry_.reserve_samples(static_cast<std::size_t>(time_from_ms(scenario_.duration_ms) / every) + 1);
+    engine_.arm(actors_[next]->event, warmup + every, EventClass::sampler);
+  }
+  ++next;
+  if (warmup.ps > 0) engine_.arm(actors_[next]->event, warmup, EventClass::sampler);
+  ++next;
+  for (const auto& [name, event] : scenario_.events) {
+    engine_.arm(actors_[next++]->event, time_from_ms(event.at_ms), EventClass::control);
+  }
+}
+
+void Host::kswapd_woken(unsigned node, Time first_step) {
+  engine_.arm(kswapd_actors_[node]->event, first_step, EventClass::thread);
+}
+
+ReplicationResult Host::run(const RunOptions& options) {
+  const Time end = time_from_ms(scenario_.warmup_ms) + time_from_ms(scenario_.duration_ms);
+  const double total_ms = static_cast<double>(end.ps) * 1e-9;
+  std::function<bool(Time)> keep_going;
+  if (options.progress) {
+    keep_going = [&](Time now) {
+      std::uint64_t offered = 0;
+      for (const auto& nic : nics_) offered += nic->port->stats().rx_packets_phy;
+      return options.progress(static_cast<double>(now.ps) * 1e-9, total_ms, offered);
+    };
+  }
+  ReplicationResult result;
+  result.replication = options.replication;
+  const double before = thread_cpu_seconds();
+  const Engine::Status status = engine_.run(end, keep_going);
+  result.loop_cpu_seconds = thread_cpu_seconds() - before;
+  result.cancelled = status == Engine::Status::cancelled;
+  const Time now = result.cancelled ? engine_.now() : end;
+  settle(*this, now);
+
+  const Time measured = now - time_from_ms(scenario_.warmup_ms);
+  result.simulated_ms = static_cast<double>(measured.ps) * 1e-9;
+  for (const auto& nic : nics_) {
+    result.offered_packets += nic->port->stats().rx_packets_phy;
+    for (const HostQueue& queue : nic->queues) result.program_packets += queue.queue->stats().program_runs;
+  }
+  for (MetricRegistry::Value& value : registry_.values(now)) {
+    result.metrics.push_back({*value.component, std::move(value.metric), std::string(value.unit), value.value});
+  }
+  for (const MetricRegistry::Series& series : registry_.series()) {
+    SeriesRow& row = result.series.emplace_back();
+    row.component = *series.component;
+    row.metric = series.metric;
+    row.unit = series.unit;
+    row.value = series.value;
+    for (const Time at : registry_.sample_times()) row.time_ns.push_back(at.ps / 1000);
+  }
+  result.packets = packet_ledger(*this);
+  result.pages = page_ledger(*this);
+  result.bottleneck = find_bottleneck(*this, measured);
+  result.fingerprint = journal_.fingerprint().value();
+  result.warnings = warnings_;
+  return result;
+}
+
+ReplicationResult run_replication(const Scenario& scenario, const RunOptions& options) {
+  Host host(scenario, options.replication);
+  return host.run(options);
+}
+
+}  // namespace rxpool

@@ -1,0 +1,198 @@
+#include "models/host_nic.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <variant>
+
+#include "models/traffic/address.hpp"
+#include "models/traffic/synthetic_source.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool {
+namespace {
+
+template <typename Visit>
+void for_each_program(const Scenario& scenario, const std::string& nic, Visit&& visit) {
+  const auto at_start = scenario.policies.find(nic);
+  visit(at_start == scenario.policies.end() ? std::string("none") : at_start->second.program);
+  for (const auto& [name, event] : scenario.events) {
+    for (const auto& [path, value] : event.set) {
+      if (path == "policies." + nic) visit(std::get<std::string>(value));
+    }
+  }
+}
+
+PortParams port_params(const scenario::NicParams& nic, const Calibration& calibration) {
+  PortParams params;
+  params.queues = static_cast<std::uint32_t>(nic.rx_queues.size());
+  params.buffer_bytes = static_cast<std::uint32_t>(nic.buffer_kib * 1024);
+  params.pcie.ps_per_byte = nic.pcie.gbytes_per_s > 0
+                                ? static_cast<std::int64_t>(1000.0 / nic.pcie.gbytes_per_s + 0.5)
+                                : calibration.pcie.ps_per_byte;
+  params.pcie.ps_per_packet = nic.pcie.packet_ns > 0 ? time_from_ns(nic.pcie.packet_ns).ps
+                              : nic.pcie.cqe_compress ? calibration.pcie.packet_cqe_compress.ps
+                                                      : calibration.pcie.packet.ps;
+  params.pcie.latency_ps = calibration.pcie.latency.ps;
+  return params;
+}
+
+RssKey key_bytes(const std::string& hex) {
+  RssKey key{};
+  for (std::size_t i = 0; i < key.size() && 2 * i + 1 < hex.size(); ++i) {
+    key[i] = static_cast<std::uint8_t>(std::stoul(hex.substr(2 * i, 2), nullptr, 16));
+  }
+  return key;
+}
+
+NtupleRule ntuple_rule(const scenario::NtupleParams& params, const scenario::NicParams& nic) {
+  NtupleRule rule;
+  const auto address = [](const std::string& text) -> std::optional<NtupleRule::Address> {
+    if (text.empty()) return std::nullopt;
+    const std::optional<AddressRange> range = parse_address_range(text);
+    ensure(range.has_value(), "host: the scenario let a bad prefix through");
+    const auto address_bits = static_cast<std::uint8_t>(8 * range->bytes());
+    return NtupleRule::Address{range->network, range->ip_version,
+                               static_cast<std::uint8_t>(address_bits - range->host_bits)};
+  };
+  rule.source = address(params.src);
+  rule.destination = address(params.dst);
+  if (params.src_port != 0) rule.source_port = params.src_port;
+  if (params.dst_port != 0) rule.destination_port = params.dst_port;
+  if (params.protocol != scenario::RuleProtocol::any) {
+    rule.ip_protocol = params.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp;
+  }
+  if (!params.drop) {
+    const auto queue = nic.rx_queues.find(params.queue);
+    rule.queue = static_cast<std::uint16_t>(std::distance(nic.rx_queues.begin(), queue));
+  }
+  return rule;
+}
+
+SteeringParams steering_params(const scenario::NicParams& nic) {
+  SteeringParams params;
+  params.key = key_bytes(nic.rss.key);
+  params.indirection = indirection_table(nic);
+  params.hash_udp_ports = nic.rss.udp == scenario::HashFields::sdfn;
+  params.hash_tcp_ports = nic.rss.tcp == scenario::HashFields::sdfn;
+  for (const auto& [name, rule] : nic.ntuple) params.rules.push_back(ntuple_rule(rule, nic));
+  return params;
+}
+
+NetfilterParams netfilter_params(const scenario::NetfilterParams& params) {
+  NetfilterParams rules;
+  rules.raw_table = params.raw_drop.enabled;
+  rules.raw_drop.destination_port = params.raw_drop.dst_port;
+  if (params.raw_drop.protocol != scenario::RuleProtocol::any) {
+    rules.raw_drop.ip_protocol = params.raw_drop.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp;
+  }
+  rules.filter_table = params.filter;
+  rules.conntrack = params.conntrack;
+  return rules;
+}
+
+std::unique_ptr<Source> make_source(const std::string& name, std::uint16_t index, const scenario::TrafficParams& params,
+                                    std::uint64_t seed, std::uint32_t replication) {
+  return std::make_unique<SyntheticSource>(name, index, params.source, seed, replication);
+}
+
+}  // namespace
+
+XdpHook::Kind hook_kind(const std::string& program) {
+  if (program == "none") return XdpHook::Kind::none;
+  if (program == "pass") return XdpHook::Kind::pass;
+  if (program == "drop") return XdpHook::Kind::drop;
+  return XdpHook::Kind::program;
+}
+
+bool ever_has_program(const Scenario& scenario, const std::string& nic) {
+  bool ever = false;
+  for_each_program(scenario, nic, [&](const std::string& program) { ever |= program != "none"; });
+  return ever;
+}
+
+bool can_reach_stack(const Scenario& scenario, const std::string& nic) {
+  bool can = false;
+  for_each_program(scenario, nic, [&](const std::string& program) { can |= program != "drop"; });
+  return can;
+}
+
+/// RS-10: entry i = i mod queues; with weights, as many consecutive entries as the queue's share (ethtool -X weight).
+std::vector<std::uint16_t> indirection_table(const scenario::NicParams& nic) {
+  const std::uint32_t size = nic.rss.indirection_size;
+  std::vector<std::uint16_t> table(size);
+  if (nic.rss.indirection.empty()) {
+    for (std::uint32_t i = 0; i < size; ++i) table[i] = static_cast<std::uint16_t>(i % nic.rx_queues.size());
+    return table;
+  }
+  double total = 0;
+  for (const auto& [queue, weight] : nic.rss.indirection) total += weight;
+  double partial = 0;
+  std::uint32_t entry = 0;
+  std::uint16_t index = 0;
+  for (const auto& [name, queue] : nic.rx_queues) {
+    const auto weight = nic.rss.indirection.find(name);
+    partial += weight == nic.rss.indirection.end() ? 0 : weight->second;
+    const auto until = static_cast<std::uint32_t>(partial / total * size + 0.5);
+    for (; entry < until && entry < size; ++entry) table[entry] = index;
+    ++index;
+  }
+  return table;
+}
+
+std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
+                                       const Calibration& calibration, Engine& engine, PageTable& pages,
+                                       const RxEnvironment& environment, Journal& journal) {
+  auto nic = std::make_unique<HostNic>();
+  nic->name = name;
+  nic->component = "nics." + name;
+  nic->params = &scenario.nics.at(name);
+  const scenario::NicParams& params = *nic->params;
+
+  std::vector<Source*> senders;
+  std::vector<const Source*> readable;
+  for (const auto& [source_name, traffic] : scenario.traffic) {
+    if (traffic.nic != name) continue;
+    nic->source_names.push_back(source_name);
+    nic->sources.push_back(make_source("traffic." + source_name, static_cast<std::uint16_t>(nic->sources.size()),
+                                       traffic, scenario.seed, replication));
+    senders.push_back(nic->sources.back().get());
+    readable.push_back(senders.back());
+  }
+  const auto mbps = static_cast<std::uint32_t>(params.link_gbps * 1000 + 0.5);
+  auto wire = std::make_unique<Wire>(params.link_up ? mbps : 0, senders);
+
+  LlcParameters llc;
+  llc.bytes = scenario.memory.llc.mib > 0 ? static_cast<std::uint64_t>(scenario.memory.llc.mib * 1048576)
+                                          : calibration.llc.bytes;
+  llc.ways = scenario.memory.llc.ways != 0 ? scenario.memory.llc.ways : calibration.llc.ways;
+  llc.ddio_ways = scenario.memory.llc.ddio_ways != 0 ? scenario.memory.llc.ddio_ways : calibration.llc.ddio_ways;
+  nic->llc = std::make_unique<Llc>(llc);
+
+  nic->port = std::make_unique<Port>(port_params(params, calibration), engine, std::move(wire),
+                                     std::make_unique<Steering>(steering_params(params), readable), pages, *nic->llc,
+                                     journal);
+  const auto policy = scenario.policies.find(name);
+  nic->hook.kind = hook_kind(policy == scenario.policies.end() ? "none" : policy->second.program);
+  nic->netfilter = netfilter_params(params.netfilter);
+
+  std::uint32_t index = 0;
+  for (const auto& [queue_name, queue] : params.rx_queues) {
+    RxQueueParams made;
+    made.name = nic->component + ".rx_queues." + queue_name;
+    made.index = index++;
+    made.ring_size = queue.rx_ring;
+    made.coalescing = {queue.rx_usecs, queue.rx_frames == 0 ? UINT32_MAX : queue.rx_frames};
+    made.adaptive_rx = queue.adaptive_rx;
+    made.cqe_mode = params.rx_cqe_mode;
+    made.gro = params.gro;
+    made.gro_normal_batch = scenario.kernel.gro_normal_batch;
+    made.napi_defer_hard_irqs = params.napi_defer_hard_irqs;
+    made.gro_flush_timeout = time_from_ns(params.gro_flush_timeout_ns);
+    made.record_latency = scenario.record.latency;
+    HostQueue& host_queue = nic->queues.emplace_back();
+    host_queue.queue = std::make_unique<RxQueue>(made, *nic->port, environment, nic->netfilter, nic->hook);
+  }
+  return nic;
+}
+
+}  // namespace rxpool

@@ -1,0 +1,54 @@
+#pragma once
+// One NIC of a host with everything behind its port: sources, wire, steering, queues, hook, netfilter rules.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/calibration.hpp"
+#include "models/memory/llc.hpp"
+#include "models/memory/page_pools.hpp"
+#include "models/nic/port.hpp"
+#include "models/nic/rx_queue.hpp"
+#include "models/scenario.hpp"
+#include "models/traffic/source.hpp"
+#include "models/xdp/program.hpp"
+#include "sim/engine.hpp"
+
+namespace rxpool {
+
+class Host;
+
+struct HostQueue {
+  std::unique_ptr<RxQueue> queue;
+  PagePool* pool = nullptr;  ///< null for drivers without one
+  Gauge inflight;
+};
+
+struct HostNic {
+  std::string name;       ///< as in the scenario
+  std::string component;  ///< nics.<name>
+  const scenario::NicParams* params = nullptr;
+  std::vector<std::unique_ptr<Source>> sources;   ///< in the order of their indices on this NIC
+  std::vector<std::string> source_names;
+  std::unique_ptr<Llc> llc;
+  XdpHook hook;
+  NetfilterParams netfilter;
+  std::unique_ptr<Port> port;
+  std::vector<HostQueue> queues;
+};
+
+/// Sources, wire and port; queues without memory yet.
+std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
+                                       const Calibration& calibration, Engine& engine, PageTable& pages,
+                                       const RxEnvironment& environment, Journal& journal);
+/// The built-in program of that name; a policy object is looked up by whoever loads policies.
+XdpHook::Kind hook_kind(const std::string& program);
+/// Does this NIC ever have a program, at the start or by a timed change?
+bool ever_has_program(const Scenario& scenario, const std::string& nic);
+/// Can a packet of this NIC reach the stack at any time?
+bool can_reach_stack(const Scenario& scenario, const std::string& nic);
+std::vector<std::uint16_t> indirection_table(const scenario::NicParams& nic);
+
+}  // namespace rxpool

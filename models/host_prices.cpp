@@ -1,0 +1,36 @@
+#include "models/host_prices.hpp"
+
+namespace rxpool {
+
+MemoryPrices memory_prices(const Calibration& calibration) {
+  MemoryPrices prices;
+  prices.pool_cache_alloc = calibration.cost(Step::page_pool_cache_get);
+  prices.pool_cache_recycle = calibration.cost(Step::page_pool_cache_put);
+  prices.ring_consume = calibration.cost(Step::page_pool_ring_get);
+  prices.ring_produce = calibration.cost(Step::page_pool_ring_put);
+  prices.ring_lock = calibration.cost(Step::ptr_ring_lock);
+  // A lock or a line that another CPU had last comes from its cache through the LLC.
+  prices.ring_lock_transfer = calibration.cost(Step::llc_hit);
+  prices.zone_lock_transfer = calibration.cost(Step::llc_hit);
+  prices.dma_map = calibration.cost(Step::dma_map);
+  prices.dma_unmap = calibration.cost(Step::dma_unmap);
+  prices.alloc_entry = calibration.cost(Step::page_alloc_single);
+  prices.alloc_slow_entry = calibration.cost(Step::page_alloc_single);
+  prices.pcp_alloc = calibration.cost(Step::pcp_alloc);
+  prices.pcp_free = calibration.cost(Step::pcp_free);
+  prices.zone_lock = calibration.cost(Step::zone_lock);
+  prices.rmqueue_page = calibration.cost(Step::buddy_page);
+  prices.free_page_bulk = calibration.cost(Step::buddy_page);
+  prices.reclaim_page = calibration.cost(Step::kswapd_batch) / 32;  // SWAP_CLUSTER_MAX
+  return prices;
+}
+
+IdleParams idle_params(const Calibration&, scenario::IdleStates deepest, int hz) {
+  IdleParams params;
+  params.states = deepest == scenario::IdleStates::poll ? "poll" : "hsw";
+  if (deepest == scenario::IdleStates::c1) params.deepest = "C1";
+  params.hz = hz;
+  return params;
+}
+
+}  // namespace rxpool

@@ -1,0 +1,291 @@
+#include "models/host_report.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <map>
+#include <optional>
+
+#include "models/nic/driver_profile.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool {
+namespace {
+
+void register_pool(MetricRegistry& registry, const std::string& component, HostQueue& queue) {
+  PagePool& pool = *queue.pool;
+  PagePoolStats& stats = pool.stats;
+  registry.gauge(component, "inflight", &queue.inflight);
+  registry.level(component, "pool_cache", [&pool] { return static_cast<double>(pool.cache_count()); });
+  registry.level(component, "pool_ring", [&pool] { return static_cast<double>(pool.ring_count()); });
+  const std::pair<const char*, const std::uint64_t*> counters[] = {
+      {"alloc_fast", &stats.alloc_fast},
+      {"alloc_slow", &stats.alloc_slow},
+      {"alloc_slow_high_order", &stats.alloc_slow_high_order},
+      {"alloc_empty", &stats.alloc_empty},
+      {"alloc_refill", &stats.alloc_refill},
+      {"alloc_waive", &stats.alloc_waive},
+      {"recycle_cached", &stats.recycle_cached},
+      {"recycle_cache_full", &stats.recycle_cache_full},
+      {"recycle_ring", &stats.recycle_ring},
+      {"recycle_ring_full", &stats.recycle_ring_full},
+      {"recycle_released_refcnt", &stats.recycle_released_refcnt},
+      {"alloc_failed", &stats.alloc_failed},
+      {"page_pool_state_hold", &stats.page_pool_state_hold},
+      {"page_pool_state_release", &stats.page_pool_state_release},
+  };
+  for (const auto& [name, value] : counters) registry.counter(component, name, value);
+}
+
+void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queue, std::uint32_t index,
+                    bool latency) {
+  RxQueue& queue = *host_queue.queue;
+  const std::string& component = queue.name();
+  const DriverProfile& profile = driver_profile(nic.params->driver);
+  const RxQueueStats& stats = queue.stats();
+  registry.counter(component, "rx_packets", &stats.rx_packets);
+  registry.counter(component, "rx_bytes", &stats.rx_bytes);
+  registry.counter(component, profile.no_descriptor, &nic.port->queue(index).out_of_buffer);
+  registry.counter(component, "xdp_drop", &stats.xdp_drop);
+  registry.counter(component, "xdp_pass", &stats.xdp_pass);
+  registry.counter(component, "xdp_aborted", &stats.xdp_aborted);
+  registry.counter(component, "interrupts", &stats.interrupts);
+  registry.counter(component, "polls", &stats.polls);
+  registry.counter(component, "skb_alloc_failed", &stats.skb_alloc_fail);
+  if (latency) registry.latency(component, "rx_latency", &queue.latency());
+  registry.gauge(component, "held", &queue.held());
+  registry.level(component, "posted", [&queue] { return static_cast<double>(queue.buffers().posted()); });
+  registry.level(component, "rx_fill", [&queue] { return static_cast<double>(queue.ring().fill()); });
+  registry.level(component, "rx_usecs", [&queue] { return static_cast<double>(queue.moderation().setting().usecs); });
+}
+
+void register_core(MetricRegistry& registry, Host& host, Core& core) {
+  const std::string& component = core.name();
+  const CoreStats& stats = core.stats();
+  const SoftnetStats& softnet = core.softirq().stats();
+  registry.counter(component, "hard_interrupts", &stats.interrupts);
+  registry.counter(component, "ipis", &stats.ipis);
+  registry.counter(component, "ticks", &stats.ticks);
+  registry.counter(component, "context_switches", &stats.context_switches);
+  registry.counter(component, "processed", &softnet.processed);
+  registry.counter(component, "time_squeeze", &softnet.time_squeeze);
+  registry.counter(component, "net_rx_action", &softnet.net_rx_action);
+  registry.counter(component, "ksoftirqd_wakeups", &softnet.ksoftirqd_wakeups);
+  registry.share(component, "busy", stats.busy_ps);
+  for (std::size_t i = 0; i < context_names.size(); ++i) {
+    registry.share(component, "busy_" + std::string(context_names[i]), std::span(&stats.busy_ps[i], 1));
+  }
+  if (!host.scenario().record.per_step) return;
+  for (std::size_t i = 0; i < profile_entries; ++i) {
+    const std::string_view step = i < step_count ? calibration_steps[i].name : work_names[i - step_count];
+    registry.counter(component + ".steps." + std::string(step), "step_time", &stats.profile_ps[i]);
+  }
+}
+
+}  // namespace
+
+void register_metrics(Host& host) {
+  MetricRegistry& registry = host.registry();
+  for (const auto& nic : host.nics()) {
+    const PortStats& port = nic->port->stats();
+    const std::string& component = nic->component;
+    registry.counter(component, "rx_packets_phy", &port.rx_packets_phy);
+    registry.rate(component, "offered_pps", &port.rx_packets_phy);
+    registry.counter(component, "rx_bytes_phy", &port.rx_bytes_phy);
+    registry.counter(component, "rx_discards_phy", &port.rx_discards_phy);
+    registry.counter(component, "carrier_errors", &nic->port->wire().statistics().carrier_errors);
+    registry.counter(component, "llc_dma_writes", &nic->llc->stats.dma_writes);
+    registry.counter(component, "llc_dma_write_misses", &nic->llc->stats.dma_write_misses);
+    registry.counter(component, "llc_reads", &nic->llc->stats.cpu_reads);
+    registry.counter(component, "llc_read_misses", &nic->llc->stats.cpu_read_misses);
+    std::uint32_t index = 0;
+    for (HostQueue& queue : nic->queues) {
+      register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
+      if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
+      registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
+    }
+  }
+  for (const auto& core : host.cores()) register_core(registry, host, *core);
+  for (HostSocket& socket : host.sockets()) {
+    registry.counter(socket.name, "UdpInDatagrams", &socket.socket->stats().udp_in_datagrams);
+    registry.counter(socket.name, "UdpRcvbufErrors", &socket.socket->stats().udp_rcvbuf_errors);
+    registry.rate(socket.name, "delivered_pps", &socket.socket->stats().udp_in_datagrams);
+    registry.gauge(socket.name, "rmem_alloc", &socket.socket->rmem());
+    registry.gauge(socket.name, "socket_queue", &socket.socket->depth());
+    if (host.scenario().record.latency) registry.latency(socket.name, "socket_latency", &socket.socket->latency());
+  }
+  registry.counter("stack", "UdpNoPorts", &host.stack().stats().udp_no_ports);
+  registry.counter("stack", "netfilter_drop", host.journal().counter(Fate::netfilter_drop));
+  registry.counter("stack", "no_socket", host.journal().counter(Fate::no_socket));
+  registry.counter("stack", "unhandled_proto", host.journal().counter(Fate::unhandled_proto));
+  registry.counter("stack", "skb_deferred", &host.skb_free().stats().deferred);
+  registry.counter("stack", "skb_defer_rejected", &host.skb_free().stats().rejected);
+
+  PageAllocator& allocator = host.allocator();
+  registry.level("memory", "nr_free_pages", [&] { return static_cast<double>(allocator.nr_free_pages()); });
+  registry.level("memory", "pcp_pages", [&] { return static_cast<double>(allocator.nr_pcp_pages()); });
+  for (Zone& zone : allocator.zones()) {
+    const std::string component = "memory.node" + std::to_string(zone.node());
+    registry.counter(component, "pgalloc_normal", &zone.stats.pgalloc);
+    registry.counter(component, "pgfree", &zone.stats.pgfree);
+    registry.counter(component, "pgsteal_kswapd", &allocator.kswapd(zone.node()).stats.pgsteal_kswapd);
+  }
+  registry.counter("memory", "allocstall_normal", &allocator.stats.allocstall_normal);
+  registry.counter("memory", "oom_kill", &allocator.stats.oom_kill);
+  registry.counter("memory", "alloc_fail", &allocator.stats.alloc_fail);
+  registry.counter("memory", "bulk_calls", &allocator.stats.bulk_calls);
+  registry.counter("memory", "bulk_single", &allocator.stats.bulk_single);
+}
+
+void settle(Host& host, Time now) {
+  for (const auto& nic : host.nics()) {
+    nic->port->catch_up(now);
+    for (HostQueue& queue : nic->queues) queue.queue->observe(now);
+  }
+}
+
+Ledger packet_ledger(Host& host) {
+  Ledger ledger;
+  for (const auto& nic : host.nics()) {
+    ledger.total += nic->port->stats().rx_packets_phy;
+    for (HostQueue& queue : nic->queues) {
+      ledger.places["in_flight." + nic->component] += queue.queue->ring().completed();
+      ledger.places["in_flight.stack"] += queue.queue->undelivered().size();
+    }
+  }
+  for (HostSocket& socket : host.sockets()) ledger.places["in_flight." + socket.name] += socket.socket->queued();
+  for (std::size_t i = 0; i < fate_names.size(); ++i) {
+    const auto fate = static_cast<Fate>(i);
+    const std::uint64_t count = host.journal().count(fate);
+    if (fate == Fate::delivered) {
+      ledger.places["delivered"] += count;
+    } else if (fate == Fate::rx_out_of_buffer) {
+      // Reported under each driver's own name.
+      for (const auto& nic : host.nics()) {
+        std::uint64_t lost = 0;
+        for (std::uint32_t q = 0; q < nic->queues.size(); ++q) lost += nic->port->queue(q).out_of_buffer;
+        ledger.places["dropped." + std::string(driver_profile(nic->params->driver).no_descriptor)] += lost;
+      }
+    } else if (count != 0) {
+      ledger.places["dropped." + std::string(fate_names[i])] += count;
+    }
+  }
+  std::uint64_t sum = 0;
+  for (const auto& [place, count] : ledger.places) sum += count;
+  if (sum != ledger.total) {
+    throw BugError("packet ledger does not close: " + std::to_string(ledger.total) + " offered, " +
+                   std::to_string(sum) + " found");
+  }
+  return ledger;
+}
+
+namespace {
+
+/// Counts each page that live skbs hold once, at the first of their places that has it.
+class HeldPages {
+ public:
+  explicit HeldPages(Host& host) : host_(host) {}
+
+  std::uint64_t count(std::span<const SkbId> skbs) {
+    std::uint64_t pages = 0;
+    for (const SkbId id : skbs) pages += add(id);
+    return pages;
+  }
+  std::uint64_t add(SkbId id) {
+    const PageId page = host_.slab()[id].page;
+    const Page& record = host_.allocator().page(page);
+    // A page that still serves a descriptor is counted there.
+    if (record.place == PagePlace::posted || seen_[page]) return 0;
+    seen_[page] = true;
+    return std::uint64_t{1} << record.order;
+  }
+
+ private:
+  Host& host_;
+  std::map<PageId, bool> seen_;
+};
+
+}  // namespace
+
+Ledger page_ledger(Host& host) {
+  Ledger ledger;
+  PageAllocator& allocator = host.allocator();
+  ledger.total = allocator.total_pages();
+  ledger.places["zone_free"] = allocator.nr_free_pages();
+  ledger.places["pcp"] = allocator.nr_pcp_pages();
+  for (const auto& background : host.backgrounds()) ledger.places["other"] += background->held_pages();
+  HeldPages held(host);
+  for (HostSocket& socket : host.sockets()) {
+    socket.socket->for_each_queued([&](SkbId id) { ledger.places["socket"] += held.add(id); });
+    if (const std::optional<SkbId> message = socket.reader->message_in_hand()) {
+      ledger.places["socket"] += held.add(*message);
+    }
+  }
+  host.skb_free().for_each_deferred([&](SkbId id) { ledger.places["stack"] += held.add(id); });
+  for (const auto& nic : host.nics()) {
+    for (HostQueue& queue : nic->queues) {
+      ledger.places["stack"] += held.count(queue.queue->undelivered());
+      ledger.places["posted"] += queue.queue->buffers().posted();
+      if (queue.pool == nullptr) continue;
+      ledger.places["pool_cache"] += queue.pool->cache_count();
+      ledger.places["pool_ring"] += queue.pool->ring_count();
+    }
+  }
+  std::uint64_t sum = 0;
+  for (const auto& [place, count] : ledger.places) sum += count;
+  if (sum != ledger.total) {
+    throw BugError("page ledger does not close: " + std::to_string(ledger.total) + " pages, " + std::to_string(sum) +
+                   " found");
+  }
+  return ledger;
+}
+
+Bottleneck find_bottleneck(Host& host, Time measured) {
+  const auto percent = [](double share) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.1f %%", 100 * share);
+    return std::string(text.data());
+  };
+  const auto busy = [&](const Core& core) {
+    std::uint64_t total = 0;
+    for (const std::uint64_t ps : core.stats().busy_ps) total += ps;
+    return static_cast<double>(total) / static_cast<double>(std::max<std::int64_t>(1, measured.ps));
+  };
+  std::uint64_t offered = 0;
+  for (const auto& nic : host.nics()) offered += nic->port->stats().rx_packets_phy;
+  if (offered == 0) return {"traffic", "No packet arrived."};
+  const auto share = [&](std::uint64_t lost) { return percent(static_cast<double>(lost) / static_cast<double>(offered)); };
+
+  // The place that loses most is the bottleneck; its evidence is the loss and how busy who should have worked was.
+  Bottleneck worst{"", "Nothing was lost: no stage is a bottleneck."};
+  std::uint64_t most = 0;
+  for (const auto& nic : host.nics()) {
+    if (nic->port->stats().rx_discards_phy > most) {
+      most = nic->port->stats().rx_discards_phy;
+      worst = {nic->component + ".pcie", "PCIe of " + nic->name + " is the bottleneck: its packet buffer overflowed for " +
+                                             share(most) + " of the packets."};
+    }
+    for (std::uint32_t q = 0; q < nic->queues.size(); ++q) {
+      const std::uint64_t lost = nic->port->queue(q).out_of_buffer;
+      if (lost <= most) continue;
+      most = lost;
+      Core& core = nic->queues[q].queue->irq_core();
+      const bool memory = nic->queues[q].queue->buffers().stats().alloc_fail != 0;
+      worst = memory ? Bottleneck{"memory", "Memory is the bottleneck: refills of " + nic->queues[q].queue->name() +
+                                                " failed and its ring ran empty for " + share(lost) + " of the packets."}
+                     : Bottleneck{core.name(), core.name() + " is the bottleneck: " + percent(std::min(1.0, busy(core))) +
+                                                   " busy, the ring of " + nic->queues[q].queue->name() +
+                                                   " was empty for " + share(lost) + " of the packets."};
+    }
+  }
+  for (HostSocket& socket : host.sockets()) {
+    const std::uint64_t lost = socket.socket->stats().udp_rcvbuf_errors;
+    if (lost <= most) continue;
+    most = lost;
+    worst = {socket.name, "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " +
+                              share(lost) + " of the packets."};
+  }
+  return worst;
+}
+
+}  // namespace rxpool

@@ -1,0 +1,16 @@
+#pragma once
+// What a run says about itself: the registration of every metric, the two ledgers, the bottleneck.
+
+#include "models/host.hpp"
+
+namespace rxpool {
+
+void register_metrics(Host& host);
+/// Brings everything that works ahead or behind up to exactly `now`.
+void settle(Host& host, Time now);
+/// Where every offered packet and every page is. Throws BugError when a ledger does not close.
+Ledger packet_ledger(Host& host);
+Ledger page_ledger(Host& host);
+Bottleneck find_bottleneck(Host& host, Time measured);
+
+}  // namespace rxpool

@@ -1,0 +1,29 @@
+#pragma once
+// Where every packet's end is written down: the count per fate, the fingerprint, and for delivered packets the latency
+// from the wire. One per replication; each packet is recorded exactly once.
+
+#include <array>
+#include <cstdint>
+
+#include "models/fate.hpp"
+#include "models/packet.hpp"
+#include "sim/fingerprint.hpp"
+
+namespace rxpool {
+
+class Journal {
+ public:
+  void ended(const Packet& packet, Fate fate, Time at) {
+    ++counts_[static_cast<std::size_t>(fate)];
+    fingerprint_.packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(fate), at);
+  }
+  std::uint64_t count(Fate fate) const { return counts_[static_cast<std::size_t>(fate)]; }
+  const std::uint64_t* counter(Fate fate) const { return &counts_[static_cast<std::size_t>(fate)]; }
+  Fingerprint& fingerprint() { return fingerprint_; }
+
+ private:
+  std::array<std::uint64_t, fate_names.size()> counts_{};
+  Fingerprint fingerprint_;
+};
+
+}  // namespace rxpool

@@ -1,0 +1,19 @@
+#pragma once
+// Where the pages of one RX queue come from and go back to, seen from whoever holds one of its packets. The memory
+// models differ (page_pool, half-page flip, page fragments); who frees an skb need not know which one it is.
+
+#include "models/memory/context.hpp"
+#include "models/memory/page.hpp"
+
+namespace rxpool {
+
+class RxPages {
+ public:
+  virtual ~RxPages() = default;
+  /// An skb's share of the page comes home (SK-45 and before: PP-20 to PP-26, or put_page).
+  virtual void put(MemoryContext& context, PageId page) = 0;
+  /// Might that put touch a zone, which all CPUs share?
+  virtual bool put_may_touch_zone(const MemoryContext& context, PageId page) const = 0;
+};
+
+}  // namespace rxpool

@@ -1,0 +1,110 @@
+#include "models/nic/flip_buffers.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace rxpool {
+namespace {
+
+/// DR-22: dev_alloc_pages.
+constexpr Gfp dev_alloc = gfp::atomic | gfp::memalloc | gfp::nowarn;
+
+}  // namespace
+
+FlipBuffers::FlipBuffers(const FlipBuffersParams& params, PageAllocator& allocator, std::uint32_t ring_size)
+    : params_(params), allocator_(allocator), reusable_(std::bit_ceil(ring_size)) {}
+
+bool FlipBuffers::fill(MemoryContext& context, RxRing& ring) {
+  const std::uint32_t slots = ring.missing();
+  std::uint32_t filled = 0;
+  for (; filled < slots; ++filled) {
+    const PageId page = next_page(context);
+    if (page == no_page) break;
+    ring.set_page(ring.slot_ahead(filled), page);
+  }
+  ring.post(filled, Time{0});
+  return filled == slots;
+}
+
+PageId FlipBuffers::next_page(MemoryContext& context) {
+  if (reusable_count_ != 0) {
+    const PageId page = reusable_[reusable_head_];
+    reusable_head_ = (reusable_head_ + 1) & static_cast<std::uint32_t>(reusable_.size() - 1);
+    --reusable_count_;
+    return page;
+  }
+  const PageId page = allocator_.alloc_pages(context, dev_alloc, 0);
+  if (page == no_page) return no_page;
+  allocator_.page(page).place = PagePlace::posted;
+  ++posted_;
+  ++stats_.page_alloc;
+  return page;
+}
+
+RxBuffers::Refill FlipBuffers::refill(Core& core, RxRing& ring) {
+  if (!refilling_) {
+    if (ring.missing() < params_.threshold) return Refill::done;
+    refilling_ = true;
+    refilled_ = 0;
+    core.charge(Step::refill_bulk);
+  }
+  const std::uint32_t target = ring.missing();
+  bool failed = false;
+  while (refilled_ < target && !failed) {
+    const std::uint32_t slots = std::min(params_.unit, target - refilled_);
+    if (!core.may_step(EventClass::poll)) return Refill::waiting;
+    if (reusable_count_ < slots && !core.may_touch_shared(EventClass::poll)) return Refill::waiting;
+    MemoryContext& context = core.memory(true);
+    std::uint32_t got = 0;
+    for (; got < slots; ++got) {
+      const PageId page = next_page(context);
+      if (page == no_page) break;
+      ring.set_page(ring.slot_ahead(refilled_ + got), page);
+    }
+    core.charge_memory();
+    core.charge(Step::refill_descriptor, got);
+    refilled_ += got;
+    failed = got != slots;
+  }
+  if (failed) ++stats_.alloc_fail;
+  refilling_ = false;
+  if (refilled_ != 0) {
+    core.charge(Step::doorbell);
+    ring.post(refilled_, core.now());
+  }
+  return failed && params_.repoll_on_failure ? Refill::repoll : Refill::done;
+}
+
+void FlipBuffers::reuse(PageId page) {
+  reusable_[(reusable_head_ + reusable_count_++) & static_cast<std::uint32_t>(reusable_.size() - 1)] = page;
+  ++stats_.page_reuse;
+}
+
+PageId FlipBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
+  const PageId page = ring.page_of(slot);
+  ring.set_page(slot, no_page);
+  Page& record = allocator_.page(page);
+  if (record.refcount == 1 && !record.pfmemalloc()) {
+    ++record.refcount;
+    reuse(page);
+  } else {
+    // DR-21: the other half is still up the stack. The skb gets the driver's reference.
+    ++stats_.page_busy;
+    --posted_;
+    ++held_;
+    record.place = PagePlace::stack;
+  }
+  return page;
+}
+
+void FlipBuffers::drop(Core&, RxRing& ring, std::uint32_t slot) {
+  reuse(ring.page_of(slot));
+  ring.set_page(slot, no_page);
+}
+
+void FlipBuffers::put(MemoryContext& context, PageId page) {
+  if (allocator_.page(page).refcount == 1) --held_;
+  allocator_.put_page(context, page);
+}
+
+}  // namespace rxpool

@@ -1,0 +1,144 @@
+#include "models/nic/pool_buffers.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace rxpool {
+
+PoolBuffers::PoolBuffers(const PoolBuffersParams& params, PagePool& pool, PageAllocator& allocator,
+                         std::uint32_t ring_size)
+    : params_(params), pool_(pool), allocator_(allocator), used_(std::bit_ceil(ring_size)) {
+  ensure(ring_size % params_.slots_per_page == 0 && params_.unit % params_.slots_per_page == 0,
+         "pool_buffers: a page would straddle the end of the ring");
+}
+
+bool PoolBuffers::fill(MemoryContext& context, RxRing& ring) {
+  const std::uint32_t slots = ring.missing();
+  const std::uint32_t got = replace_unit(context, ring, 0, slots) * params_.slots_per_page;
+  ring.post(std::min(slots, got), Time{0});
+  return got >= slots;
+}
+
+bool PoolBuffers::unit_may_touch_zone(std::uint32_t pages) const {
+  // Slots whose packets went to skbs may bring nothing back; the others surely come to the cache or the ring.
+  const std::uint32_t certain = pages - std::min(pages, taken_);
+  const std::uint32_t at_hand = pool_.cache_count() + pool_.ring_count() + (params_.release_at_refill ? certain : 0);
+  const std::uint32_t spill = pool_.cache_count() + pages > pool_.parameters().constants.cache_size ? pages : 0;
+  return at_hand < pages || pool_.ring_count() + spill + PtrRing::consumer_batch > pool_.ring().size();
+}
+
+void PoolBuffers::release_slot(MemoryContext& context, RxRing& ring, std::uint32_t slot) {
+  const PageId page = ring.page_of(slot);
+  if (page == no_page) return;
+  // DR-10: the driver drops what is left of the bias; skbs that still hold shares bring the page home themselves.
+  const std::int64_t rest = bias - used_[slot];
+  used_[slot] = 0;
+  --posted_;
+  if (pool_.unref(page, rest)) {
+    pool_.put_unrefed_page(context, page, -1, true);
+  } else {
+    allocator_.page(page).place = PagePlace::stack;
+  }
+  ring.set_page(slot, no_page);
+}
+
+std::uint32_t PoolBuffers::replace_unit(MemoryContext& context, RxRing& ring, std::uint32_t ahead,
+                                        std::uint32_t slots) {
+  if (params_.release_at_refill) {
+    for (std::uint32_t i = 0; i < slots; i += params_.slots_per_page) {
+      release_slot(context, ring, ring.slot_ahead(ahead + i));
+    }
+  }
+  std::uint32_t pages = 0;
+  for (std::uint32_t i = 0; i < slots; i += params_.slots_per_page) {
+    const PageId page = pool_.alloc(context);
+    if (page == no_page) break;
+    allocator_.page(page).place = PagePlace::posted;
+    if (params_.release_at_refill || params_.slots_per_page > 1) pool_.fragment(page, bias);
+    const std::uint32_t first = ring.slot_ahead(ahead + i);
+    for (std::uint32_t k = 0; k < params_.slots_per_page; ++k) ring.set_page(ring.slot_ahead(ahead + i + k), page);
+    used_[first] = 0;
+    ++posted_;
+    ++pages;
+  }
+  return pages;
+}
+
+RxBuffers::Refill PoolBuffers::refill(Core& core, RxRing& ring) {
+  if (!refilling_) {
+    if (ring.missing() < std::max(1u, params_.threshold)) return Refill::done;
+    refilling_ = true;
+    refilled_ = 0;
+    core.charge(Step::refill_bulk);
+  }
+  const std::uint32_t step = params_.whole_units ? params_.unit : params_.slots_per_page;
+  const std::uint32_t target = ring.missing() / step * step;
+  Refill result = Refill::done;
+  while (refilled_ < target) {
+    const std::uint32_t slots = std::min(params_.unit, target - refilled_);
+    const std::uint32_t pages = slots / params_.slots_per_page;
+    if (!core.may_step(EventClass::poll)) return Refill::waiting;
+    if (unit_may_touch_zone(pages) && !core.may_touch_shared(EventClass::poll)) return Refill::waiting;
+    const std::uint32_t got = replace_unit(core.memory(true), ring, refilled_, slots);
+    core.charge_memory();
+    core.charge(Step::refill_descriptor, got * params_.slots_per_page);
+    refilled_ += got * params_.slots_per_page;
+    if (got == pages) continue;
+
+    ++stats_.alloc_fail;
+    using OnFailure = PoolBuffersParams::OnFailure;
+    if (params_.on_failure == OnFailure::roll_back_and_repoll || params_.on_failure == OnFailure::drop_unit_and_stop) {
+      const std::uint32_t keep = params_.on_failure == OnFailure::roll_back_and_repoll ? 0 : refilled_ / params_.unit * params_.unit;
+      MemoryContext& context = core.memory(true);
+      for (std::uint32_t i = keep; i < refilled_; i += params_.slots_per_page) release_slot(context, ring, ring.slot_ahead(i));
+      core.charge_memory();
+      refilled_ = keep;
+    }
+    if (params_.on_failure == OnFailure::roll_back_and_repoll || params_.on_failure == OnFailure::keep_and_repoll) {
+      result = Refill::repoll;
+    }
+    break;
+  }
+  taken_ = 0;
+  refilling_ = false;
+  if (refilled_ != 0) {
+    core.charge(Step::doorbell);
+    ring.post(refilled_, core.now() + params_.ready_after);
+  }
+  return result;
+}
+
+PageId PoolBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
+  ++taken_;
+  const PageId page = ring.page_of(slot);
+  if (params_.release_at_refill) {
+    ++used_[slot / params_.slots_per_page * params_.slots_per_page];
+    return page;
+  }
+  // The slot gives the page away; with two slots the second one to go takes the rest of the bias along.
+  ring.set_page(slot, no_page);
+  if (params_.slots_per_page == 1) {
+    --posted_;
+    allocator_.page(page).place = PagePlace::stack;
+    return page;
+  }
+  const std::uint32_t first = slot / params_.slots_per_page * params_.slots_per_page;
+  if (++used_[first] == params_.slots_per_page) {
+    pool_.unref(page, bias - params_.slots_per_page);
+    --posted_;
+    allocator_.page(page).place = PagePlace::stack;
+  }
+  return page;
+}
+
+void PoolBuffers::drop(Core& core, RxRing& ring, std::uint32_t slot) {
+  if (params_.release_at_refill) return;
+  const PageId page = take(core, ring, slot);
+  MemoryContext& context = core.memory(true);
+  pool_.put_page(context, page, -1, true);
+  core.charge_memory();
+}
+
+void PoolBuffers::put(MemoryContext& context, PageId page) { pool_.put_page(context, page, -1, false); }
+
+}  // namespace rxpool

@@ -1,0 +1,306 @@
+#include "models/nic/rx_queue.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rxpool {
+
+RxQueue::RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, const NetfilterParams& netfilter,
+                 const XdpHook& hook)
+    : params_(std::move(params)), port_(port), env_(environment), netfilter_(netfilter), hook_(hook),
+      ring_(params_.ring_size), moderation_(params_.coalescing, params_.adaptive_rx, params_.cqe_mode), line_(*this),
+      watchdog_(*this) {
+  normal_list_.reserve(weight);
+}
+
+bool RxQueue::power_on(std::unique_ptr<RxBuffers> buffers, MemoryContext& context) {
+  buffers_ = std::move(buffers);
+  return buffers_->fill(context, ring_);
+}
+
+void RxQueue::set_affinity(Core& core) {
+  if (line_.core != nullptr) {
+    line_.core->detach(line_);
+    line_.core->detach(watchdog_);
+  }
+  line_.core = &core;
+  port_.set_queue(params_.index, ring_, core.event());
+  line_.update();
+  core.attach(line_);
+  core.attach(watchdog_);
+}
+
+void RxQueue::make_threaded(Core& core) {
+  thread_ = std::make_unique<NapiThread>(*this, core.softirq().deferred());
+  thread_->name = params_.name + ".napi";
+  thread_->component_id = params_.index + 1;
+  core.add_thread(*thread_);
+  thread = thread_.get();
+}
+
+void RxQueue::observe(Time now) { held_.set(now, buffers_->held()); }
+
+// ---- Interrupts.
+
+void RxQueue::Line::update() {
+  at_ = Time::never();
+  if (masked_) return;
+  Moderation::Instant instant = queue_.moderation_.fires(queue_.ring_, armed_, queue_.port_.known());
+  if (!instant.exact) {
+    queue_.port_.catch_up(core->engine().private_horizon());
+    instant = queue_.moderation_.fires(queue_.ring_, armed_, queue_.port_.known());
+  }
+  at_ = instant.at;
+  if (!instant.exact && queue_.ring_.completed() == 0) {
+    at_ = std::max(at_, queue_.port_.next_completion_bound(queue_.params_.index));
+  }
+}
+
+void RxQueue::Line::unmask(Core& on, Time at) {
+  masked_ = false;
+  armed_ = at;
+  update();
+  if (core == &on) {
+    core->interrupts_changed();
+  } else {
+    core->interrupt_line_moved();
+  }
+}
+
+bool RxQueue::Line::interrupt(Core& on) {
+  update();
+  if (at_ > on.now()) return false;
+  at_ = Time::never();
+  masked_ = true;
+  on.enter_hardirq(Step::hardirq);
+  ++queue_.stats_.interrupts;
+  queue_.moderation_.interrupted(on.now(), queue_.stats_.rx_packets, queue_.stats_.rx_bytes);
+  if (queue_.scheduled) {
+    queue_.missed = true;  // NA-1
+  } else {
+    on.napi_schedule(queue_);
+  }
+  on.leave_hardirq();
+  return true;
+}
+
+bool RxQueue::Watchdog::interrupt(Core& core) {
+  at_ = Time::never();
+  core.enter_hardirq(Step::hardirq);
+  if (!queue_.scheduled) core.napi_schedule(queue_);
+  core.leave_hardirq();
+  return true;
+}
+
+// ---- One poll.
+
+Napi::Poll RxQueue::poll(Core& core) {
+  while (true) {
+    switch (phase_) {
+      case Phase::begin:
+        if (!core.may_step(EventClass::poll)) return Poll::waiting;
+        handled_ = 0;
+        busy_ = false;
+        ++stats_.polls;
+        core.charge(Step::napi_poll);
+        phase_ = Phase::packets;
+        break;
+      case Phase::packets:
+        if (!run_packets(core)) return Poll::waiting;
+        phase_ = Phase::deliver;
+        break;
+      case Phase::deliver:
+        if (!deliver(core)) return Poll::waiting;
+        phase_ = Phase::refill;
+        break;
+      case Phase::refill: {
+        const RxBuffers::Refill refill = buffers_->refill(core, ring_);
+        if (refill == RxBuffers::Refill::waiting) return Poll::waiting;
+        busy_ = refill == RxBuffers::Refill::repoll;
+        phase_ = Phase::complete;
+        break;
+      }
+      case Phase::complete:
+        if (!core.may_step(EventClass::poll)) return Poll::waiting;
+        if (!finish(core)) return Poll::waiting;
+        observe(core.now());
+        phase_ = Phase::begin;
+        return Poll::finished;
+    }
+  }
+}
+
+/// Is there a completion that the driver sees at the core's clock?
+RxQueue::Look RxQueue::look(Core& core) {
+  const Time now = core.now();
+  if (ring_.completed_at(1) <= now) return Look::packet;
+  if (port_.known() >= now) return Look::none;
+  core.engine().set_running_at(now);
+  if (port_.catch_up(std::max(now, core.engine().private_horizon())) >= now || ring_.completed_at(1) <= now) {
+    return ring_.completed_at(1) <= now ? Look::packet : Look::none;
+  }
+  // Another queue's CPU decides what happens before `now`: let it come first.
+  core.wait(EventClass::poll);
+  return Look::waiting;
+}
+
+bool RxQueue::run_packets(Core& core) {
+  const bool only_drops = hook_.kind == XdpHook::Kind::drop && buffers_->drops_for_free();
+  while (handled_ < weight) {
+    if (normal_list_.size() >= params_.gro_normal_batch && !deliver(core)) return false;
+    if (core.interrupt_due() || !core.may_step(EventClass::poll)) return false;
+    const Look look_result = look(core);
+    if (look_result == Look::waiting) return false;
+    if (look_result == Look::none) return true;
+    if (only_drops) {
+      handled_ += drop_run(core);
+    } else {
+      if (buffers_->take_may_touch_zone() && !core.may_touch_shared(EventClass::poll)) return false;
+      one_packet(core);
+      ++handled_;
+    }
+  }
+  return true;
+}
+
+/// A run of packets that are all dropped: at least the one at hand, more while nobody can interfere.
+std::uint32_t RxQueue::drop_run(Core& core) {
+  const Time price = core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
+                     core.price(Step::xdp_program_drop);
+  const std::uint32_t most = std::min(weight - handled_, ring_.completed());
+  const Time limit = std::min(core.private_limit(), core.next_interrupt() - picoseconds(1));
+  const Time start = core.now();
+  Time now = start;
+  std::uint32_t n = 0;
+  do {
+    const Packet& packet = ring_.completion(n);
+    stats_.rx_bytes += packet.frame_bytes;
+    now += price;
+    env_.journal->ended(packet, Fate::xdp_drop, now);
+    if (params_.record_latency) latency_.record(now - packet.arrival);
+    ++n;
+  } while (n < most && now <= limit && ring_.completion(n).completed <= now);
+  ring_.poll(n);
+  stats_.rx_packets += n;
+  stats_.xdp_drop += n;
+  stats_.program_runs += n;
+  core.advance(now - start);
+  core.attribute(Step::rx_descriptor, n);
+  core.attribute(Step::dma_sync, n);
+  core.attribute(Step::xdp_call, n);
+  core.attribute(Step::xdp_program_drop, n);
+  return n;
+}
+
+void RxQueue::one_packet(Core& core) {
+  const Packet& packet = ring_.completion();
+  const std::uint32_t slot = ring_.next_polled_slot();
+  core.charge(Step::rx_descriptor);
+  core.charge(Step::dma_sync);
+  const XdpAction action = run_hook(core, packet);
+  ++stats_.rx_packets;
+  ++stats_.program_runs;
+  stats_.rx_bytes += packet.frame_bytes;
+  if (params_.record_latency) latency_.record(core.now() - packet.arrival);
+  if (action == XdpAction::pass) {
+    if (!build_skb(core, packet, slot)) {
+      ++stats_.skb_alloc_fail;
+      env_.journal->ended(packet, Fate::skb_alloc_failed, core.now());
+    }
+  } else {
+    const bool drop = action == XdpAction::drop;
+    ++(drop ? stats_.xdp_drop : stats_.xdp_aborted);
+    env_.journal->ended(packet, drop ? Fate::xdp_drop : Fate::xdp_aborted, core.now());
+    buffers_->drop(core, ring_, slot);
+  }
+  ring_.poll(1);
+}
+
+XdpAction RxQueue::run_hook(Core& core, const Packet& packet) {
+  switch (hook_.kind) {
+    case XdpHook::Kind::none:
+      return XdpAction::pass;
+    case XdpHook::Kind::pass:
+      core.charge(Step::xdp_call);
+      core.charge(Step::xdp_program_pass);
+      ++stats_.xdp_pass;
+      return XdpAction::pass;
+    case XdpHook::Kind::drop:
+      core.charge(Step::xdp_call);
+      core.charge(Step::xdp_program_drop);
+      return XdpAction::drop;
+    case XdpHook::Kind::program:
+      break;
+  }
+  core.charge(Step::xdp_call);
+  if (hook_.program->reads_packet()) touch(core, packet);
+  XdpRun run{&packet, XdpAction::aborted, Time{0}};
+  hook_.program->run({&run, 1}, core.now(), Time{0}, core.now());
+  core.charge(Work::xdp_program, run.cost);
+  if (run.action == XdpAction::pass) ++stats_.xdp_pass;
+  return run.action;
+}
+
+/// First read of packet data: from the LLC, where DMA left it, or from memory.
+void RxQueue::touch(Core& core, const Packet& packet) {
+  core.charge(Step::packet_touch);
+  core.charge(Step::llc_miss, Llc::charge(core.price(Step::llc_miss), port_.read_miss(packet, core.now(), params_.index)));
+}
+
+bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {
+  const PageId page = buffers_->take(core, ring_, slot);
+  if (page == no_page) return false;
+  touch(core, packet);  // eth_type_trans reads the header
+  core.charge(Step::skb_alloc);
+  core.charge(Step::skb_build);
+  if (params_.gro) core.charge(Step::gro_receive);
+  const SkbId id = env_.slab->allocate();
+  Skb& skb = (*env_.slab)[id];
+  skb.packet = packet;
+  skb.pages = buffers_.get();
+  skb.page = page;
+  skb.truesize = buffers_->truesize();
+  skb.alloc_cpu = core.cpu();
+  skb.visible = core.now();
+  normal_list_.push_back(id);
+  return true;
+}
+
+/// SK-13: the list of completed packets goes to the stack, one by one.
+bool RxQueue::deliver(Core& core) {
+  while (delivered_ < normal_list_.size()) {
+    if (core.interrupt_due() || !env_.stack->receive(core, normal_list_[delivered_], netfilter_)) return false;
+    ++delivered_;
+  }
+  normal_list_.clear();
+  delivered_ = 0;
+  return true;
+}
+
+/// NA-21 to NA-24: repoll, or complete, with the interrupt unmasked unless it is deferred.
+bool RxQueue::finish(Core& core) {
+  if (handled_ >= weight || busy_) {
+    work_ = weight;
+    return true;
+  }
+  work_ = handled_;
+  core.charge(Step::napi_complete);
+  if (handled_ != 0) defer_irqs_left_ = params_.napi_defer_hard_irqs;
+  scheduled = false;
+  list_owner = -1;
+  if (missed) {
+    missed = false;
+    core.napi_schedule(*this);
+    return true;
+  }
+  if (defer_irqs_left_ != 0 && params_.gro_flush_timeout.ps != 0) {
+    --defer_irqs_left_;
+    watchdog_.start(*line_.core, core.now() + params_.gro_flush_timeout);
+    return true;
+  }
+  core.engine().set_running_at(core.now());
+  line_.unmask(core, core.now());
+  return true;
+}
+
+}  // namespace rxpool

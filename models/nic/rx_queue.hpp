@@ -1,0 +1,156 @@
+#pragma once
+// The driver's side of one RX queue: interrupt line, NAPI poll, XDP hook, skb building, refill.
+//
+//     interrupt -> napi_schedule -> poll: packets (XDP, skb, GRO list) -> flush -> refill -> complete or repoll
+//
+// One packet is one step; where nothing but drops happens and nobody can interfere, a run of packets is worked off in
+// one go with the same result. Rules: NA-1, NA-20 to NA-25, NA-50, DR-10 to DR-22, SK-1 to SK-5, SK-13.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/cpu/core.hpp"
+#include "models/cpu/napi.hpp"
+#include "models/journal.hpp"
+#include "models/nic/moderation.hpp"
+#include "models/nic/napi_thread.hpp"
+#include "models/nic/port.hpp"
+#include "models/nic/rx_buffers.hpp"
+#include "models/nic/rx_ring.hpp"
+#include "models/stack/stack.hpp"
+#include "models/xdp/program.hpp"
+#include "sim/gauge.hpp"
+#include "sim/histogram.hpp"
+
+namespace rxpool {
+
+struct RxQueueParams {
+  std::string name;            ///< component path, e.g. nics.nic0.rx_queues.rx0
+  std::uint32_t index = 0;     ///< queue number on its NIC
+  std::uint32_t ring_size = 0;
+  Coalescing coalescing;
+  bool adaptive_rx = false;
+  bool cqe_mode = false;
+  bool gro = true;
+  std::uint32_t gro_normal_batch = 8;
+  std::uint32_t napi_defer_hard_irqs = 0;
+  Time gro_flush_timeout;
+  bool record_latency = true;
+};
+
+struct RxQueueStats {
+  std::uint64_t rx_packets = 0;    ///< packets the driver has seen
+  std::uint64_t rx_bytes = 0;
+  std::uint64_t xdp_drop = 0;
+  std::uint64_t xdp_pass = 0;
+  std::uint64_t xdp_aborted = 0;
+  std::uint64_t interrupts = 0;
+  std::uint64_t polls = 0;
+  std::uint64_t skb_alloc_fail = 0;
+  std::uint64_t program_runs = 0;  ///< packets that reached the XDP hook, or the driver's receive loop without one
+};
+
+/// What all queues of a host share.
+struct RxEnvironment {
+  Stack* stack = nullptr;
+  SkbSlab* slab = nullptr;
+  Journal* journal = nullptr;
+};
+
+class RxQueue final : public Napi {
+ public:
+  RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, const NetfilterParams& netfilter,
+          const XdpHook& hook);
+
+  /// Gives the ring its memory model and fills it; false: not enough memory.
+  bool power_on(std::unique_ptr<RxBuffers> buffers, MemoryContext& context);
+  /// Routes the interrupt to `core` (smp_affinity); may change at run time, takes effect at the next interrupt.
+  void set_affinity(Core& core);
+
+  /// Threaded NAPI on `core` (NA-40); before time starts.
+  void make_threaded(Core& core);
+  /// Brings the gauges up to `now`.
+  void observe(Time now);
+  /// skbs on their way to the stack.
+  std::span<const SkbId> undelivered() const { return std::span(normal_list_).subspan(delivered_); }
+
+  Poll poll(Core& core) override;
+
+  const std::string& name() const { return params_.name; }
+  RxRing& ring() { return ring_; }
+  RxBuffers& buffers() { return *buffers_; }
+  Core& irq_core() { return *line_.core; }
+  const RxQueueStats& stats() const { return stats_; }
+  Moderation& moderation() { return moderation_; }
+  Histogram& latency() { return latency_; }
+  Gauge& held() { return held_; }
+
+ private:
+  enum class Phase : std::uint8_t { begin, packets, deliver, refill, complete };
+
+  /// The queue's MSI-X vector.
+  class Line final : public InterruptSource {
+   public:
+    explicit Line(RxQueue& queue) : InterruptSource(true), queue_(queue) {}
+    bool interrupt(Core& core) override;
+    void unmask(Core& core, Time at);
+    /// Computes when the interrupt fires, as far as it is known.
+    void update();
+    Core* core = nullptr;
+
+   private:
+    RxQueue& queue_;
+    Time armed_{0};
+    bool masked_ = false;
+  };
+  /// napi->timer: polls again after gro_flush_timeout (NA-24).
+  class Watchdog final : public InterruptSource {
+   public:
+    explicit Watchdog(RxQueue& queue) : InterruptSource(false), queue_(queue) {}
+    bool interrupt(Core& core) override;
+    void start(Core& core, Time at) {
+      at_ = at;
+      core.interrupts_changed();
+    }
+
+   private:
+    RxQueue& queue_;
+  };
+
+  enum class Look : std::uint8_t { none, packet, waiting };
+  Look look(Core& core);
+  bool run_packets(Core& core);
+  std::uint32_t drop_run(Core& core);
+  void one_packet(Core& core);
+  XdpAction run_hook(Core& core, const Packet& packet);
+  void touch(Core& core, const Packet& packet);
+  bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
+  bool deliver(Core& core);
+  bool finish(Core& core);
+
+  RxQueueParams params_;
+  Port& port_;
+  RxEnvironment env_;
+  const NetfilterParams& netfilter_;
+  const XdpHook& hook_;
+  RxRing ring_;
+  std::unique_ptr<RxBuffers> buffers_;
+  Moderation moderation_;
+  Line line_;
+  Watchdog watchdog_;
+  Phase phase_ = Phase::begin;
+  std::uint32_t handled_ = 0;         ///< packets of this poll
+  bool busy_ = false;                 ///< driver wants to be polled again (refill failed)
+  std::uint32_t defer_irqs_left_ = 0;
+  std::vector<SkbId> normal_list_;    ///< napi->rx_list (SK-13)
+  std::size_t delivered_ = 0;
+  RxQueueStats stats_;
+  Histogram latency_;
+  Gauge held_;
+  std::unique_ptr<NapiThread> thread_;
+};
+
+}  // namespace rxpool

@@ -1,0 +1,69 @@
+#include "models/stack/skb_free.hpp"
+
+#include "models/memory/rx_pages.hpp"
+
+namespace rxpool {
+
+bool DeferList::pending() const {
+  return next_ != skbs_.size() && free_.slab_[skbs_[next_]].visible <= owner_.now();
+}
+
+bool DeferList::flush(Core& core) {
+  count_ = 0;
+  while (pending()) {
+    if (!core.may_step(EventClass::poll)) return false;
+    if (!free_.may_free(core, skbs_[next_], true, EventClass::poll)) return false;
+    free_.free(core, skbs_[next_++], true);
+  }
+  skbs_.erase(skbs_.begin(), skbs_.begin() + static_cast<std::ptrdiff_t>(next_));
+  next_ = 0;
+  return true;
+}
+
+void SkbFree::add(Core& core) {
+  cores_.push_back(&core);
+  lists_.push_back(std::make_unique<DeferList>(*this, core));
+  core.softirq().set_deferred(lists_.back().get());
+}
+
+bool SkbFree::may_free(Core& core, SkbId id, bool in_softirq, EventClass event_class) {
+  const Skb& skb = slab_[id];
+  return !skb.pages->put_may_touch_zone(core.memory(in_softirq), skb.page) || core.may_touch_shared(event_class);
+}
+
+void SkbFree::free(Core& core, SkbId id, bool in_softirq) {
+  const Skb& skb = slab_[id];
+  skb.pages->put(core.memory(in_softirq), skb.page);
+  core.charge(Step::skb_free);
+  core.charge_memory();
+  slab_.free(id);
+}
+
+bool SkbFree::attempt_defer(Core& core, SkbId id) {
+  Skb& skb = slab_[id];
+  if (skb.alloc_cpu == core.cpu() || skb_defer_max_ == 0) {
+    // kfree_skb_napi_cache: bottom halves disabled around it.
+    if (!may_free(core, id, true, EventClass::thread)) return false;
+    free(core, id, true);
+    ++stats_.local;
+    return true;
+  }
+  DeferList& list = *lists_[skb.alloc_cpu];
+  if (list.count_ + 1 >= skb_defer_max_) {
+    // SK-43: a full list frees here, without the allocating CPU's NAPI: to the ring.
+    if (!may_free(core, id, true, EventClass::thread)) return false;
+    free(core, id, true);
+    ++list.count_;
+    ++stats_.rejected;
+    return true;
+  }
+  ++list.count_;
+  ++stats_.deferred;
+  core.charge(Step::skb_defer_push);
+  skb.visible = core.now();
+  list.skbs_.push_back(id);
+  if (list.count_ == (skb_defer_max_ >> 1) + 1) cores_[skb.alloc_cpu]->raise_net_rx_remotely(core.now());
+  return true;
+}
+
+}  // namespace rxpool

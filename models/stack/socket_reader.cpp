@@ -1,0 +1,86 @@
+#include "models/stack/socket_reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace rxpool {
+
+SocketReader::SocketReader(SocketReaderParams params, UdpSocket& socket, SkbSlab& slab, SkbFree& free,
+                           Journal& journal)
+    : Task(Context::application), params_(std::move(params)), socket_(socket), slab_(slab), free_(free),
+      journal_(journal), timer_(*this), paused_(params_.paused) {}
+
+void SocketReader::attach(Core& core) {
+  core.add_thread(*this);
+  core.attach(timer_);
+  timer_.start(core, Time{0});  // starts as a process does: runs, finds nothing, blocks
+}
+
+Time SocketReader::paused_until(Time now) const {
+  if (paused_) return Time::never();
+  Time until{0};
+  for (const SocketReaderParams::Pause& pause : params_.pauses) {
+    if (now < pause.at) continue;
+    const Time into = pause.every.ps == 0 ? now - pause.at : (now - pause.at) % pause.every;
+    if (into < pause.length) until = std::max(until, now - into + pause.length);
+  }
+  return until;
+}
+
+Task::Outcome SocketReader::sleep_until(Core& core, Time at) {
+  timer_.start(core, at);
+  return Outcome::sleeps;
+}
+
+void SocketReader::set_paused(Core& core, bool paused) {
+  paused_ = paused;
+  if (!paused) core.wake_remotely(*this, core.engine().now());
+}
+
+Task::Outcome SocketReader::step(Core& core) {
+  switch (phase_) {
+    case Phase::call: {
+      const Time until = std::max(paused_until(core.now()), next_read_);
+      if (until > core.now()) return sleep_until(core, until);
+      received_ = 0;
+      core.charge(Step::syscall_entry);
+      phase_ = Phase::receive;
+      return Outcome::ran;
+    }
+    case Phase::receive: {
+      if (!socket_.readable(core.now())) {
+        if (received_ != 0) {
+          phase_ = Phase::call;
+          return Outcome::ran;
+        }
+        const Time at = socket_.readable_at();
+        if (at != Time::never()) return sleep_until(core, at);
+        waits_for_packet_ = true;
+        return Outcome::sleeps;
+      }
+      message_ = socket_.dequeue(core.now());
+      const Packet& packet = slab_[message_].packet;
+      core.charge(Step::socket_dequeue);
+      core.charge_bytes(Step::copy_to_user, packet.frame_bytes);
+      ++socket_.stats().udp_in_datagrams;
+      socket_.stats().bytes += packet.frame_bytes;
+      socket_.latency().record(core.now() - packet.arrival);
+      journal_.ended(packet, Fate::delivered, core.now());
+      phase_ = Phase::free;
+      return Outcome::ran;
+    }
+    case Phase::free:
+      if (!free_.attempt_defer(core, message_)) return Outcome::waiting;
+      phase_ = Phase::work;
+      return Outcome::ran;
+    case Phase::work:
+      core.charge(Work::application, params_.service);
+      if (params_.interval.ps != 0) next_read_ = std::max(next_read_, core.now() - params_.interval) + params_.interval;
+      ++received_;
+      phase_ = received_ < params_.batch ? Phase::receive : Phase::call;
+      return Outcome::ran;
+  }
+  return Outcome::ran;
+}
+
+}  // namespace rxpool

@@ -1,0 +1,66 @@
+#pragma once
+// An application that reads one UDP socket: recvmsg or recvmmsg in a loop, with work per packet, a rate it does not
+// exceed and times at which it does not read. It blocks when the socket is empty and is woken by the next packet. One
+// message is the unit that is not preempted.
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "models/cpu/core.hpp"
+#include "models/cpu/sleep_timer.hpp"
+#include "models/journal.hpp"
+#include "models/stack/skb_free.hpp"
+#include "models/stack/udp_socket.hpp"
+
+namespace rxpool {
+
+struct SocketReaderParams {
+  struct Pause {
+    Time at;
+    Time length;
+    Time every;  ///< 0: once
+  };
+  std::uint32_t batch = 1;   ///< messages per system call
+  Time service;              ///< application's work per message
+  Time interval;             ///< shortest time between two reads; 0: as fast as it can
+  bool paused = false;       ///< at the start
+  std::vector<Pause> pauses;
+};
+
+class SocketReader final : public Task {
+ public:
+  SocketReader(SocketReaderParams params, UdpSocket& socket, SkbSlab& slab, SkbFree& free, Journal& journal);
+
+  void attach(Core& core);
+  Outcome step(Core& core) override;
+  /// A timed change; takes effect at its next read.
+  void set_paused(Core& core, bool paused);
+  /// A packet was queued while it waited for one.
+  bool waits_for_packet() const { return waits_for_packet_; }
+  /// The skb it has copied and not yet freed.
+  std::optional<SkbId> message_in_hand() const {
+    return phase_ == Phase::free ? std::optional(message_) : std::nullopt;
+  }
+  void packet_arrived() { waits_for_packet_ = false; }
+
+ private:
+  enum class Phase : std::uint8_t { call, receive, free, work };
+  Time paused_until(Time now) const;
+  Outcome sleep_until(Core& core, Time at);
+
+  SocketReaderParams params_;
+  UdpSocket& socket_;
+  SkbSlab& slab_;
+  SkbFree& free_;
+  Journal& journal_;
+  SleepTimer timer_;
+  Phase phase_ = Phase::call;
+  std::uint32_t received_ = 0;
+  SkbId message_ = 0;
+  Time next_read_{0};
+  bool paused_;
+  bool waits_for_packet_ = false;
+};
+
+}  // namespace rxpool

@@ -1,0 +1,59 @@
+#pragma once
+// From netif_receive_skb to a socket or a drop, for one skb at a time:
+//
+//     netfilter raw -> conntrack -> route -> netfilter filter -> UDP: socket, or closed port
+//
+// Each skb is one step on the CPU that polls. Rules: docs/rules/stack.md. Leaves out (until their subjects land): GRO
+// merging, RPS, TCP sockets, forwarding, fragments.
+
+#include <cstdint>
+#include <vector>
+
+#include "models/cpu/core.hpp"
+#include "models/journal.hpp"
+#include "models/stack/skb.hpp"
+#include "models/stack/skb_free.hpp"
+#include "models/stack/udp_socket.hpp"
+
+namespace rxpool {
+
+/// What one NIC's packets meet.
+struct NetfilterParams {
+  struct RawDrop {
+    std::uint8_t ip_protocol = 0;        ///< 0: any
+    std::uint16_t destination_port = 0;  ///< 0: any
+  };
+  bool raw_table = false;
+  RawDrop raw_drop;
+  bool filter_table = false;
+  bool conntrack = false;
+};
+
+struct StackStats {
+  std::uint64_t udp_no_ports = 0;          ///< UdpNoPorts
+  std::uint64_t icmp_out_dest_unreachs = 0;
+};
+
+class Stack {
+ public:
+  Stack(SkbSlab& slab, SkbFree& free, Journal& journal) : slab_(slab), free_(free), journal_(journal) {}
+
+  void add(UdpSocket& socket) { sockets_.push_back(&socket); }
+  /// __netif_receive_skb_core and on. False: the core must wait first, nothing has happened.
+  bool receive(Core& core, SkbId id, const NetfilterParams& rules);
+
+  const StackStats& stats() const { return stats_; }
+
+ private:
+  UdpSocket* lookup(const Packet& packet) const;
+  bool drop(Core& core, SkbId id, Fate fate);
+  void deliver(Core& core, SkbId id, UdpSocket& socket);
+
+  SkbSlab& slab_;
+  SkbFree& free_;
+  Journal& journal_;
+  std::vector<UdpSocket*> sockets_;
+  StackStats stats_;
+};
+
+}  // namespace rxpool

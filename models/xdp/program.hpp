@@ -1,0 +1,41 @@
+#pragma once
+// What sits in a driver's XDP hook: nothing, one of the built-in programs, or a policy. A policy is run over a batch of
+// packets (one NAPI poll's) so that the cost of entering it is paid once per batch of host time.
+
+#include <cstdint>
+#include <span>
+
+#include "models/packet.hpp"
+#include "sim/time.hpp"
+
+namespace rxpool {
+
+/// enum xdp_action; what a program returns.
+enum class XdpAction : std::uint32_t { aborted = 0, drop = 1, pass = 2, tx = 3, redirect = 4 };
+
+/// What a program is told about one packet and what it answers.
+struct XdpRun {
+  const Packet* packet = nullptr;
+  XdpAction action = XdpAction::aborted;
+  Time cost;  ///< executed instructions and helpers
+};
+
+class XdpProgram {
+ public:
+  virtual ~XdpProgram() = default;
+  /// Runs the packets in order until one gets another verdict than DROP or ABORTED, or a run would begin after
+  /// `limit`. The first begins at `start`; each next one `overhead` plus the previous one's cost later. Returns how
+  /// many were run, at least one.
+  virtual std::uint32_t run(std::span<XdpRun> packets, Time start, Time overhead, Time limit) = 0;
+  /// Does it read packet data? Then the first read is charged as a cache access.
+  virtual bool reads_packet() const = 0;
+};
+
+/// What is attached to a NIC.
+struct XdpHook {
+  enum class Kind : std::uint8_t { none, drop, pass, program };
+  Kind kind = Kind::none;
+  XdpProgram* program = nullptr;
+};
+
+}  // namespace rxpool
