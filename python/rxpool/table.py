@@ -81,7 +81,7 @@ def queue_table(queues: dict[str, dict[str, float]]) -> Table:
     columns: list[tuple[str, Callable[[dict[str, float]], str]]] = [
         ("held mean", lambda q: number(q.get("held_mean"))),
         ("held max", lambda q: number(q.get("held_max"))),
-        ("posted", lambda q: number(q.get("posted_mean"))),
+        ("posted", lambda q: number(_first(q, ("posted_mean", "posted")))),
         ("inflight max", lambda q: number(q.get("inflight_max"))),
         ("M packets/s", lambda q: number(_scaled(q.get("rx_pps"), 1e-6), 3)),
         ("no descriptor", lambda q: number(_first(q, NO_DESCRIPTOR))),
