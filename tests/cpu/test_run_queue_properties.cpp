@@ -192,7 +192,7 @@ TEST_CASE("the CPU is never idle while a thread is runnable, and its time adds u
   }
 }
 
-TEST_CASE("equal threads are ordered by component id, not by who woke first", "[scheduler]") {
+TEST_CASE("equal threads are ordered by component id, not by who woke first", "[SC-10][scheduler]") {
   for (const char* name : kReleases) {
     std::string expected;
     std::vector<std::size_t> order(5);
