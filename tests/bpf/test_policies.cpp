@@ -1,0 +1,279 @@
+// The shipped policies, packets in and verdicts out, on every engine.
+
+#include <algorithm>
+
+#include "sim/error.hpp"
+#include "tests/bpf/policy_fixture.hpp"
+
+using namespace rxpool;
+using namespace rxpool::bpf;
+
+namespace {
+
+const PacketBuilder udp_9 = packet().ipv4("10.0.0.1", "10.0.0.2").udp(1000, 9).payload(18);
+const PacketBuilder tcp_ack = packet().ipv4("10.0.0.1", "10.0.0.2").tcp(1000, 80, 0x10);
+const PacketBuilder tcp_syn = packet().ipv4("10.0.0.1", "10.0.0.2").tcp(1000, 80, 0x02);
+
+struct CountingRandom final : RandomSource {
+  std::uint32_t next = 0;
+  std::uint32_t next_u32() override { return next++; }
+};
+
+Bytes bytes_of(std::initializer_list<int> values) {
+  Bytes bytes;
+  for (const int value : values) {
+    bytes.push_back(static_cast<std::uint8_t>(value));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("drop_udp_port drops UDP to its port and nothing else", "[policies]") {
+  PolicyUnderTest policy("drop_udp_port", any_engine());
+  CHECK(policy.verdict(udp_9) == xdp_drop);
+  CHECK(policy.verdict(packet().ipv6("2001:db8::1", "2001:db8::2").udp(1000, 9)) == xdp_drop);
+  CHECK(policy.verdict(packet().ipv4("10.0.0.1", "10.0.0.2").udp(9, 1000)) == xdp_pass);
+  CHECK(policy.verdict(packet().ipv4("10.0.0.1", "10.0.0.2").tcp(1000, 9, 0x10)) == xdp_pass);
+  CHECK(policy.verdict(packet().ipv4("10.0.0.1", "10.0.0.2", 100).udp(1000, 9)) == xdp_pass);  // a later fragment
+  CHECK(policy.verdict(packet().arp()) == xdp_pass);
+  CHECK(policy.verdict(packet()) == xdp_pass);
+  CHECK(policy->map("verdicts").read_u64(xdp_drop) == 2);
+  CHECK(policy->map("verdicts").read_u64(xdp_pass) == 5);
+}
+
+TEST_CASE("a knob from params changes what drop_udp_port drops", "[policies][params]") {
+  PolicyUnderTest policy("drop_udp_port", any_engine(), {{"port", 53}});
+  CHECK(policy.verdict(udp_9) == xdp_pass);
+  CHECK(policy.verdict(packet().ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53)) == xdp_drop);
+}
+
+TEST_CASE("every cut of a packet gets a verdict without a fault", "[policies][hostile]") {
+  PolicyUnderTest policy("drop_udp_port", any_engine());
+  for (std::size_t length = 0; length <= udp_9.bytes().size(); ++length) {
+    const PacketInput input{std::span(udp_9.bytes()).first(length), {}};
+    CHECK(policy->run_xdp(std::span(&input, 1))[0].outcome.abort == 0);
+  }
+}
+
+TEST_CASE("token_bucket lets a burst through and then the rate", "[policies]") {
+  PolicyUnderTest policy("token_bucket", any_engine(), {{"rate_pps", 1000}, {"burst", 8}});
+  CHECK(policy.drops(udp_9, 8) == 0);
+  CHECK(policy.drops(udp_9, 10) == 10);
+  policy.now_ns += 1'000'000;  // one token
+  CHECK(policy.drops(udp_9, 3) == 2);
+  CHECK(policy.drops(udp_9, 1000, 500'000) == Approx(500).margin(2));  // twice the rate: half is dropped
+}
+
+TEST_CASE("token_bucket keeps flows apart", "[policies]") {
+  PolicyUnderTest policy("token_bucket", any_engine(), {{"rate_pps", 1000}, {"burst", 1}});
+  CHECK(policy.verdict(udp_9) == xdp_pass);
+  CHECK(policy.verdict(udp_9) == xdp_drop);
+  CHECK(policy.verdict(packet().ipv4("10.0.0.3", "10.0.0.2").udp(1000, 9)) == xdp_pass);
+  CHECK(policy->map("buckets").dump().size() == 2);
+}
+
+TEST_CASE("heavy_hitter_shed drops the heavy flow under RX overload, and only then", "[policies]") {
+  PolicyUnderTest policy("heavy_hitter_shed", any_engine());
+  const auto mixture = [&] {  // one flow has half of the packets, 500 share the rest
+    std::pair<int, int> dropped{0, 0};
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+      dropped.first += policy.verdict(tcp_ack, hashed(0xabcdef)) == xdp_drop;
+      dropped.second += policy.verdict(tcp_ack, hashed(i % 500 * 7919)) == xdp_drop;
+    }
+    return dropped;
+  };
+  CHECK(mixture() == std::pair(0, 0));
+  policy.signal(0, signal_state::rx_overload);
+  const auto [heavy, light] = mixture();
+  CHECK(heavy == 1000);
+  CHECK(light < 20);  // those that share a cell with the heavy one
+}
+
+TEST_CASE("heavy_hitter_shed leaves packet data untouched", "[policies]") {
+  PolicyUnderTest policy("heavy_hitter_shed", any_engine(), {{"always", 1}});
+  // No data at all: a program that looked at the packet could not tell flows apart.
+  const PacketBuilder same = packet();
+  int dropped = 0;
+  for (int i = 0; i < 200; ++i) {
+    dropped += policy.verdict(same, hashed(42)) == xdp_drop;
+  }
+  CHECK(dropped == 137);  // from the 64th packet on
+  CHECK(policy.verdict(same) == xdp_pass);  // no hash, no opinion
+}
+
+TEST_CASE("heavy_hitter_shed has an entry that hashes in software", "[policies]") {
+  PolicyUnderTest policy("heavy_hitter_shed", any_engine(), {{"always", 1}}, 2, "heavy_hitter_shed_soft");
+  CHECK(policy.drops(udp_9, 200) == 137);
+}
+
+TEST_CASE("breaker_approve approves only while the breaker is open, and nothing in the hard state", "[policies]") {
+  PolicyUnderTest policy("breaker_approve", any_engine());
+  CHECK(policy.verdict(udp_9) == xdp_pass);
+  policy.signal(0, signal_state::circuit_breaker);
+  CHECK(policy.verdict(udp_9) == xdp_drop);
+  CHECK(policy.verdict(tcp_ack) == xdp_pass);
+  CHECK(policy.verdict(tcp_syn) == xdp_drop);
+  CHECK(policy.verdict(packet().arp()) == xdp_pass);
+  CHECK(policy.verdict(packet().ipv4("10.0.0.1", "10.0.0.2").icmp()) == xdp_pass);
+  CHECK(policy.verdict(packet().ipv4("10.0.0.1", "10.0.0.2").udp(53, 4000)) == xdp_pass);
+  PacketMeta other_queue;
+  other_queue.rx_queue_index = 1;
+  CHECK(policy.verdict(udp_9, other_queue) == xdp_pass);  // the breaker is per RX queue
+  policy.signal(0, signal_state::circuit_breaker | signal_state::hard);
+  CHECK(policy.verdict(tcp_ack) == xdp_drop);
+}
+
+TEST_CASE("a signal that is being written is not acted on", "[policies][signal]") {
+  PolicyUnderTest policy("breaker_approve", any_engine());
+  policy.signal(0, signal_state::circuit_breaker);
+  policy->signal(0)->seq = 1;
+  CHECK(policy.verdict(udp_9) == xdp_pass);
+  policy->signal(0)->seq = 2;
+  CHECK(policy.verdict(udp_9) == xdp_drop);
+}
+
+TEST_CASE("rx_overload_shed drops a share that grows with the filling of the ring", "[policies]") {
+  PolicyUnderTest policy("rx_overload_shed", any_engine(), {{"low_percent", 50}, {"max_percent", 90}});
+  CountingRandom random;
+  policy->set_random(&random);
+  const auto dropped_at = [&](std::uint32_t fill) {
+    *policy->signal(0) = Signal{.abi = signal_abi,
+                                .state = signal_state::rx_overload,
+                                .valid = signal_valid::rx_fill | signal_valid::rx_size,
+                                .rx_fill = fill,
+                                .rx_size = 1000};
+    return policy.drops(udp_9, 1000);
+  };
+  CHECK(policy.drops(udp_9, 100) == 0);
+  CHECK(dropped_at(500) == 0);
+  CHECK(dropped_at(750) == 450);
+  CHECK(dropped_at(1000) == 900);
+  policy->signal(0)->valid = signal_valid::state;  // a host that cannot measure the filling
+  CHECK(policy.drops(udp_9, 1000) == 900);
+}
+
+TEST_CASE("flow_fair_share gives each flow its share of the pages that are out", "[policies][return]") {
+  PolicyUnderTest policy("flow_fair_share", any_engine(), {{"always", 1}, {"share", 16}});
+  CHECK(policy.drops(udp_9, 100, 0, hashed(7)) == 84);
+  CHECK(policy.drops(udp_9, 10, 0, hashed(8)) == 0);
+  for (int i = 0; i < 4; ++i) {  // four pages of the first flow come home
+    CHECK(policy->run_return({.rx_hash = 7, .consumer = 2}).abort == 0);
+  }
+  CHECK(policy.drops(udp_9, 10, 0, hashed(7)) == 6);
+  policy->run_return({.rx_hash = 7, .consumer = 0});  // dropped in the driver: never counted
+  CHECK(policy.drops(udp_9, 1, 0, hashed(7)) == 1);
+}
+
+TEST_CASE("flow_fair_share divides the limit of the signal by the flows that hold pages", "[policies][return]") {
+  PolicyUnderTest policy("flow_fair_share", any_engine(), {{"always", 1}});
+  *policy->signal(0) = Signal{.abi = signal_abi, .valid = signal_valid::limit, .limit = 100};
+  CHECK(policy.verdict(udp_9, hashed(1)) == xdp_pass);
+  CHECK(policy.verdict(udp_9, hashed(2)) == xdp_pass);
+  CHECK(policy.drops(udp_9, 100, 0, hashed(1)) == 51);
+}
+
+TEST_CASE("codel_return drops faster the longer pages stay above the target", "[policies][return]") {
+  PolicyUnderTest policy("codel_return", any_engine(), {{"target_us", 500}, {"interval_us", 10'000}});
+  const auto spell = [&](int packets, std::uint64_t held_ns) {  // a packet and a return every 100 us
+    int dropped = 0;
+    for (int i = 0; i < packets; ++i) {
+      dropped += policy.verdict(udp_9, hashed(3)) == xdp_drop;
+      CHECK(policy->run_return({.held_ns = held_ns, .rx_hash = 3, .consumer = 2}).abort == 0);
+      policy.now_ns += 100'000;
+    }
+    return dropped;
+  };
+  CHECK(spell(1000, 100'000) == 0);
+  CHECK(spell(100, 2'000'000) == 0);  // not above it for an interval yet
+  const int first = spell(500, 2'000'000);
+  const int second = spell(500, 2'000'000);
+  CHECK(first > 3);
+  CHECK(second > first);
+  CHECK(spell(1, 100'000) + spell(500, 100'000) <= 2);  // back under the target: it ends at once
+  CHECK(policy.verdict(udp_9, hashed(4)) == xdp_pass);
+}
+
+TEST_CASE("codel_return leaves its clock as metadata for the return hook", "[policies][return][metadata]") {
+  PolicyUnderTest policy("codel_return", any_engine(), {{"stamp", 1}});
+  const PacketResult result = policy.run(udp_9, hashed(3));
+  REQUIRE(result.metadata.size() == 8);
+  std::uint64_t cookie = 0;
+  std::copy(result.metadata.begin(), result.metadata.end(), reinterpret_cast<std::uint8_t*>(&cookie));
+  CHECK(cookie == static_cast<std::uint64_t>(policy.now_ns));
+  CHECK(result.bytes == udp_9.bytes());
+}
+
+TEST_CASE("syn_guard limits new connections per network and leaves the trusted alone", "[policies]") {
+  PolicyUnderTest policy("syn_guard", any_engine(), {{"syn_per_window", 10}});
+  CHECK(policy.drops(tcp_syn, 15) == 5);
+  CHECK(policy.drops(packet().ipv4("10.0.0.77", "10.0.0.2").tcp(1, 80, 0x02), 3) == 3);  // the same /24
+  CHECK(policy.drops(packet().ipv4("10.0.1.77", "10.0.0.2").tcp(1, 80, 0x02), 3) == 0);
+  CHECK(policy.drops(tcp_ack, 20) == 0);
+  CHECK(policy.verdict(packet().ipv4("10.0.2.1", "10.0.0.2").tcp(1, 80, 0x03)) == xdp_drop);  // SYN and FIN
+  CHECK(policy->map("trusted").write(bytes_of({16, 0, 0, 0, 10, 0, 0, 0}), bytes_of({1, 0, 0, 0})) == 0);
+  CHECK(policy.drops(tcp_syn, 20) == 0);
+  policy.now_ns += 100'000'000;
+  CHECK(policy->map("trusted").erase(bytes_of({16, 0, 0, 0, 10, 0, 0, 0})) == 0);
+  CHECK(policy.drops(tcp_syn, 10) == 0);
+}
+
+TEST_CASE("load_balancer wraps packets to a virtual address and sends them back", "[policies][tx]") {
+  PolicyUnderTest policy("load_balancer", any_engine(), {{"backends_used", 1}});
+  CHECK(policy.verdict(tcp_ack) == xdp_pass);
+  CHECK(policy->map("vips").write(bytes_of({10, 0, 0, 2, 0, 80, 6, 0}), bytes_of({1, 0, 0, 0})) == 0);
+  CHECK(policy.verdict(tcp_ack) == xdp_drop);  // no backend is set
+  CHECK(policy->map("backends").write(bytes_of({0, 0, 0, 0}),
+                                      bytes_of({192, 168, 0, 7, 192, 168, 0, 1, 2, 4, 6, 8, 10, 12, 0, 0})) == 0);
+  const PacketResult result = policy.run(tcp_ack);
+  CHECK(result.outcome.r0 == xdp_tx);
+  REQUIRE(result.bytes.size() == tcp_ack.bytes().size() + 20);
+  CHECK(std::equal(result.bytes.begin(), result.bytes.begin() + 6, bytes_of({2, 4, 6, 8, 10, 12}).begin()));
+  CHECK(std::equal(result.bytes.begin() + 30, result.bytes.begin() + 34, bytes_of({192, 168, 0, 7}).begin()));
+  CHECK(result.bytes[23] == 4);  // IP in IP
+  CHECK(std::equal(tcp_ack.bytes().begin() + 14, tcp_ack.bytes().end(), result.bytes.begin() + 34));
+  std::uint32_t sum = 0;
+  for (std::size_t i = 14; i < 34; i += 2) {
+    sum += static_cast<std::uint32_t>(result.bytes[i] << 8 | result.bytes[i + 1]);
+  }
+  CHECK((sum & 0xffff) + (sum >> 16) == 0xffff);
+  CHECK(policy->map("sent").read_u64(0) == 1);
+}
+
+TEST_CASE("redirect_cpu spreads flows over the CPUs that are set and keeps the rest here", "[policies][XD-30]") {
+  PolicyUnderTest policy("redirect_cpu", any_engine(), {{"cpus_used", 2}, {"first_cpu", 1}}, 4);
+  CHECK(policy.verdict(udp_9) == xdp_pass);
+  for (int cpu = 1; cpu <= 2; ++cpu) {
+    CHECK(policy->map("cpus").write(bytes_of({cpu, 0, 0, 0}), bytes_of({0, 8, 0, 0, 0, 0, 0, 0})) == 0);
+  }
+  std::array<int, 4> chosen{};
+  for (std::uint16_t port = 0; port < 200; ++port) {
+    const Outcome outcome = policy.run(packet().ipv4("10.0.0.1", "10.0.0.2").udp(port, 80)).outcome;
+    REQUIRE(outcome.r0 == xdp_redirect);
+    REQUIRE(outcome.redirect.pending);
+    REQUIRE(outcome.redirect.ifindex_or_key < 4);
+    ++chosen[outcome.redirect.ifindex_or_key];
+  }
+  CHECK(chosen[0] + chosen[3] == 0);
+  CHECK(chosen[1] > 60);
+  CHECK(chosen[2] > 60);
+}
+
+TEST_CASE("redirect_cpu has a program for the other CPU", "[policies][XD-33]") {
+  PolicyUnderTest policy("redirect_cpu", any_engine(), {{"drop_port", 9}});
+  REQUIRE(policy->has(Hook::xdp_cpumap));
+  const PacketInput input{udp_9.bytes(), {}};
+  CHECK(policy->run(Hook::xdp_cpumap, std::span(&input, 1))[0].outcome.r0 == xdp_drop);
+}
+
+TEST_CASE("a batch gives the verdicts of its packets one by one", "[policies][batch]") {
+  PolicyUnderTest policy("drop_udp_port", any_engine());
+  std::vector<PacketInput> inputs;
+  for (int i = 0; i < 200; ++i) {
+    inputs.push_back({i % 3 == 0 ? udp_9.bytes() : tcp_ack.bytes(), {}});
+  }
+  const auto results = policy->run_xdp(inputs);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    CHECK(results[i].outcome.r0 == (i % 3 == 0 ? xdp_drop : xdp_pass));
+  }
+}
