@@ -234,7 +234,8 @@ void Arrivals::set_window() {
     const auto mantissa = static_cast<std::uint64_t>(std::frexp(rate_pps, &exponent) * 0x1p53);
     const Wide numerator = Wide{1'000'000'000'000} << (53 - exponent);
     gap_whole_ps_ = static_cast<std::int64_t>(numerator / mantissa);
-    gap_fraction_ = static_cast<std::uint64_t>((numerator % mantissa << 64) / mantissa);
+    // Rounded up, so that three thirds make a whole picosecond.
+    gap_fraction_ = static_cast<std::uint64_t>(((numerator % mantissa << 64) + mantissa - 1) / mantissa);
   }
 }
 
