@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace rxpool {
 
@@ -9,14 +10,19 @@ void Histogram::merge(const Histogram& other) {
   for (std::size_t i = 0; i < bucket_count; ++i) {
     buckets_[i] += other.buckets_[i];
   }
-  count_ += other.count_;
-  sum_ += other.sum_;
+  add(static_cast<Wide>(other.sum_high_) << 64 | other.sum_low_);
   min_ = std::min(min_, other.min_);
   max_ = std::max(max_, other.max_);
 }
 
+std::uint64_t Histogram::count() const {
+  return std::accumulate(buckets_.begin(), buckets_.end(), std::uint64_t{0});
+}
+
 double Histogram::mean() const {
-  return count_ == 0 ? 0.0 : static_cast<double>(sum_) / static_cast<double>(count_);
+  const std::uint64_t n = count();
+  const Wide sum = static_cast<Wide>(sum_high_) << 64 | sum_low_;
+  return n == 0 ? 0.0 : static_cast<double>(sum) / static_cast<double>(n);
 }
 
 std::uint64_t Histogram::middle_of(std::size_t bucket) {
@@ -29,14 +35,15 @@ std::uint64_t Histogram::middle_of(std::size_t bucket) {
 }
 
 std::int64_t Histogram::quantile(double q) const {
-  if (count_ == 0) {
+  const std::uint64_t n = count();
+  if (n == 0) {
     return 0;
   }
   if (q <= 0.0) {
     return min();
   }
-  const double wanted = std::ceil(std::min(q, 1.0) * static_cast<double>(count_));
-  if (wanted >= static_cast<double>(count_)) {
+  const double wanted = std::ceil(std::min(q, 1.0) * static_cast<double>(n));
+  if (wanted >= static_cast<double>(n)) {
     return max();
   }
   const auto rank = std::max(static_cast<std::uint64_t>(wanted), std::uint64_t{1});

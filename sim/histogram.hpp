@@ -19,20 +19,24 @@ class Histogram {
   void record(std::int64_t value, std::uint64_t count = 1) {
     const std::uint64_t v = value < 0 ? 0 : static_cast<std::uint64_t>(value);
     buckets_[bucket_of(v)] += count;
-    count_ += count;
-    sum_ += static_cast<Wide>(v) * count;
-    min_ = v < min_ ? v : min_;
-    max_ = v > max_ ? v : max_;
+    add(static_cast<Wide>(v) * count);
+    // Branches that are hardly ever taken are cheaper than stores that always happen.
+    if (v < min_) [[unlikely]] {
+      min_ = v;
+    }
+    if (v > max_) [[unlikely]] {
+      max_ = v;
+    }
   }
   void record(Time value, std::uint64_t count = 1) { record(value.ps, count); }
 
   void merge(const Histogram& other);
   void clear() { *this = Histogram{}; }
 
-  std::uint64_t count() const { return count_; }
+  std::uint64_t count() const;
   /// Mean of the values themselves, not of their buckets; 0 when empty, like every value below.
   double mean() const;
-  std::int64_t min() const { return count_ == 0 ? 0 : static_cast<std::int64_t>(min_); }
+  std::int64_t min() const { return min_ > max_ ? 0 : static_cast<std::int64_t>(min_); }
   std::int64_t max() const { return static_cast<std::int64_t>(max_); }
   /// Smallest value that at least the fraction q (0 … 1) of all values do not exceed, within 1/128; exact at both ends.
   std::int64_t quantile(double q) const;
@@ -51,11 +55,19 @@ class Histogram {
     const int shift = static_cast<int>(std::bit_width(v | (linear - 1))) - (sub_bits + 1);
     return (static_cast<std::size_t>(shift) << sub_bits) + static_cast<std::size_t>(v >> shift);
   }
+  /// Adds to the sum, 128 bits in two words; the upper one hardly ever changes.
+  void add(Wide value) {
+    const auto low = static_cast<std::uint64_t>(value);
+    sum_low_ += low;
+    if (sum_low_ < low || (value >> 64) != 0) [[unlikely]] {
+      sum_high_ += static_cast<std::uint64_t>(value >> 64) + (sum_low_ < low ? 1 : 0);
+    }
+  }
   static std::uint64_t middle_of(std::size_t bucket);
 
   std::array<std::uint64_t, bucket_count> buckets_{};
-  std::uint64_t count_ = 0;
-  Wide sum_ = 0;
+  std::uint64_t sum_low_ = 0;
+  std::uint64_t sum_high_ = 0;
   std::uint64_t min_ = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t max_ = 0;
 };
