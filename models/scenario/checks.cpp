@@ -4,8 +4,8 @@
 #include <bit>
 #include <map>
 
-#include "models/scenario/addresses.hpp"
 #include "models/scenario/json_text.hpp"
+#include "models/traffic/address.hpp"
 
 namespace rxpool::scenario {
 namespace {
@@ -138,8 +138,10 @@ class Checks {
     if (!rule.drop) refer(place + ".queue", "RX queue", rule.queue, p.rx_queues);
     if (rule.drop && !rule.queue.empty()) fail(place + ".queue", "given beside action drop; remove one of them");
     for (const auto& [name, text] : {std::pair{"src", &rule.src}, {"dst", &rule.dst}}) {
-      if (!text->empty() && !parse_prefix(*text)) {
-        fail(place + "." + name, in_quotes(*text) + " is no address or prefix; write for example 198.18.0.0/16");
+      if (!text->empty() && !parse_address_range(*text)) {
+        fail(place + "." + name,
+             in_quotes(*text) +
+                 " is no address or prefix without bits behind its length; write for example 198.18.0.0/16");
       }
     }
     if ((rule.src_port != 0 || rule.dst_port != 0) && rule.protocol == RuleProtocol::any) {

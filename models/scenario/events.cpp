@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/scenario/field_writer.hpp"
 #include "models/scenario/json_text.hpp"
 #include "models/scenario/overrides.hpp"
 #include "sim/error.hpp"
@@ -27,6 +28,7 @@ std::string path_list() {
 }
 
 json to_json(const ParamValue& value) {
+  if (const auto* number = std::get_if<double>(&value)) return FieldWriter::number(*number);
   return std::visit([](const auto& v) { return json(v); }, value);
 }
 

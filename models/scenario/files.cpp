@@ -85,7 +85,6 @@ void find_files(Scenario& scenario, const LoadOptions& options, const Origin& or
   for (auto& [name, traffic] : scenario.traffic) {
     if (traffic.kind != TrafficKind::pcap) continue;
     const std::string place = "traffic." + name + ".file";
-    if (traffic.file.empty()) origin.fail(place, "missing; name a capture");
     traffic.capture.path = find_path(traffic.file, place, options, origin);
   }
   for (auto& [name, policy] : scenario.policies) {

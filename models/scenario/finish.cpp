@@ -3,18 +3,23 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <optional>
 
-#include "models/scenario/addresses.hpp"
 #include "models/scenario/json_text.hpp"
+#include "models/traffic/headers.hpp"
+#include "sim/error.hpp"
 
 namespace rxpool::scenario {
 namespace {
 
 constexpr double preamble_and_gap_bytes = 20;
 
-double mean_bytes(const SizeParams& sizes) {
+double mean_bytes(const SizeParams& sizes, const FlowParams& flows) {
   if (sizes.kind == SizeKind::fixed) return sizes.frame_bytes;
-  if (sizes.kind == SizeKind::imix) return (7 * 64.0 + 4 * 594.0 + 1518.0) / 12;
+  if (sizes.kind == SizeKind::imix) {
+    const std::size_t least = header_bytes(flows.ip_version, flows.protocol, flows.vlan != 0) + fcs_bytes;
+    return (7.0 * static_cast<double>(std::max<std::size_t>(64, least)) + 4 * 594.0 + 1518.0) / 12;
+  }
   double sum = 0;
   double weights = 0;
   for (const SizeWeight& entry : sizes.table) {
@@ -52,7 +57,7 @@ void finish_rate(TrafficParams& p, const std::string& place, const Origin& origi
     origin.fail(place + ".rate_gbps", "given beside rate_pps; keep one of them");
   }
   if (p.rate_gbps > 0) {
-    rate_pps = p.rate_gbps * 1e9 / (8 * (mean_bytes(p.source.sizes) + preamble_and_gap_bytes));
+    rate_pps = p.rate_gbps * 1e9 / (8 * (mean_bytes(p.source.sizes, p.source.flows) + preamble_and_gap_bytes));
     p.rate_gbps = 0;
   }
   if (rate_pps < 0.001) {
@@ -60,12 +65,22 @@ void finish_rate(TrafficParams& p, const std::string& place, const Origin& origi
   }
 }
 
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return port;
+}
+
+/// "1024-65535" or "9".
 PortRange ports(const std::string& text, const std::string& place, const Origin& origin) {
-  const auto range = parse_ports(text);
-  if (!range) {
+  const std::size_t dash = text.find('-');
+  const auto first = parse_port(std::string_view(text).substr(0, dash));
+  const auto last = dash == std::string::npos ? first : parse_port(std::string_view(text).substr(dash + 1));
+  if (!first || !last || *last < *first) {
     origin.fail(place, in_quotes(text) + " is no port range; write \"first-last\" or \"port\", 0 … 65535");
   }
-  return *range;
+  return PortRange{*first, *last};
 }
 
 void finish_flows(TrafficParams& p, const std::string& place, const Origin& origin) {
@@ -73,13 +88,24 @@ void finish_flows(TrafficParams& p, const std::string& place, const Origin& orig
   flows.addresses = p.kind == TrafficKind::flood ? AddressKind::per_packet : AddressKind::per_flow;
   flows.source_ports = ports(p.source_ports, place + ".flows.source_ports", origin);
   flows.destination_ports = ports(p.destination_ports, place + ".flows.destination_ports", origin);
-  for (const auto& [name, text] : {std::pair{"sources", &flows.sources}, {"destinations", &flows.destinations}}) {
-    const auto prefix = parse_prefix(*text);
-    if (!prefix || prefix->ip_version != flows.ip_version) {
-      origin.fail(place + ".flows." + name, in_quotes(*text) + " is no IPv" + std::to_string(flows.ip_version) +
-                                                " prefix; write for example " +
-                                                (flows.ip_version == 4 ? "198.18.0.0/16" : "2001:2:0:1::/64"));
+}
+
+/// The traffic library's own checks, with the place that the field has in a scenario.
+template <class Params>
+void validate(const Params& params, const std::string& place, const Origin& origin) {
+  try {
+    params.validate(place);
+  } catch (const InputError& error) {
+    const std::string text = error.what();
+    const std::size_t colon = text.find(": ");
+    if (colon == std::string::npos || colon <= place.size()) origin.fail(place, text);
+    std::string field = text.substr(place.size() + 1, colon - place.size() - 1);
+    if (field == "frame_bytes") field = "sizes.frame_bytes";
+    if (field.rfind("table", 0) == 0) field = "sizes.weights";
+    for (const char* inner : {"count", "sources", "destinations", "zipf_exponent", "vlan", "tcp_flags"}) {
+      if (field == inner) field = std::string("flows.") + inner;
     }
+    origin.fail(place + "." + field, text.substr(colon + 2));
   }
 }
 
@@ -115,9 +141,12 @@ void finish_traffic(TrafficParams& p, const std::string& place, const Origin& or
   }
   const double stop_ms = p.stop_ms == 0 ? std::numeric_limits<double>::infinity() : p.stop_ms;
   if (p.kind == TrafficKind::pcap) {
+    if (p.file.empty()) origin.fail(place + ".file", "missing; name a capture");
     p.capture.start_ms = p.start_ms;
     p.capture.stop_ms = stop_ms;
     p.capture.schedule = std::move(schedule);
+    p.capture.path = p.file;  // until it is found
+    validate(p.capture, place, origin);
     return;
   }
   p.source.start_ms = p.start_ms;
@@ -132,6 +161,7 @@ void finish_traffic(TrafficParams& p, const std::string& place, const Origin& or
   if (p.kind == TrafficKind::mmpp && (p.states.size() < 2 || p.states.size() > 64)) {
     origin.fail(place + ".states", std::to_string(p.states.size()) + " states; give 2 … 64");
   }
+  validate(p.source, place, origin);
 }
 
 }  // namespace
