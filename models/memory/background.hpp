@@ -15,7 +15,7 @@ namespace rxpool {
 
 struct BackgroundParameters {
   std::uint8_t node = 0;
-  Time start;
+  Time start{};
   Time stop = Time::never();
   Time time_per_page = Time::never();  ///< 1 / fill rate; never: takes nothing while time runs
   Time hold = Time::never();           ///< how long it keeps a page

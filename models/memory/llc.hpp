@@ -2,9 +2,9 @@
 // The last-level cache as seen by packet buffers. A line at a fixed offset of a 4 KiB page reaches only 1/64 of the
 // sets; it is gone once at least `ways` other lines have fallen into its set since its last touch, which is a Poisson
 // tail in the number of other pages touched meanwhile. A DMA write updates a line that is cached and otherwise allocates
-// in the DDIO ways only, where just the other DMA allocations push it out. Expected values, not draws: a probability is
-// charged as that share of a miss, and the miss counter carries the rest forward. Left out: slices, replacement other
-// than LRU, the private caches, prefetch. Figures it must explain: XP-14, XP-19, DD-1.
+// in the DDIO ways only, where just the other DMA allocations push it out, until a CPU reads it. Expected values, not
+// draws: a probability is charged as that share of a miss, and the miss counter carries the rest forward. Left out:
+// slices, replacement other than LRU, the private caches, prefetch. Figures it must explain: XP-14, XP-19, DD-1.
 
 #include <cstdint>
 #include <vector>
@@ -85,7 +85,7 @@ class Llc {
     const std::uint32_t distance = ahead > 0 ? static_cast<std::uint32_t>(ahead) : 0;
     const Probability miss = page.touch_stamp == 0 ? certain : evicted(page, distance, seen.ddio_rate);
     if (ahead > 0) page.touch_stamp = seen.clock;
-    page.ddio_share = static_cast<std::uint16_t>((page.ddio_share * (certain - miss)) >> 32);
+    page.ddio_share = 0;
     ++stats.cpu_reads;
     carry(miss, cpu_carry_, stats.cpu_read_misses);
     return miss;

@@ -63,7 +63,7 @@ struct PagePoolParameters {
   bool preempt_rt = false;       ///< never direct from implicit returns (PP-21)
   bool has_netdev = true;        ///< the netdev is visible; false silences nothing but PP-53's condition
   MemoryProvider* provider = nullptr;
-  PagePoolConstants constants;
+  PagePoolConstants constants{};
 };
 
 /// Names as in `ethtool -S` (rx_pp_<name>) and netlink; the last group has no kernel name.

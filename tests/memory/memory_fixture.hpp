@@ -55,6 +55,16 @@ struct MemoryHost {
     }
     return page;
   }
+  /// Takes pages from the buddy lists, past the per-CPU lists, until `free` are left.
+  void take_until(std::uint64_t free, std::size_t index = 0) {
+    bool boost = false;
+    while (zone(index).nr_free_pages() > free) {
+      const bool far = zone(index).nr_free_pages() >= free + max_block_pages;
+      if (!far || zone(index).buddy().take(max_page_order, MigrateType::unmovable, boost) == no_page) {
+        zone(index).buddy().take(0, MigrateType::unmovable, boost);
+      }
+    }
+  }
   Zone& zone(std::size_t index = 0) { return allocator.zones()[index]; }
 
   std::int32_t list_owner = 0;
