@@ -12,7 +12,6 @@ namespace rxpool {
 namespace {
 
 constexpr std::uint32_t fastest_mbps = 1'600'000;
-constexpr std::int64_t never_ps = Time::never().ps;
 
 /// In place: a temporary would be copied by loads wider than the stores that made it, which stalls for longer than all
 /// the rest takes.
@@ -31,23 +30,15 @@ inline void write_packet(const Offer& offer, std::uint64_t id, std::int64_t arri
 
 }  // namespace
 
-Wire::Wire(std::uint32_t link_mbps, const std::vector<Source*>& sources) : lanes_(sources.size()) {
+Wire::Wire(std::uint32_t link_mbps, const std::vector<Source*>& sources)
+    : lanes_(sources.size()), merge_(std::max<std::size_t>(sources.size(), 1), block) {
   speeds_.reserve(16);
   speeds_.push_back(speed_of(Time{0}, link_mbps));
-  const std::size_t leaves = std::bit_ceil(std::max<std::size_t>(sources.size(), 1));
-  keys_.assign(leaves, never_ps);
-  winners_.resize(2 * leaves);
-  for (std::size_t leaf = 0; leaf < leaves; ++leaf) {
-    winners_[leaves + leaf] = static_cast<std::uint32_t>(leaf);
-  }
-  for (std::size_t node = leaves - 1; node >= 1; --node) {
-    winners_[node] = winners_[2 * node];
-  }
   for (std::size_t i = 0; i < sources.size(); ++i) {
     ensure(i == 0 || sources[i - 1]->index() < sources[i]->index(), "the sources of a wire are not in index order");
     lanes_[i].source = sources[i];
     lanes_[i].next_id = std::uint64_t{sources[i]->index()} << 48;
-    refill(i);
+    refill(lanes_[i]);
   }
 }
 
@@ -83,18 +74,16 @@ Wire::Exact Wire::start_of(const Offer& offer, std::size_t& speed) const {
 }
 
 std::size_t Wire::pull(Time until, std::span<Packet> out) {
-  wake();
   std::size_t count = 0;
   while (count < out.size()) {
     if (steady()) {
       return count + pull_steady(until, out.subspan(count));
     }
-    const std::uint32_t index = winners_[1];
-    if (!has_frame(index)) {
+    Lane* const lane = head();
+    if (lane == nullptr) {
       break;
     }
-    Lane& lane = lanes_[index];
-    const Offer& offer = lane.offers[lane.next];
+    const Offer& offer = lane->offers[lane->next];
     std::size_t speed = 0;
     const Exact start = start_of(offer, speed);
     if (speeds_[speed].mbps == 0) {
@@ -110,15 +99,15 @@ std::size_t Wire::pull(Time until, std::span<Packet> out) {
         break;
       }
       free_ = after(end, gap_bytes, speeds_[speed]);
-      write_packet(offer, lane.next_id++, arrival.ps, out[count++]);
+      write_packet(offer, lane->next_id++, arrival.ps, out[count++]);
       last_arrival_ = arrival;
       ++statistics_.packets;
       statistics_.bytes += offer.frame_bytes;
       statistics_.longest_wait = std::max(statistics_.longest_wait, Time{start.ps} - offer.at);
     }
     speed_ = speed;
-    ++lane.next;
-    settle(index);
+    ++lane->next;
+    next_in_order_ += lanes_.size() == 1 ? 0 : 1;
   }
   return count;
 }
@@ -133,35 +122,49 @@ std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
   Packet* const begin = out.data();
   Packet* const end_of_out = begin + out.size();
   Packet* packet = begin;
-  bool more = true;
-  while (more && packet != end_of_out) {
-    const std::uint32_t index = winners_[1];
-    if (!has_frame(index)) {
+  // False, with nothing changed, if the frame arrives too late.
+  const auto send = [&](const Offer& offer, std::uint64_t id) {
+    const std::int64_t start = std::max(offer.at.ps, free);
+    const std::int64_t end = start + (preamble_bytes + offer.frame_bytes) * ps_per_byte;
+    if (end > until.ps) {
+      return false;
+    }
+    free = end + gap_bytes * ps_per_byte;
+    longest_wait = std::max(longest_wait, start - offer.at.ps);
+    bytes += offer.frame_bytes;
+    write_packet(offer, id, end, *packet++);
+    return true;
+  };
+  bool in_time = true;
+  while (in_time && packet != end_of_out) {
+    Lane* const first = head();
+    if (first == nullptr) {
       break;
     }
-    Lane& lane = lanes_[index];
-    // With one source there is nothing to merge until its block is used up.
-    const std::size_t room = static_cast<std::size_t>(end_of_out - packet);
-    const std::size_t stop = lanes_.size() == 1 ? std::min(lane.count, lane.next + room) : lane.next + 1;
-    std::size_t next = lane.next;
-    std::uint64_t id = lane.next_id;
-    for (; next < stop; ++next) {
-      const Offer& offer = lane.offers[next];
-      const std::int64_t start = std::max(offer.at.ps, free);
-      const std::int64_t end = start + (preamble_bytes + offer.frame_bytes) * ps_per_byte;
-      if (end > until.ps) {
-        more = false;
-        break;
+    const auto room = static_cast<std::size_t>(end_of_out - packet);
+    if (lanes_.size() == 1) {
+      std::size_t next = first->next;
+      std::uint64_t id = first->next_id;
+      const std::size_t stop = std::min(first->count, next + room);
+      while (next < stop && (in_time = send(first->offers[next], id))) {
+        ++next;
+        ++id;
       }
-      free = end + gap_bytes * ps_per_byte;
-      longest_wait = std::max(longest_wait, start - offer.at.ps);
-      bytes += offer.frame_bytes;
-      write_packet(offer, id++, end, *packet++);
-    }
-    lane.next = next;
-    lane.next_id = id;
-    if (more) {
-      settle(index);
+      first->next = next;
+      first->next_id = id;
+    } else {
+      const std::span<const std::uint64_t> order = order_.subspan(next_in_order_);
+      const std::size_t stop = std::min(order.size(), room);
+      std::size_t i = 0;
+      for (; i < stop; ++i) {
+        Lane& lane = lanes_[MergeKey::lane(order[i])];
+        if (!(in_time = send(lane.offers[lane.next], lane.next_id))) {
+          break;
+        }
+        ++lane.next;
+        ++lane.next_id;
+      }
+      next_in_order_ += i;
     }
   }
   const auto count = static_cast<std::size_t>(packet - begin);
@@ -174,12 +177,11 @@ std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
 }
 
 Time Wire::next_arrival() {
-  wake();
-  const std::uint32_t index = winners_[1];
-  if (!has_frame(index)) {
-    return Time{keys_[index]};
+  const Lane* const lane = head();
+  if (lane == nullptr) {
+    return known_until();
   }
-  const Offer& offer = lanes_[index].offers[lanes_[index].next];
+  const Offer& offer = lane->offers[lane->next];
   std::size_t speed = 0;
   const Exact start = start_of(offer, speed);
   if (speeds_[speed].mbps == 0) {
@@ -190,10 +192,8 @@ Time Wire::next_arrival() {
 
 Time Wire::known_until() const {
   Time earliest = Time::never();
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
-    if (lanes_[i].blocked) {
-      earliest = std::min(earliest, Time{keys_[i]});
-    }
+  for (const Lane& lane : lanes_) {
+    earliest = lane.open ? earliest : std::min(earliest, lane.known_until);
   }
   return earliest;
 }
@@ -217,55 +217,85 @@ void Wire::set_rate_factor(std::uint16_t source_index, Time at, double factor) {
   const auto keep = static_cast<std::size_t>(kept - lane.offers.begin());
   lane.source->withdraw(lane.count - keep);
   lane.count = keep;
+  lane.open = true;
   lane.source->set_rate_factor(at, factor);
-  settle(static_cast<std::size_t>(found - lanes_.begin()));
+  order_ = {};
+  next_in_order_ = 0;
 }
 
-/// After frames of this lane were taken or withdrawn.
-inline void Wire::settle(std::size_t index) {
-  Lane& lane = lanes_[index];
-  if (lane.next == lane.count) {
-    refill(index);
-    return;
+/// The lane of the next frame; null if none is known.
+inline Wire::Lane* Wire::head() {
+  if (lanes_.size() == 1) {
+    Lane& lane = lanes_.front();
+    if (lane.next == lane.count) {
+      refill(lane);
+    }
+    return lane.next < lane.count ? &lane : nullptr;
   }
-  keys_[index] = lane.offers[lane.next].at.ps;
-  replay(index);
+  if (next_in_order_ == order_.size() && !merge()) {
+    return nullptr;
+  }
+  return &lanes_[MergeKey::lane(order_[next_in_order_])];
 }
 
-void Wire::refill(std::size_t index) {
-  Lane& lane = lanes_[index];
-  lane.next = 0;
-  lane.count = lane.source->produce(lane.offers);
-  const Time known = lane.count == 0 ? lane.source->known_until() : Time::never();
-  blocked_ -= lane.blocked ? 1 : 0;
-  lane.blocked = known != Time::never();
-  blocked_ += lane.blocked ? 1 : 0;
-  keys_[index] = lane.count > 0 ? lane.offers.front().at.ps : known.ps;
-  replay(index);
-}
-
-/// Asks again those who could not say: something may have happened since.
-void Wire::wake() {
-  for (std::size_t i = 0; blocked_ > 0 && i < lanes_.size(); ++i) {
-    if (lanes_[i].blocked) {
-      refill(i);
+/// Orders the frames up to the first instant at which some lane has no more of them in hand.
+bool Wire::merge() {
+  next_in_order_ = 0;
+  order_ = {};
+  Time origin = Time::never();
+  Time limit = Time::never();
+  std::uint32_t limit_lane = 0xffff;
+  for (std::uint32_t i = 0; i < lanes_.size(); ++i) {
+    Lane& lane = lanes_[i];
+    if (lane.next == lane.count) {
+      refill(lane);
+    }
+    if (lane.next < lane.count) {
+      origin = std::min(origin, lane.offers[lane.next].at);
+    }
+    // Its last frame is the last that is sure to come before what the lane sends next.
+    const Time sure = lane.open                           ? lane.offers[lane.count - 1].at
+                      : lane.known_until == Time::never() ? Time::never()
+                                                          : lane.known_until - Time{1};
+    const std::uint32_t sure_lane = lane.open ? i : 0xffff;
+    if (sure < limit || (sure == limit && sure_lane < limit_lane)) {
+      limit = sure;
+      limit_lane = sure_lane;
     }
   }
+  if (origin == Time::never() || limit < origin) {
+    return false;
+  }
+  origin -= Time{1};  // no key is zero: that is the guard in front of a run
+  const std::uint64_t last = MergeKey::make(std::min(limit, origin + MergeKey::longest()) - origin, limit_lane);
+  merge_.begin();
+  for (std::uint32_t i = 0; i < lanes_.size(); ++i) {
+    const Lane& lane = lanes_[i];
+    std::uint64_t* const run = merge_.run();
+    std::size_t keys = 0;
+    for (std::size_t at = lane.next; at < lane.count && lane.offers[at].at <= limit; ++at) {
+      const Time since_origin = std::min(lane.offers[at].at - origin, MergeKey::longest() + Time{1});
+      run[keys] = MergeKey::make(since_origin, i);
+      if (run[keys] > last) {
+        break;
+      }
+      ++keys;
+    }
+    merge_.run_ends(keys);
+  }
+  order_ = merge_.merge();
+  return !order_.empty();
 }
 
-inline void Wire::replay(std::size_t index) {
-  auto winner = static_cast<std::uint32_t>(index);
-  std::int64_t key = keys_[index];
-  for (std::size_t node = index + keys_.size(); node > 1; node >>= 1) {
-    const std::uint32_t other = winners_[node ^ 1];
-    const std::int64_t other_key = keys_[other];
-    // Which of the two comes first is a coin toss: no branch.
-    const bool lost = (other_key < key) | ((other_key == key) & (other < winner));
-    const std::uint64_t mask = 0 - static_cast<std::uint64_t>(lost);
-    winner ^= (winner ^ other) & static_cast<std::uint32_t>(mask);
-    key ^= (key ^ other_key) & static_cast<std::int64_t>(mask);
-    winners_[node >> 1] = winner;
+/// Asks the source for the next block, even if it could not say last time: something may have happened since.
+void Wire::refill(Lane& lane) {
+  if (!lane.open && lane.known_until == Time::never()) {
+    return;
   }
+  lane.next = 0;
+  lane.count = lane.source->produce(lane.offers);
+  lane.open = lane.count == block;
+  lane.known_until = lane.open ? Time::never() : lane.source->known_until();
 }
 
 }  // namespace rxpool

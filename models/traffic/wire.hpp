@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "models/packet.hpp"
+#include "models/traffic/merge_order.hpp"
 #include "models/traffic/source.hpp"
 #include "sim/time.hpp"
 
@@ -59,7 +60,8 @@ class Wire {
     std::uint64_t next_id = 0;
     std::size_t next = 0;
     std::size_t count = 0;
-    bool blocked = false;  ///< the source cannot say yet what comes after known_until()
+    bool open = true;                  ///< the source can be asked for more
+    Time known_until = Time::never();  ///< if it cannot: from here on it does not know yet
     std::array<Offer, block> offers;
   };
   /// Time per byte is (ps_per_byte + remainder / mbps) ps; mbps 0 = down.
@@ -82,22 +84,20 @@ class Wire {
     const Speed& speed = speeds_[speed_];
     return speed_ + 1 == speeds_.size() && speed.mbps != 0 && speed.remainder == 0 && free_.fraction == 0;
   }
-  bool has_frame(std::size_t leaf) const { return leaf < lanes_.size() && lanes_[leaf].next < lanes_[leaf].count; }
   Exact start_of(const Offer& offer, std::size_t& speed) const;
   std::size_t pull_steady(Time until, std::span<Packet> out);
-  void settle(std::size_t lane);
-  void refill(std::size_t lane);
-  void wake();
-  void replay(std::size_t lane);
+  Lane* head();
+  bool merge();
+  void refill(Lane& lane);
 
   std::vector<Lane> lanes_;
-  std::vector<std::int64_t> keys_;      ///< of each leaf: when its next frame is offered, or until when that is unknown
-  std::vector<std::uint32_t> winners_;  ///< tournament over the leaves, a power of two of them; [1] is the earliest
-  std::vector<Speed> speeds_;           ///< in time order
-  std::size_t speed_ = 0;               ///< in force for the last frame taken
-  Exact free_;                          ///< the link can start the next frame
+  MergeOrder merge_;
+  std::span<const std::uint64_t> order_;  ///< lanes of the next frames, as merge keys; unused with one source
+  std::size_t next_in_order_ = 0;
+  std::vector<Speed> speeds_;  ///< in time order
+  std::size_t speed_ = 0;      ///< in force for the last frame taken
+  Exact free_;                 ///< the link can start the next frame
   Time last_arrival_;
-  std::size_t blocked_ = 0;  ///< lanes that cannot say
   WireStatistics statistics_;
 };
 

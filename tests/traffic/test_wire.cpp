@@ -218,6 +218,19 @@ TEST_CASE("next_arrival is the arrival of the next packet", "[wire]") {
   }
 }
 
+TEST_CASE("a tie across the end of a block still goes to the lower index", "[wire]") {
+  // 300 frames of source 0 at the same instant need more than one block; all of them come before source 1's.
+  ScriptedSource first(0, std::vector<Offer>(300, offer(1000, 64)));
+  ScriptedSource second(1, std::vector<Offer>(5, offer(1000, 64)));
+  ScriptedSource third(2, {offer(1001, 64)});
+  third.known = Time{1001};
+  Wire wire(10'000, {&first, &second, &third});
+  const auto packets = pull_all(wire, Time::never(), 7);
+  REQUIRE(packets.size() == 305);
+  CHECK(std::is_sorted(packets.begin(), packets.end(),
+                       [](const Packet& a, const Packet& b) { return a.source < b.source; }));
+}
+
 TEST_CASE("a source that cannot say yet stops the wire at that instant", "[wire]") {
   ScriptedSource open(0, {offer(0, 64), offer(100'000, 64), offer(300'000, 64)});
   ScriptedSource responsive(1, {offer(200'000, 64), offer(400'000, 64)});
