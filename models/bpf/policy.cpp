@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "models/bpf/checks/check.hpp"
 #include "models/bpf/loader.hpp"
 #include "models/bpf/maps/array.hpp"
 #include "models/bpf/maps/make_map.hpp"
@@ -43,6 +44,8 @@ Policy::Policy(Object object, PolicyOptions options)
     throw InputError("policy: cpus must be 1 to 8192 and packet_slots 1 to 65536");
   }
   apply_params(object_, options_.params);
+  const auto remarks = check_object(object_, helpers_);
+  findings_.insert(findings_.end(), remarks.begin(), remarks.end());
   choose_entries();
   build_maps();
   std::vector<Program> programs = object_.programs;
