@@ -41,7 +41,10 @@ void write_ethernet(const FrameFields& fields, const FlowKey& key, std::uint8_t*
   put16(type, key.ip_version == 6 ? 0x86dd : 0x0800);
 }
 
-void write_ip(const FrameFields& fields, const FlowKey& key, std::size_t length, std::uint8_t* at) {
+// Checksums are summed from the values, not read back: loads wider than the stores before them would stall.
+
+void write_ip(const FrameFields& fields, const FlowKey& key, std::uint64_t address_sum, std::size_t length,
+              std::uint8_t* at) {
   constexpr std::uint8_t hop_limit = 64;
   if (key.ip_version == 6) {
     at[0] = 0x60;
@@ -51,34 +54,53 @@ void write_ip(const FrameFields& fields, const FlowKey& key, std::size_t length,
     std::memcpy(at + 8, key.bytes.data(), 32);
     return;
   }
-  at[0] = 0x45;
+  constexpr std::uint64_t version_and_length = 0x4500;
+  constexpr std::uint64_t do_not_fragment = 0x4000;
+  const std::uint64_t identification = fields.sequence & 0xffff;
+  const std::uint64_t hops_and_protocol = std::uint64_t{hop_limit} << 8 | key.protocol;
+  put16(at, version_and_length);
   put16(at + 2, length);
-  put16(at + 4, fields.sequence);
-  put16(at + 6, 0x4000);  // do not fragment
-  at[8] = hop_limit;
-  at[9] = key.protocol;
+  put16(at + 4, identification);
+  put16(at + 6, do_not_fragment);
+  put16(at + 8, hops_and_protocol);
+  put16(at + 10, checksum_finish(version_and_length + length + identification + do_not_fragment + hops_and_protocol +
+                                 address_sum));
   std::memcpy(at + 12, key.bytes.data(), 8);
-  put16(at + 10, checksum_finish(checksum_add(0, {at, 20})));
 }
 
-void write_transport(const FrameFields& fields, const FlowKey& key, std::size_t length, std::uint8_t* at) {
-  std::memcpy(at, key.bytes.data() + key.address_bytes(), 4);
-  std::size_t checksum_at = 6;
-  if (key.protocol == protocol_tcp) {
-    put32(at + 4, fields.sequence * (length - 20));
-    put32(at + 8, 1);
-    at[12] = 5 << 4;
-    at[13] = fields.tcp_flags;
-    put16(at + 14, 0xffff);
-    checksum_at = 16;
-  } else {
-    put16(at + 4, length);
-  }
+void write_transport(const FrameFields& fields, const FlowKey& key, std::uint64_t address_sum, std::size_t length,
+                     std::uint8_t* at) {
+  const std::uint8_t* const ports = key.bytes.data() + key.address_bytes();
+  std::memcpy(at, ports, 4);
   // Pseudo-header (RFC 793, 768, 8200): addresses, protocol, length. The payload is zeros and adds nothing.
-  std::uint64_t sum = checksum_add(key.protocol + length, key.addresses());
-  sum = checksum_add(sum, {at, transport_bytes(key.protocol)});
-  const std::uint16_t checksum = checksum_finish(sum);
-  put16(at + checksum_at, key.protocol == protocol_udp && checksum == 0 ? 0xffff : checksum);
+  std::uint64_t sum = checksum_add(address_sum + key.protocol + length, {ports, 4});
+  if (key.protocol == protocol_udp) {
+    put16(at + 4, length);
+    const std::uint16_t checksum = checksum_finish(sum + length);
+    put16(at + 6, checksum == 0 ? 0xffff : checksum);  // 0 would mean that there is none
+    return;
+  }
+  constexpr std::uint64_t acknowledged = 1;
+  constexpr std::uint64_t window = 0xffff;
+  const std::uint64_t sequence = fields.sequence * (length - 20) & 0xffffffff;
+  const std::uint64_t length_and_flags = 0x5000 | fields.tcp_flags;
+  put32(at + 4, sequence);
+  put32(at + 8, acknowledged);
+  put16(at + 12, length_and_flags);
+  put16(at + 14, window);
+  sum += (sequence >> 16) + (sequence & 0xffff) + acknowledged + length_and_flags + window;
+  put16(at + 16, checksum_finish(sum));
+}
+
+/// All headers, into zeroed memory.
+void write_all(const FrameFields& fields, const FlowKey& key, std::uint8_t* at) {
+  const std::size_t ip_at = ethernet_bytes + (key.vlan != 0 ? vlan_tag_bytes : 0);
+  const std::size_t transport_at = ip_at + ip_bytes(key.ip_version);
+  const std::size_t frame = fields.frame_bytes - fcs_bytes;
+  const std::uint64_t address_sum = checksum_add(0, key.addresses());
+  write_ethernet(fields, key, at);
+  write_ip(fields, key, address_sum, frame - ip_at, at + ip_at);
+  write_transport(fields, key, address_sum, frame - transport_at, at + transport_at);
 }
 
 }  // namespace
@@ -103,16 +125,16 @@ std::size_t header_bytes(std::uint32_t ip_version, std::uint32_t protocol, bool 
 }
 
 std::size_t write_headers(const FrameFields& fields, const FlowKey& key, std::span<std::byte> out) {
+  const std::size_t length = header_bytes(key.ip_version, key.protocol, key.vlan != 0);
+  if (out.size() >= length) {
+    std::memset(out.data(), 0, length);
+    write_all(fields, key, reinterpret_cast<std::uint8_t*>(out.data()));
+    return length;
+  }
   std::array<std::uint8_t, longest_headers> bytes{};
-  const std::size_t ip_at = ethernet_bytes + (key.vlan != 0 ? vlan_tag_bytes : 0);
-  const std::size_t transport_at = ip_at + ip_bytes(key.ip_version);
-  const std::size_t frame = fields.frame_bytes - fcs_bytes;
-  write_ethernet(fields, key, bytes.data());
-  write_ip(fields, key, frame - ip_at, bytes.data() + ip_at);
-  write_transport(fields, key, frame - transport_at, bytes.data() + transport_at);
-  const std::size_t length = std::min(out.size(), transport_at + transport_bytes(key.protocol));
-  std::memcpy(out.data(), bytes.data(), length);
-  return length;
+  write_all(fields, key, bytes.data());
+  std::memcpy(out.data(), bytes.data(), out.size());
+  return out.size();
 }
 
 }  // namespace rxpool

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "models/traffic/synthetic_source.hpp"
@@ -159,28 +161,30 @@ TEST_CASE("the merge is the sorted union of what the sources offer", "[wire]") {
     Wire wire(mbps, pointers(sources));
     const auto packets = pull_all(wire, milliseconds(5));
     // By hand: all offers, sorted by (time, index), through one server.
-    std::vector<std::pair<Offer, std::uint16_t>> offers;
+    std::vector<std::tuple<Time, std::uint16_t, std::size_t, Offer>> offers;  // time, index, place
     const auto again = mixture();
     for (const auto& source : again) {
       std::vector<Offer> block(20'000);
       REQUIRE(source->produce(block) == block.size());
       for (const Offer& o : block) {
-        offers.emplace_back(o, source->index());
+        offers.emplace_back(o.at, source->index(), offers.size(), o);
       }
     }
-    std::stable_sort(offers.begin(), offers.end(), [](const auto& a, const auto& b) {
-      return a.first.at != b.first.at ? a.first.at < b.first.at : a.second < b.second;
+    std::sort(offers.begin(), offers.end(), [](const auto& a, const auto& b) {
+      return std::tie(std::get<0>(a), std::get<1>(a), std::get<2>(a)) <
+             std::tie(std::get<0>(b), std::get<1>(b), std::get<2>(b));
     });
     const long double ps_per_byte = 8e6L / mbps;
     long double free = 0;
     REQUIRE(packets.size() > 5000);
     for (std::size_t i = 0; i < packets.size(); ++i) {
-      const long double start = std::max(free, static_cast<long double>(offers[i].first.at.ps));
-      REQUIRE(packets[i].source == offers[i].second);
-      REQUIRE(packets[i].flow == offers[i].first.flow);
-      REQUIRE(std::fabs(static_cast<double>(static_cast<long double>(packets[i].arrival.ps) -
-                                            (start + ps_per_byte * (offers[i].first.frame_bytes + 8)))) < 1.001);
-      free = start + ps_per_byte * (offers[i].first.frame_bytes + 20);
+      const auto& [at, index, place, offered] = offers[i];
+      const long double start = std::max(free, static_cast<long double>(at.ps));
+      REQUIRE(packets[i].source == index);
+      REQUIRE(packets[i].flow == offered.flow);
+      const long double end = start + ps_per_byte * (offered.frame_bytes + 8);
+      REQUIRE(std::fabs(static_cast<double>(static_cast<long double>(packets[i].arrival.ps) - end)) < 1.001);
+      free = start + ps_per_byte * (offered.frame_bytes + 20);
     }
   }
 }
