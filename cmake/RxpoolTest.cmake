@@ -9,5 +9,7 @@ function(rxpool_test name)
   cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE rxpool_catch_main ${arg_LIBS})
+  # Test code itself need not be fast; what it tests is built as it ships.
+  target_compile_options(${name} PRIVATE -O1)
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
