@@ -82,6 +82,13 @@ TEST_CASE("block fills of any length give the values of single draws", "[random]
     for (const double value : units) {
       REQUIRE(value == single.next_unit());
     }
+    std::vector<std::uint32_t> numbers(length);
+    for (const std::uint32_t n : {1u, 10'000u, 0xc0000000u}) {  // the last one rejects every fourth word
+      blocks.fill_bounded(n, numbers);
+      for (const std::uint32_t number : numbers) {
+        REQUIRE(number == single.bounded(n));
+      }
+    }
     REQUIRE(blocks.position() == single.position());
   }
 }
