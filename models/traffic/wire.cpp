@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <type_traits>
 
@@ -17,13 +18,16 @@ constexpr std::uint32_t fastest_mbps = 1'600'000;
 /// the rest takes.
 inline void write_packet(const Offer& offer, std::uint64_t id, std::int64_t arrival_ps, Packet& packet) {
   static_assert(std::is_trivially_copyable_v<Packet>);
-  std::memset(static_cast<void*>(&packet), 0, sizeof packet);  // every default is zero
+  constexpr std::size_t written = offsetof(Packet, flags) + 1;
+  std::memset(reinterpret_cast<std::byte*>(&packet) + written, 0, sizeof packet - written);  // every default is zero
   packet.arrival.ps = arrival_ps;
   packet.id = id;
   packet.variant = offer.variant;
   packet.flow = offer.flow;
+  packet.rss_hash = 0;
   packet.source = static_cast<std::uint16_t>(id >> 48);
   packet.frame_bytes = offer.frame_bytes;
+  packet.queue = 0;
   packet.ip_protocol = offer.ip_protocol;
   packet.flags = offer.flags;
 }
