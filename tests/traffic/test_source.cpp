@@ -310,3 +310,17 @@ TEST_CASE("sources of different names, seeds and replications differ, creation o
   CHECK(same(produce(b, 100), produce(b_first, 100)));
   CHECK(!same(sent, produce(other_replication, 100)));
 }
+
+TEST_CASE("what a source sends has the same bits in every build", "[source][fingerprint]") {
+  std::uint64_t hash = 0;
+  for (const SourceParams& params : all_kinds()) {
+    SyntheticSource source("s", 0, params, 1, 0);
+    for (const Offer& offer : produce(source, 5000)) {
+      for (const std::uint64_t value : {static_cast<std::uint64_t>(offer.at.ps), offer.variant,
+                                        std::uint64_t{offer.flow}, std::uint64_t{offer.frame_bytes}}) {
+        hash = (hash ^ value) * 0x100000001b3;
+      }
+    }
+  }
+  CHECK(hash == 0xf3096f9d98897c6a);
+}
