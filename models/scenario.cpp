@@ -59,6 +59,7 @@ Scenario load_scenario(std::string_view text, const LoadOptions& options) {
   json document = scenario::parse_json(text, options.source_name);
   if (document.is_object()) scenario::apply_overrides(document, options.overrides, origin);
   Scenario loaded;
+  loaded.source_name = options.source_name;
   scenario::FieldReader reader(origin, document, "");
   scenario::fields(reader, loaded);
   reader.refuse_unknown();

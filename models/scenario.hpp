@@ -54,6 +54,7 @@ struct Scenario {
   double tolerance = 0.1;
   scenario::HeadlineParams headline;
 
+  std::string source_name;       ///< where it came from, for messages; not a key
   std::string folder;            ///< folder that file names are relative to; not a key
   std::string calibration_file;  ///< path of the calibration file as found; not a key
 };

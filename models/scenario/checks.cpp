@@ -56,8 +56,14 @@ class Checks {
     }
   }
 
+  /// Rates and periods that are switched off by 0 and make no sense, or no picosecond, below `least`.
+  void zero_or_at_least(const std::string& place, double value, double least, const std::string& text) const {
+    if (value > 0 && value < least) fail(place, "is above 0 but below " + text + "; use 0 or at least " + text);
+  }
+
   void run_length() const {
     if (!(s_.duration_ms > 0)) fail("duration_ms", "must be above 0 ms");
+    zero_or_at_least("record.every_us", s_.record.every_us, 1, "1 us");
     if (s_.warmup_ms + s_.duration_ms > time_ms().max) {
       fail("duration_ms", "with warmup_ms it overflows simulated time; use at most 4600000000 ms together");
     }
@@ -70,8 +76,10 @@ class Checks {
     if (m.free_mib > m.total_mib)
       fail("memory.free_mib", "exceeds memory.total_mib, " + std::to_string(m.total_mib) + " MiB");
     if (m.llc.ways != 0 && m.llc.ddio_ways > m.llc.ways) fail("memory.llc.ddio_ways", "exceeds memory.llc.ways");
+    zero_or_at_least("memory.kswapd.pages_per_ms", m.kswapd.pages_per_ms, 1e-6, "0.000001 pages/ms");
     for (const auto& [name, user] : m.background) {
       const std::string place = "memory.background." + name;
+      zero_or_at_least(place + ".pages_per_ms", user.pages_per_ms, 1e-6, "0.000001 pages/ms");
       node(place, user.node);
       if (user.stop_ms != 0 && user.stop_ms <= user.start_ms)
         fail(place + ".stop_ms", "is not after start_ms; 0 never stops");
@@ -158,10 +166,13 @@ class Checks {
       const auto [other, is_new] = ports.emplace(socket.port, name);
       if (!is_new)
         fail(place + ".port", "port " + std::to_string(socket.port) + " is taken by sockets." + other->second);
+      zero_or_at_least(place + ".reader.rate_pps", socket.reader.rate_pps, 0.001, "0.001 packets/s");
       for (const auto& [pause_name, pause] : socket.reader.pauses) {
+        const std::string at = place + ".reader.pauses." + pause_name;
+        if (!(pause.for_ms > 0)) fail(at + ".for_ms", "must be above 0 ms");
+        zero_or_at_least(at + ".every_ms", pause.every_ms, 0.001, "0.001 ms");
         if (pause.every_ms != 0 && pause.every_ms < pause.for_ms) {
-          fail(place + ".reader.pauses." + pause_name + ".every_ms",
-               "is shorter than for_ms: it would never read again");
+          fail(at + ".every_ms", "is shorter than for_ms: it would never read again");
         }
       }
     }

@@ -83,7 +83,7 @@ std::uint64_t memory_estimate_bytes(const Scenario& s) {
 void check_memory(const Scenario& s, std::uint64_t limit_bytes) {
   const std::uint64_t estimate = memory_estimate_bytes(s);
   if (estimate <= limit_bytes) return;
-  throw InputError("scenario needs about " + std::to_string(estimate >> 20) + " MiB, the limit is " +
+  throw InputError(s.source_name + ": needs about " + std::to_string(estimate >> 20) + " MiB, the limit is " +
                        std::to_string(limit_bytes >> 20) +
                        " MiB; use fewer flows, a longer record.every_us or a shorter duration_ms",
                    ExitCode::limit);

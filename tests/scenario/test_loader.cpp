@@ -48,6 +48,15 @@ const std::vector<Mistake>& mistakes() {
       {"duration_ms", "0", "duration_ms: must be above 0 ms"},
       {"duration_ms", "5e9", "duration_ms: 5000000000.0 overflows simulated time; use 0 … 4600000000 ms"},
       {"record.every_us", "1e300", "record.every_us: 1e+300 overflows simulated time; use 0 … 4600000000000 us"},
+      {"record.every_us", "0.5", "record.every_us: is above 0 but below 1 us; use 0 or at least 1 us"},
+      {"sockets.app.reader.rate_pps", "1e-9",
+       "sockets.app.reader.rate_pps: is above 0 but below 0.001 packets/s; use 0 or at least 0.001 packets/s"},
+      {"sockets.app.reader.pauses.gc.for_ms", "0", "sockets.app.reader.pauses.gc.for_ms: must be above 0 ms"},
+      {"sockets.app.reader.pauses.gc.every_ms", "0.5",
+       "sockets.app.reader.pauses.gc.every_ms: is shorter than for_ms: it would never read again"},
+      {"memory.background.cache.pages_per_ms", "1e-300",
+       "memory.background.cache.pages_per_ms: is above 0 but below 0.000001 pages/ms; use 0 or at least 0.000001 "
+       "pages/ms"},
       // names and defaults on the parent
       {"nics.eth-0", "{}",
        "nics.eth-0: \"eth-0\" is no name; use 1 … 64 letters, digits and _, since names are parts of dotted paths"},
