@@ -12,13 +12,18 @@ namespace rxpool::bpf {
 
 namespace {
 
-// The handlers that were there before ours. Written once, before ours is in place.
-struct sigaction previous_segv;
-struct sigaction previous_bus;
-std::once_flag handler_once;
+// The handlers that were there before ours: replaced as a whole when ours is put on top again, never freed, because a
+// handler on another thread may be reading them.
+struct Handlers {
+  struct sigaction segv;
+  struct sigaction bus;
+};
+std::atomic<const Handlers*> previous{nullptr};
+std::mutex installing;
 
 // Initial-exec: the handler must not allocate the thread-local block.
 thread_local Runtime* volatile running __attribute__((tls_model("initial-exec"))) = nullptr;
+thread_local volatile bool passing_on __attribute__((tls_model("initial-exec"))) = false;
 
 const std::byte* program_counter(void* context) {
 #if defined(__x86_64__)
@@ -29,19 +34,29 @@ const std::byte* program_counter(void* context) {
 #endif
 }
 
-void pass_on(const struct sigaction& previous, int signal, siginfo_t* info, void* context) {
-  if ((previous.sa_flags & SA_SIGINFO) != 0 && previous.sa_sigaction != nullptr) {
-    previous.sa_sigaction(signal, info, context);
-    return;
+void use_default_action(int signal) {
+  struct sigaction fallback = {};
+  fallback.sa_handler = SIG_DFL;
+  sigaction(signal, &fallback, nullptr);
+}
+
+void pass_on(const struct sigaction& next, int signal, siginfo_t* info, void* context) {
+  // A handler that raises the signal again for the one before it may find us there: then nobody is left to ask.
+  const bool asked_before = passing_on;
+  if (asked_before || next.sa_handler == SIG_DFL || next.sa_handler == SIG_IGN) {
+    use_default_action(signal);
+    if (info->si_code <= 0) {
+      raise(signal);
+    }
+    return;  // a true fault happens again, under the default action, which reports its address
   }
-  if (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN) {
-    // The faulting instruction runs again under the default action, which reports the true address.
-    struct sigaction fallback = {};
-    fallback.sa_handler = SIG_DFL;
-    sigaction(signal, &fallback, nullptr);
-    return;
+  passing_on = true;
+  if ((next.sa_flags & SA_SIGINFO) != 0) {
+    next.sa_sigaction(signal, info, context);
+  } else {
+    next.sa_handler(signal);
   }
-  previous.sa_handler(signal);
+  passing_on = false;
 }
 
 void on_fault(int signal, siginfo_t* info, void* context) {
@@ -56,24 +71,32 @@ void on_fault(int signal, siginfo_t* info, void* context) {
         static_cast<BoxOffset>(static_cast<std::byte*>(info->si_addr) - runtime->box->base());
     siglongjmp(recovery.target, 1);
   }
-  pass_on(signal == SIGSEGV ? previous_segv : previous_bus, signal, info, context);
+  const Handlers* before = previous.load(std::memory_order_acquire);
+  pass_on(signal == SIGSEGV ? before->segv : before->bus, signal, info, context);
 }
 
 }  // namespace
 
 void install_fault_handler() {
-  std::call_once(handler_once, [] {
-    struct sigaction action = {};
-    action.sa_sigaction = on_fault;
-    // SA_NODEFER: the handler is left by a jump, which does not restore the signal mask. SA_ONSTACK: as faulthandler
-    // and the sanitizers do, so that a stack overflow of the host still reaches them.
-    action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGSEGV, nullptr, &previous_segv);
-    sigaction(SIGBUS, nullptr, &previous_bus);
-    sigaction(SIGSEGV, &action, nullptr);
-    sigaction(SIGBUS, &action, nullptr);
-  });
+  const std::lock_guard lock(installing);
+  Handlers current;
+  sigaction(SIGSEGV, nullptr, &current.segv);
+  sigaction(SIGBUS, nullptr, &current.bus);
+  const auto is_ours = [](const struct sigaction& action) {
+    return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == on_fault;
+  };
+  if (is_ours(current.segv) && is_ours(current.bus)) {
+    return;
+  }
+  previous.store(new Handlers(current), std::memory_order_release);
+  struct sigaction action = {};
+  action.sa_sigaction = on_fault;
+  // SA_NODEFER: the handler is left by a jump, which does not restore the signal mask. SA_ONSTACK: as faulthandler and
+  // the sanitizers do, so that a stack overflow of the host still reaches them.
+  action.sa_flags = SA_SIGINFO | SA_NODEFER | SA_ONSTACK;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGSEGV, &action, nullptr);
+  sigaction(SIGBUS, &action, nullptr);
 }
 
 RunningBox::RunningBox(Runtime& runtime, Recovery& recovery) : previous_(running) {

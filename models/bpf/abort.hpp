@@ -11,7 +11,8 @@
 
 namespace rxpool::bpf {
 
-/// Registers the handler once per process; later calls do nothing. A handler that someone else put over ours is left.
+/// Puts the handler on top, unless it is there; every Vm does so when it is built. Whoever installs another handler
+/// later (faulthandler.enable()) hides ours until the next Vm is built.
 void install_fault_handler();
 
 /// Place to resume at. The owner calls sigsetjmp(recovery.target, 0) and makes it current with RunningBox.

@@ -1,0 +1,473 @@
+// The front: batches, clock and cost, maps, tail calls, containment of hostile programs, and what is refused at load.
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "models/bpf/disasm.hpp"
+#include "sim/error.hpp"
+#include "tests/bpf/run_all.hpp"
+
+using namespace rxpool;
+using namespace rxpool::bpf;
+using namespace rxpool::bpf::testing;
+using Catch::Matchers::Contains;
+
+namespace {
+
+Outcome run_one(const std::vector<Insn>& code, Engine engine, std::string* text = nullptr) {
+  Instance instance;
+  instance.load({program_of(code)}, engine);
+  const Outcome outcome = instance.vm->run(0, instance.memory, Instance::memory_bytes);
+  if (text != nullptr) {
+    *text = instance.vm->last_abort();
+  }
+  CHECK(instance.vm->aborts(static_cast<Abort>(outcome.abort)) == (outcome.abort != 0 ? 1u : 0u));
+  // The instance goes on working.
+  instance.load({program_of(Code(mov(0, 2), leave()))}, engine);
+  CHECK(instance.vm->run(0, 0).r0 == 2);
+  return outcome;
+}
+
+/// Every engine ends the run as XDP_ABORTED for that reason.
+void check_aborts(const std::vector<Insn>& code, Abort reason) {
+  for (const Engine engine : all_engines) {
+    CAPTURE(static_cast<int>(engine));
+    const Outcome outcome = run_one(code, engine);
+    CHECK(outcome.r0 == xdp_aborted);
+    CHECK(abort_name(static_cast<Abort>(outcome.abort)) == std::string(abort_name(reason)));
+  }
+}
+
+std::vector<Insn> endless() {
+  return Code(mov(0, 0), insn(op::ja_insn, 0, 0, -2, 0));
+}
+
+}  // namespace
+
+TEST_CASE("cost is the executed instructions and the helpers that were called, on every path", "[bpf][cost]") {
+  // if (r1 chosen) { ktime; } else { sum; sum; } with a loop of three turns in front.
+  for (const int choice : {0, 1}) {
+    const Code code(mov(6, 3), mov(7, choice), alu_imm(op::sub, 6, 1), jump(op::jne, 6, 0, -2), jump(op::jeq, 7, 0, 3),
+                    call(helper_ktime), mov(0, 2), leave(), mov(1, 0), mov(2, 0), mov(3, 0), mov(4, 0), mov(5, 0),
+                    call(helper_sum), mov(1, 0), mov(2, 0), mov(3, 0), mov(4, 0), mov(5, 0), call(helper_sum), leave());
+    const Outcome outcome = run_all(code);
+    const std::uint32_t insns = choice == 1 ? 2 + 3 * 2 + 1 + 3 : 2 + 3 * 2 + 1 + 13;
+    CHECK(outcome.insns == insns);
+    CHECK(outcome.cost_ps == insns * 333 + (choice == 1 ? 700 : 2 * 1100));
+  }
+}
+
+TEST_CASE("executed instructions are counted through functions and callbacks", "[bpf][cost]") {
+  const Code code(mov(1, 5), load_wide(2, 8, lddw_kind::function), mov(3, 0), mov(4, 0), call(helper_loop),
+                  call_local(3), leave(),
+                  // callback, five times
+                  mov(0, 0), leave(),
+                  // function
+                  mov(0, 1), mov(0, 2), leave());
+  const Outcome outcome = run_all(code);
+  CHECK(outcome.r0 == 2);
+  CHECK(outcome.insns == 7 + 5 * 2 + 3);
+  CHECK(outcome.cost_ps == outcome.insns * 333 + 2'000);
+}
+
+TEST_CASE("the clock advances between the packets of a batch by what each executed", "[bpf][cost]") {
+  for (const Engine engine : all_engines) {
+    Instance instance;
+    const BoxOffset contexts = instance.box.map_region(ObjectClass::context, 64 * 64, "contexts");
+    // r0 = ktime; packet i spends i more turns of a loop first.
+    instance.load({program_of(Code(load(op::w, 6, 1, 0), jump(op::jeq, 6, 0, 2), alu_imm(op::sub, 6, 1),
+                                   insn(op::ja_insn, 0, 0, -3, 0), call(helper_ktime), leave()))},
+                  engine, 1'000'000, 1000);
+    std::vector<PacketView> packets;
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      std::memcpy(instance.box.at(contexts + i * 64), &i, 4);
+      packets.push_back({.context = contexts + i * 64, .lead_ps = 10'000});
+    }
+    std::vector<Outcome> outcomes(64);
+    instance.vm->runtime().now = nanoseconds(5'000);
+    instance.vm->run_batch(0, packets, outcomes);
+    std::uint64_t now_ps = 5'000'000;
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      now_ps += 10'000;
+      CHECK(outcomes[i].r0 == now_ps / 1000);
+      CHECK(outcomes[i].insns == 2 + 3 * i + 2);
+      CHECK(outcomes[i].cost_ps == (4 + 3 * i) * 1000 + 700);
+      now_ps += static_cast<std::uint64_t>(outcomes[i].cost_ps);
+    }
+    CHECK(instance.vm->runtime().now.ps == static_cast<std::int64_t>(now_ps));
+  }
+}
+
+TEST_CASE("a fault in the middle of a batch aborts that packet alone", "[bpf][box]") {
+  for (const Engine engine : all_engines) {
+    Instance instance;
+    const BoxOffset contexts = instance.box.map_region(ObjectClass::context, 64 * 64, "contexts");
+    // A context that holds 0 makes the program read NULL.
+    instance.load({program_of(Code(load(op::w, 6, 1, 0), load(op::w, 0, 6, 0), mov(0, 2), leave()))}, engine);
+    std::vector<PacketView> packets;
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      const std::uint32_t pointer = i % 7 == 3 ? 0 : contexts;
+      std::memcpy(instance.box.at(contexts + i * 64), &pointer, 4);
+      packets.push_back({.context = contexts + i * 64});
+    }
+    std::vector<Outcome> outcomes(64);
+    instance.vm->run_batch(0, packets, outcomes);
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      CHECK(outcomes[i].r0 == (i % 7 == 3 ? xdp_aborted : xdp_pass));
+      CHECK(outcomes[i].abort == static_cast<std::uint32_t>(i % 7 == 3 ? Abort::memory : Abort::none));
+      CHECK(outcomes[i].insns == (i % 7 == 3 ? 2u : 4u));
+    }
+    CHECK(instance.vm->aborts(Abort::memory) == 9);
+  }
+}
+
+TEST_CASE("a redirect is recorded with its packet", "[bpf][batch]") {
+  for (const Engine engine : all_engines) {
+    Instance instance;
+    instance.helpers.add({.id = 23,
+                          .name = "redirect",
+                          .fn = [](Runtime& runtime, std::uint64_t r1, std::uint64_t r2, std::uint64_t, std::uint64_t,
+                                   std::uint64_t) -> std::uint64_t {
+                            runtime.redirect = {r2, 0, static_cast<std::uint32_t>(r1), true};
+                            return xdp_redirect;
+                          },
+                          .args = {ArgKind::scalar, ArgKind::scalar}});
+    const BoxOffset contexts = instance.box.map_region(ObjectClass::context, 4 * 64, "contexts");
+    instance.load(
+        {program_of(Code(load(op::w, 1, 1, 0), mov(0, 2), jump(op::jeq, 1, 0, 2), mov(2, 7), call(23), leave()))},
+        engine);
+    std::vector<PacketView> packets;
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      const std::uint32_t target = i % 2 * (i + 10);
+      std::memcpy(instance.box.at(contexts + i * 64), &target, 4);
+      packets.push_back({.context = contexts + i * 64});
+    }
+    std::vector<Outcome> outcomes(4);
+    instance.vm->run_batch(0, packets, outcomes);
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      CHECK(outcomes[i].redirect.pending == (i % 2 == 1));
+      if (i % 2 == 1) {
+        CHECK(outcomes[i].redirect.ifindex_or_key == i + 10);
+        CHECK(outcomes[i].redirect.flags == 7);
+      }
+    }
+  }
+}
+
+TEST_CASE("array lookups find each CPU's value, and NULL outside", "[bpf][map]") {
+  for (const Engine engine : all_engines) {
+    for (const int map : {0, 1, 2}) {
+      Instance instance;
+      instance.load({program_of(Code(store(op::w, 10, -4, 2), mov_reg(2, 10), alu_imm(op::add, 2, -4),
+                                     load_wide(1, static_cast<std::uint64_t>(map), lddw_kind::map), call(helper_lookup),
+                                     leave()))},
+                    engine);
+      instance.vm->runtime().cpu = 2;
+      TestArray& array = map == 0 ? instance.array : map == 1 ? instance.percpu : instance.by_function;
+      for (std::uint32_t i = 0; i < array.info().max_entries; ++i) {
+        CHECK(instance.vm->run(0, 0, i).r0 == array.value(i, map == 1 ? 2 : 0));
+      }
+      CHECK(instance.vm->run(0, 0, array.info().max_entries).r0 == 0);
+      CHECK(instance.vm->run(0, 0, 0xffffffff).r0 == 0);
+    }
+  }
+}
+
+TEST_CASE("cpu, node and time come from the runtime", "[bpf][helper]") {
+  for (const Engine engine : all_engines) {
+    Instance instance;
+    instance.load({program_of(Code(call(helper_cpu), leave()), "cpu"), program_of(Code(call(helper_numa), leave())),
+                   program_of(Code(call(helper_ktime), leave()))},
+                  engine);
+    Runtime& runtime = instance.vm->runtime();
+    runtime.cpu = 3;
+    runtime.numa_node = 1;
+    CHECK(instance.vm->run(0, 0).r0 == 3);
+    CHECK(instance.vm->run(1, 0).r0 == 1);
+    for (const std::int64_t ps : {std::int64_t{0}, std::int64_t{999}, std::int64_t{1000}, std::int64_t{123'456'789'999},
+                                  time_limit().ps, INT64_MAX - 10'000}) {
+      runtime.now = Time{ps};
+      CHECK(instance.vm->run(2, 0).r0 == static_cast<std::uint64_t>(ps) / 1000);
+    }
+  }
+}
+
+TEST_CASE("tail calls go on in another program, 33 times at most, and fall through where there is none",
+          "[bpf][call]") {
+  for (const Engine engine : all_engines) {
+    // Program 0 counts in memory and calls itself; program 1 returns its context.
+    Instance instance({0, 1, -1});
+    const auto tail = [](int index) {
+      Code code(load(op::dw, 3, 1, 0), alu_imm(op::add, 3, 1), store(op::dw, 1, 0, 3), mov(6, 77), mov_reg(7, 1),
+                load_wide(2, 3, lddw_kind::map), mov(3, index), call(helper_tail_call), mov_reg(0, 6), leave());
+      return program_of(code);
+    };
+    instance.load(
+        {tail(0), program_of(Code(mov_reg(0, 1), alu_reg(op::add, 0, 6), leave())), tail(1), tail(2), tail(9)}, engine);
+    const auto counter = [&] {
+      std::uint64_t value = 0;
+      std::memcpy(&value, instance.box.at(instance.memory), 8);
+      return value;
+    };
+    const Outcome chain = instance.vm->run(0, instance.memory);
+    CHECK(chain.r0 == 77);
+    CHECK(counter() == 34);
+    CHECK(chain.insns == 34 * 8 + 2);  // an LDDW counts once
+    CHECK(chain.cost_ps == chain.insns * 333 + 34 * 9'000);
+    const Outcome other = instance.vm->run(2, instance.memory);
+    CHECK(other.r0 == instance.memory);
+    CHECK(other.insns == 8 + 3);
+    CHECK(instance.vm->run(3, instance.memory).r0 == 77);
+    CHECK(instance.vm->run(4, instance.memory).r0 == 77);
+  }
+}
+
+TEST_CASE("a timer's callback runs as a run of its own", "[bpf][call]") {
+  for (const Engine engine : all_engines) {
+    Instance instance;
+    instance.load({program_of(Code(load_wide(0, 3, lddw_kind::function), leave(), mov_reg(0, 3), leave()))}, engine);
+    const std::uint64_t function = instance.vm->run(0, 0).r0;
+    CHECK(instance.vm->run_function(function, 1, 2, 30).r0 == 30);
+    CHECK_THROWS_AS(instance.vm->run_function(17, 0, 0, 0), BugError);
+  }
+}
+
+TEST_CASE("hostile: reads past the packet end in the next slot or fault, never outside", "[bpf][hostile]") {
+  check_aborts(Code(load_wide(6, 0x7fff0000), load(op::dw, 0, 6, 0), leave()), Abort::memory);
+  // Far past the end of its memory, wherever the offset wraps to.
+  check_aborts(Code(load_wide(7, 0xffffffff), alu_reg(op::add, 1, 7), load(op::dw, 0, 7, 0x7fff), leave()),
+               Abort::memory);
+}
+
+TEST_CASE("hostile: the value of a failed lookup is used without a check", "[bpf][hostile]") {
+  check_aborts(Code(insn(op::st | op::mem | op::w, 10, 0, -4, 99), mov_reg(2, 10), alu_imm(op::add, 2, -4),
+                    load_wide(1, 0, lddw_kind::map), call(helper_lookup), load(op::dw, 0, 0, 0), leave()),
+               Abort::memory);
+  check_aborts(Code(mov(6, 0), store(op::dw, 6, 0x7000, 6), leave()), Abort::memory);
+}
+
+TEST_CASE("hostile: an endless loop runs out of fuel", "[bpf][hostile]") {
+  check_aborts(endless(), Abort::fuel);
+  const Outcome outcome = run_all(endless(), 1000);
+  CHECK(outcome.insns == 1002);  // the turn that passed the limit is counted
+  // Recursion and callbacks take from the same fuel.
+  check_aborts(Code(mov(1, 100'000'000), load_wide(2, 7, lddw_kind::function), mov(3, 0), mov(4, 0), call(helper_loop),
+                    leave(), mov(0, 0), leave()),
+               Abort::fuel);
+}
+
+TEST_CASE("hostile: stores below and above the frame stay in the stack or fault", "[bpf][hostile]") {
+  check_aborts(Code(mov(3, 1), store(op::dw, 10, -5000, 3), leave()), Abort::memory);
+  check_aborts(Code(mov(3, 1), store(op::dw, 10, 4096, 3), leave()), Abort::memory);
+  // Within the stack's pages only the checked interpreter objects.
+  const Code below(mov(0, 2), mov(3, 1), store(op::dw, 10, -520, 3), leave());
+  CHECK(run_one(below, Engine::interpreter).r0 == 2);
+  CHECK(run_one(below, Engine::jit).r0 == 2);
+  CHECK(run_one(below, Engine::checked).abort == static_cast<std::uint32_t>(Abort::region));
+}
+
+TEST_CASE("hostile: a host address is only its low half", "[bpf][hostile]") {
+  static std::uint64_t victim = 42;
+  const auto address = reinterpret_cast<std::uint64_t>(&victim);
+  for (const Engine engine : all_engines) {
+    run_one(Code(load_wide(3, address), mov(4, 1), store(op::dw, 3, 0, 4), leave()), engine);
+  }
+  CHECK(victim == 42);
+}
+
+TEST_CASE("hostile: writing to read-only data faults", "[bpf][hostile]") {
+  for (const Engine engine : all_engines) {
+    Instance instance;
+    const BoxOffset data = instance.box.map_region(ObjectClass::read_only_data, 64, ".rodata");
+    instance.box.protect(data);
+    instance.load({program_of(Code(load(op::dw, 0, 1, 0), store(op::dw, 1, 0, 0), leave()))}, engine);
+    CHECK(instance.vm->run(0, data).abort == static_cast<std::uint32_t>(Abort::memory));
+    CHECK(instance.box.readable(data, 64).size() == 64);
+    CHECK(instance.box.writable(data, 64).empty());
+  }
+}
+
+TEST_CASE("hostile: a bad pointer given to a helper or a lookup ends the run", "[bpf][hostile]") {
+  check_aborts(Code(mov(1, 0), call(helper_peek), leave()), Abort::memory);
+  check_aborts(Code(load_wide(1, 0xfffffffffffffff8), call(helper_peek), leave()), Abort::memory);
+  for (const std::uint64_t map : {0u, 1u, 2u}) {
+    check_aborts(Code(mov(2, 0), load_wide(1, map, lddw_kind::map), call(helper_lookup), leave()), Abort::memory);
+    check_aborts(Code(load_wide(2, 0x99999999), load_wide(1, map, lddw_kind::map), call(helper_lookup), leave()),
+                 Abort::memory);
+  }
+  // A map reference as a pointer lies in the unmapped bottom.
+  check_aborts(Code(load_wide(1, 2, lddw_kind::map), load(op::dw, 0, 1, 0), leave()), Abort::memory);
+}
+
+TEST_CASE("hostile: recursion stops at eight frames and a call of a number aborts", "[bpf][hostile]") {
+  check_aborts(Code(call_local(-1), leave()), Abort::call_depth);
+  check_aborts(Code(mov(6, 12345), insn(op::callx, 6, 0, 0, 0), leave()), Abort::bad_function);
+  check_aborts(Code(load_wide(6, ~std::uint64_t{0}), insn(op::callx, 6, 0, 0, 0), leave()), Abort::bad_function);
+  check_aborts(Code(mov(1, 3), mov(2, 5), mov(3, 0), mov(4, 0), call(helper_loop), leave()), Abort::bad_function);
+}
+
+TEST_CASE("engines report the same instructions and cost for runs that abort", "[bpf][cost]") {
+  CHECK(run_all(Code(mov(1, 0), mov(0, 1), call(helper_peek), mov(0, 2), leave())).insns == 3);
+  CHECK(run_all(Code(mov(6, 0), load(op::dw, 0, 6, 0), leave())).insns == 2);
+  CHECK(run_all(Code(call_local(-1), leave())).insns == 8);
+  CHECK(run_all(Code(mov(0, 3), insn(op::st | op::mem | op::w, 10, 0, -4, 0), mov_reg(2, 10), load_wide(2, 0x123456789),
+                     load_wide(1, 0, lddw_kind::map), call(helper_lookup), leave()))
+            .cost_ps == 6 * 333 + 5'000);
+}
+
+TEST_CASE("the report of an abort names the instruction and what was touched", "[bpf][report]") {
+  std::string text;
+  run_one(Code(mov(0, 2), mov(6, 16), load(op::w, 3, 6, 4), leave()), Engine::checked, &text);
+  CHECK_THAT(
+      text,
+      Contains("program 'test' aborted at instruction 2: read of 4 bytes at offset 20, which is NULL or near it"));
+  CHECK_THAT(text, Contains("->     2: r3 = *(u32 *)(r6 + 4)"));
+  CHECK_THAT(text, Contains("      1: r6 = 16"));
+  run_one(Code(mov(0, 2), mov(6, 16), load(op::w, 3, 6, 4), leave()), Engine::jit, &text);
+  CHECK_THAT(text, Contains("instruction 2: access at offset 20"));
+  run_one(endless(), Engine::jit, &text);
+  CHECK_THAT(text, Contains("more than 1000000 instructions"));
+}
+
+TEST_CASE("the checked interpreter sees accesses that leave the packet or a map value", "[bpf][report]") {
+  Instance instance;
+  const BoxOffset slot = instance.box.map_packet_slots(2);
+  const BoxOffset context = instance.box.map_region(ObjectClass::context, 64, "context");
+  const XdpMd md{slot + 256, slot + 256 + 60, slot + 256, 0, 0, 0};
+  std::memcpy(instance.box.at(context), &md, sizeof md);
+  PacketView packet{.context = context, .slot = slot};
+  Outcome outcome;
+  for (const int offset : {-1, 0, 56, 57}) {
+    instance.load({program_of(Code(load(op::w, 2, 1, 0), load(op::w, 0, 2, offset), mov(0, 2), leave()))},
+                  Engine::checked);
+    instance.vm->run_batch(0, {&packet, 1}, {&outcome, 1});
+    const bool inside = offset == 0 || offset == 56;
+    CHECK(outcome.abort == static_cast<std::uint32_t>(inside ? Abort::none : Abort::region));
+  }
+  CHECK_THAT(instance.vm->last_abort(), Contains("outside the object it points into (packet 'packets')"));
+  instance.load({program_of(Code(load(op::dw, 0, 1, 8), leave()))}, Engine::checked);
+  CHECK(instance.vm->run(0, instance.array.value(1)).abort == static_cast<std::uint32_t>(Abort::region));
+}
+
+TEST_CASE("a fault that is not ours reaches the handler that was there before", "[bpf][box]") {
+  // In a child: our handler is in place, then a real null access must still kill with SIGSEGV.
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGSEGV, SIG_DFL);
+    Instance instance;
+    instance.load({program_of(Code(mov(6, 0), load(op::dw, 0, 6, 0), leave()))}, Engine::jit);
+    const bool contained = instance.vm->run(0, 0).abort == static_cast<std::uint32_t>(Abort::memory);
+    if (contained) {
+      raise(SIGSEGV);
+    }
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  CHECK(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGSEGV);
+}
+
+TEST_CASE("instances in several threads fault without disturbing each other", "[bpf][box]") {
+  std::vector<std::thread> threads;
+  std::array<std::uint64_t, 4> faults{};
+  for (std::size_t t = 0; t < faults.size(); ++t) {
+    threads.emplace_back([&faults, t] {
+      Instance instance;
+      instance.load({program_of(Code(mov(0, 2), jump(op::jeq, 2, 0, 1), load(op::dw, 0, 6, 0), leave()))},
+                    all_engines[t % all_engines.size()]);
+      for (std::uint64_t i = 0; i < 500; ++i) {
+        instance.vm->run(0, 0, i % 2);
+      }
+      faults[t] = instance.vm->aborts(Abort::memory);
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  CHECK(faults == std::array<std::uint64_t, 4>{250, 250, 250, 250});
+}
+
+TEST_CASE("what cannot be executed is refused with program and instruction", "[bpf][load]") {
+  const auto refuse = [](std::vector<Insn> code, const std::string& words) {
+    Instance instance;
+    CHECK_THROWS_WITH(instance.load({program_of(std::move(code))}, Engine::jit), Contains(words));
+  };
+  refuse({}, "the program is empty");
+  refuse(Code(mov(0, 1)), "past the end");
+  refuse(Code(insn(op::ja_insn, 0, 0, 5, 0), leave()), "the jump leaves its function");
+  refuse(Code(insn(op::ja_insn, 0, 0, 1, 0), load_wide(0, 1), leave()), "middle of a 64-bit load");
+  refuse(Code(call_local(9), leave()), "outside the program");
+  refuse(Code(call(777), leave()), "unknown helper 777");
+  refuse(Code(mov(10, 1), leave()), "r10 is read-only");
+  refuse(Code(insn(op::alu64 | op::mov, 11, 0, 0, 0), leave()), "registers are r0 to r10");
+  refuse(Code(load_wide(1, 99, lddw_kind::map), leave()), "no map 99");
+  refuse(Code(insn(op::lddw, 0, 0, 0, 1), leave(), leave()), "second half");
+  refuse(Code(insn(0xff, 0, 0, 0, 0), leave()), "no such instruction");
+  refuse(Code(insn(op::stx | op::atomic | op::b, 10, 1, -8, 0), leave()), "no such instruction");
+  refuse(Code(insn(op::stx | op::atomic | op::w, 10, 1, -8, 0x33), leave()), "no such atomic");
+}
+
+TEST_CASE("a reserved field that is not zero is refused", "[bpf][load]") {
+  const Insn bad[] = {
+      insn(op::alu64 | op::add, 1, 2, 0, 1),
+      insn(op::alu64 | op::add, 1, 0, 1, 1),
+      insn(op::alu64 | op::add | op::reg, 1, 2, 0, 1),
+      insn(op::alu | op::mov, 1, 0, 8, 1),
+      insn(op::alu64 | op::mov | op::reg, 1, 2, 7, 0),
+      insn(op::alu | op::mov | op::reg, 1, 2, 32, 0),
+      insn(op::alu64 | op::div, 1, 0, 2, 1),
+      insn(op::alu64 | op::neg, 1, 2, 0, 0),
+      insn(op::alu64 | op::neg, 1, 0, 0, 1),
+      insn(op::alu64 | op::neg | op::reg, 1, 0, 0, 0),
+      insn(op::alu | op::end, 1, 0, 0, 8),
+      insn(op::alu | op::end, 1, 2, 0, 16),
+      insn(op::alu64 | op::end | op::reg, 1, 0, 0, 16),
+      insn(op::ja_insn, 1, 0, 0, 0),
+      insn(op::ja_insn, 0, 0, 0, 1),
+      insn(op::gotol, 0, 0, 1, 0),
+      insn(op::jmp | op::jeq, 1, 2, 0, 0),
+      insn(op::jmp | op::jeq | op::reg, 1, 2, 0, 1),
+      insn(op::exit_insn, 1, 0, 0, 0),
+      insn(op::exit_insn, 0, 0, 0, 1),
+      insn(op::call_insn, 1, 0, 0, 1),
+      insn(op::call_insn, 0, 3, 0, 1),
+      insn(op::call_insn, 0, 0, 1, 1),
+      insn(op::ldx | op::mem | op::w, 1, 2, 0, 1),
+      insn(op::st | op::mem | op::w, 10, 1, -4, 0),
+      insn(op::stx | op::mem | op::w, 10, 1, -4, 1),
+      insn(op::ldx | op::memsx | op::dw, 1, 2, 0, 0),
+      insn(op::ld | op::abs | op::dw, 0, 0, 0, 0),
+      insn(op::ld | op::abs | op::w, 1, 0, 0, 0),
+      insn(op::ld | op::abs | op::w, 0, 1, 0, 0),
+      insn(op::lddw, 1, 7, 0, 0),
+      insn(op::callx, 1, 1, 0, 0),
+  };
+  for (const Insn& one : bad) {
+    Instance instance;
+    CAPTURE(disassemble(one, nullptr, 0));
+    CHECK_THROWS_AS(
+        instance.load({program_of(Code(mov(0, 0), one, insn(0, 0, 0, 0, 0), leave()))}, Engine::interpreter),
+        InputError);
+  }
+}
+
+TEST_CASE("the disassembler writes what the kernel's log writes", "[bpf][report]") {
+  const auto text = [](Insn one) { return disassemble(one, nullptr, 10); };
+  CHECK(text(mov(1, -3)) == "r1 = -3");
+  CHECK(text(insn(op::alu | op::add | op::reg, 1, 2, 0, 0)) == "w1 += w2");
+  CHECK(text(insn(op::alu64 | op::div | op::reg, 1, 2, 1, 0)) == "r1 s/= r2");
+  CHECK(text(insn(op::alu64 | op::mov | op::reg, 1, 2, 16, 0)) == "r1 = (s16)r2");
+  CHECK(text(insn(op::alu | op::end | op::reg, 3, 0, 0, 16)) == "r3 = be16 r3");
+  CHECK(text(load(op::b, 1, 2, -5)) == "r1 = *(u8 *)(r2 - 5)");
+  CHECK(text(insn(op::ldx | op::memsx | op::h, 1, 2, 6, 0)) == "r1 = *(s16 *)(r2 + 6)");
+  CHECK(text(insn(op::st | op::mem | op::w, 10, 0, -4, 7)) == "*(u32 *)(r10 - 4) = 7");
+  CHECK(text(insn(op::stx | op::atomic | op::dw, 1, 2, 8, atomic::add)) == "lock *(u64 *)(r1 + 8) += r2");
+  CHECK(text(insn(op::jmp32 | op::jsge, 1, 0, 4, -1)) == "if w1 s>= -1 goto 15");
+  CHECK(text(insn(op::gotol, 0, 0, 0, -11)) == "gotol 0");
+  CHECK(text(call(5)) == "call #5");
+  CHECK(text(leave()) == "exit");
+}
