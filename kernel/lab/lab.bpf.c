@@ -1,0 +1,231 @@
+// The lab's programs: the pacer that turns generated live frames into a given send schedule, the two built-in verdicts,
+// the probes (BTF tracepoints), and the snapshot of the pool under test. Only what happens in the lab's own network
+// namespace is counted, except the page allocator's tracepoints, which know no namespace.
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/types.h>
+#include <linux/udp.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "lab.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+typedef struct {
+  int counter;
+} atomic_t;
+struct ns_common {
+  unsigned int inum;
+};
+struct net {
+  struct ns_common ns;
+};
+typedef struct {
+  struct net* net;
+} possible_net_t;
+struct net_device {
+  int ifindex;
+  possible_net_t nd_net;
+};
+struct napi_struct {
+  struct net_device* dev;
+};
+struct sk_buff {
+  struct net_device* dev;
+};
+struct pp_alloc_cache {
+  __u32 count;
+};
+struct ptr_ring {
+  int producer, consumer_head, size;
+  void** queue;
+};
+struct page_pool {
+  __u32 pages_state_hold_cnt;
+  struct pp_alloc_cache alloc;
+  struct ptr_ring ring;
+  atomic_t pages_state_release_cnt;
+};
+#pragma clang attribute pop
+
+struct LabControl control;
+struct LabCounters counters;
+struct LabSnapshot latest;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u64);
+} schedule SEC(".maps");
+
+static __always_inline int ours(struct net_device* dev) {
+  return dev && BPF_CORE_READ(dev, nd_net.net, ns.inum) == control.netns;
+}
+
+// --- traffic ---
+
+SEC("xdp")
+int pace(struct xdp_md* ctx) {
+  __u32 index = counters.next;
+  if (!control.begin_ns || index >= control.entries) {
+    return XDP_DROP;
+  }
+  __u64* entry = bpf_map_lookup_elem(&schedule, &index);
+  if (!entry) {
+    return XDP_DROP;
+  }
+  __u64 due = control.begin_ns + LAB_ENTRY_TIME(*entry);
+  if (bpf_ktime_get_ns() < due) {
+    return XDP_DROP;
+  }
+  void* data = (void*)(long)ctx->data;
+  void* end = (void*)(long)ctx->data_end;
+  struct udphdr* udp = data + sizeof(struct ethhdr) + sizeof(struct iphdr);
+  if ((void*)(udp + 1) > end) {
+    return XDP_DROP;
+  }
+  udp->source = bpf_htons(1024 + LAB_ENTRY_FLOW(*entry) % 64000);
+  udp->dest = control.ports[LAB_ENTRY_SOURCE(*entry)];
+  counters.next = index + 1;
+  counters.last_due_ns = due;
+  ++counters.sent;
+  return bpf_redirect(control.ifindex, 0);
+}
+
+SEC("xdp")
+int pass(struct xdp_md* ctx) { return XDP_PASS; }
+
+SEC("xdp")
+int drop(struct xdp_md* ctx) { return XDP_DROP; }
+
+// --- probes ---
+
+SEC("tp_btf/page_pool_state_hold")
+int BPF_PROG(on_hold, const struct page_pool* pool) {
+  if (!counters.pool && control.generator_tid && (__u32)bpf_get_current_pid_tgid() == control.generator_tid) {
+    counters.pool = (__u64)pool;
+  }
+  if (counters.pool == (__u64)pool) {
+    __sync_fetch_and_add(&counters.pool_holds, 1);
+  }
+  return 0;
+}
+
+SEC("tp_btf/page_pool_state_release")
+int BPF_PROG(on_release, const struct page_pool* pool) {
+  if (counters.pool && counters.pool == (__u64)pool) {
+    __sync_fetch_and_add(&counters.pool_releases, 1);
+  }
+  return 0;
+}
+
+SEC("tp_btf/napi_poll")
+int BPF_PROG(on_poll, struct napi_struct* napi, int work) {
+  struct net_device* dev = BPF_CORE_READ(napi, dev);
+  if (ours(dev) && BPF_CORE_READ(dev, ifindex) == control.receiver) {
+    __sync_fetch_and_add(&counters.polls, 1);
+    __sync_fetch_and_add(&counters.poll_work, work);
+  }
+  return 0;
+}
+
+SEC("tp_btf/xdp_devmap_xmit")
+int BPF_PROG(on_devmap, struct net_device* from, struct net_device* to, int sent, int drops) {
+  if (ours(to)) {
+    __sync_fetch_and_add(&counters.devmap_sent, sent);
+    __sync_fetch_and_add(&counters.devmap_drops, drops);
+  }
+  return 0;
+}
+
+SEC("tp_btf/xdp_redirect_err")
+int BPF_PROG(on_redirect_error, struct net_device* dev) {
+  if (ours(dev)) {
+    __sync_fetch_and_add(&counters.redirect_errors, 1);
+  }
+  return 0;
+}
+
+SEC("tp_btf/xdp_exception")
+int BPF_PROG(on_exception, struct net_device* dev) {
+  if (ours(dev)) {
+    __sync_fetch_and_add(&counters.xdp_exceptions, 1);
+  }
+  return 0;
+}
+
+SEC("tp_btf/xdp_cpumap_enqueue")
+int BPF_PROG(on_cpumap, int map_id, unsigned int processed, unsigned int drops) {
+  __sync_fetch_and_add(&counters.cpumap_processed, processed);
+  __sync_fetch_and_add(&counters.cpumap_drops, drops);
+  return 0;
+}
+
+SEC("tp_btf/kfree_skb")
+int BPF_PROG(on_kfree_skb, struct sk_buff* skb, void* location, int reason) {
+  if (ours(BPF_CORE_READ(skb, dev)) && reason >= 0 && reason < LAB_REASONS) {
+    __sync_fetch_and_add(&counters.skb_drops[reason], 1);
+  }
+  return 0;
+}
+
+SEC("tp_btf/mm_page_alloc")
+int BPF_PROG(on_page_alloc) {
+  __sync_fetch_and_add(&counters.pages_allocated, 1);
+  return 0;
+}
+SEC("tp_btf/mm_page_free")
+int BPF_PROG(on_page_free) {
+  __sync_fetch_and_add(&counters.pages_freed, 1);
+  return 0;
+}
+SEC("tp_btf/mm_page_alloc_zone_locked")
+int BPF_PROG(on_zone_locked) {
+  __sync_fetch_and_add(&counters.pcp_refilled, 1);
+  return 0;
+}
+SEC("tp_btf/mm_page_pcpu_drain")
+int BPF_PROG(on_pcpu_drain) {
+  __sync_fetch_and_add(&counters.pcp_drained, 1);
+  return 0;
+}
+
+// --- snapshot, run on demand; read several times because one read can fall into a refill ---
+
+SEC("raw_tp")
+int snapshot(void* ctx) {
+  struct page_pool* pool = (struct page_pool*)counters.pool;
+  latest.time_ns = bpf_ktime_get_ns();
+  for (int i = 0; i < LAB_READS; ++i) {
+    struct LabRead* read = &latest.reads[i];
+    if (!pool) {
+      __builtin_memset(read, 0, sizeof(*read));
+      continue;
+    }
+    void* slot = 0;
+    read->release = BPF_CORE_READ(pool, pages_state_release_cnt.counter);
+    read->hold = BPF_CORE_READ(pool, pages_state_hold_cnt);
+    read->cache = BPF_CORE_READ(pool, alloc.count);
+    int head = BPF_CORE_READ(pool, ring.consumer_head);
+    int size = BPF_CORE_READ(pool, ring.size);
+    void** queue = BPF_CORE_READ(pool, ring.queue);
+    int fill = BPF_CORE_READ(pool, ring.producer) - head;
+    if (fill == 0) {
+      bpf_probe_read_kernel(&slot, sizeof(slot), queue + head);
+      fill = slot ? size : 0;
+    } else if (fill < 0) {
+      fill += size;
+    }
+    read->ring = fill;
+  }
+  return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
