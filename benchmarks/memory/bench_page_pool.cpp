@@ -11,9 +11,7 @@ namespace rxpool {
 namespace {
 
 struct Host {
-  Host() : allocator(MemoryParameters::single_node(4ULL << 30, 2), {}), pools(allocator) {
-    ctx.in_softirq = true;
-  }
+  Host() : allocator(MemoryParameters::single_node(4ULL << 30, 2), {}), pools(allocator) { ctx.in_softirq = true; }
   PagePool& pool(std::uint32_t size) {
     PagePoolParameters parameters;
     parameters.pool_size = size;

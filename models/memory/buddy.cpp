@@ -12,7 +12,9 @@ constexpr MigrateType fallbacks[migrate_pcp_types][2] = {
     {MigrateType::unmovable, MigrateType::movable},      // reclaimable
 };
 
-constexpr unsigned index_of(MigrateType type) { return static_cast<unsigned>(type); }
+constexpr unsigned index_of(MigrateType type) {
+  return static_cast<unsigned>(type);
+}
 
 }  // namespace
 

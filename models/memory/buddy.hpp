@@ -24,7 +24,7 @@ inline constexpr std::uint64_t max_block_pages = 1ULL << max_page_order;
 
 /// Tracepoint mm_page_alloc_extfrag and what else a take tells the zone.
 struct FallbackStats {
-  std::uint64_t extfrag = 0;           ///< allocations served from a foreign migrate type
+  std::uint64_t extfrag = 0;             ///< allocations served from a foreign migrate type
   std::uint64_t claimed_pageblocks = 0;  ///< pageblocks whose type changed by it
 };
 

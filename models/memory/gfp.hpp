@@ -19,11 +19,11 @@ inline constexpr Gfp direct_reclaim = 1U << 5;  ///< may block and reclaim
 inline constexpr Gfp fs = 1U << 6;              ///< may enter the file system, a condition of OOM
 inline constexpr Gfp io = 1U << 7;
 inline constexpr Gfp nowarn = 1U << 8;
-inline constexpr Gfp memalloc = 1U << 9;     ///< ignores watermarks, page becomes pfmemalloc
-inline constexpr Gfp nomemalloc = 1U << 10;  ///< never touches reserves
-inline constexpr Gfp account = 1U << 11;     ///< charged to a memory cgroup: no bulk (PA-31)
-inline constexpr Gfp noretry = 1U << 12;     ///< one round of direct reclaim, no OOM
-inline constexpr Gfp reclaimable = 1U << 13; ///< __GFP_RECLAIMABLE: slab caches with a shrinker
+inline constexpr Gfp memalloc = 1U << 9;      ///< ignores watermarks, page becomes pfmemalloc
+inline constexpr Gfp nomemalloc = 1U << 10;   ///< never touches reserves
+inline constexpr Gfp account = 1U << 11;      ///< charged to a memory cgroup: no bulk (PA-31)
+inline constexpr Gfp noretry = 1U << 12;      ///< one round of direct reclaim, no OOM
+inline constexpr Gfp reclaimable = 1U << 13;  ///< __GFP_RECLAIMABLE: slab caches with a shrinker
 
 inline constexpr Gfp atomic = high | kswapd_reclaim;  // PA-46
 inline constexpr Gfp nowait = kswapd_reclaim | nowarn;

@@ -56,8 +56,7 @@ PoissonTail::PoissonTail(std::uint32_t k) {
   }
 }
 
-Llc::Llc(const LlcParameters& parameters)
-    : tail_(checked(parameters).ways), ddio_tail_(parameters.ddio_ways) {
+Llc::Llc(const LlcParameters& parameters) : tail_(checked(parameters).ways), ddio_tail_(parameters.ddio_ways) {
   // sets = bytes / (ways * 64); one in 64 of them is within reach.
   lines_per_set_q32_ = ((parameters.ways * line_bytes * lines_per_page) << 32) / parameters.bytes;
 }

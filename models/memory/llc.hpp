@@ -1,10 +1,11 @@
 #pragma once
 // The last-level cache as seen by packet buffers. A line at a fixed offset of a 4 KiB page reaches only 1/64 of the
 // sets; it is gone once at least `ways` other lines have fallen into its set since its last touch, which is a Poisson
-// tail in the number of other pages touched meanwhile. A DMA write updates a line that is cached and otherwise allocates
-// in the DDIO ways only, where just the other DMA allocations push it out, until a CPU reads it. Expected values, not
-// draws: a probability is charged as that share of a miss, and the miss counter carries the rest forward. Left out:
-// slices, replacement other than LRU, the private caches, prefetch. Figures it must explain: XP-14, XP-19, DD-1.
+// tail in the number of other pages touched meanwhile. A DMA write updates a line that is cached and otherwise
+// allocates in the DDIO ways only, where just the other DMA allocations push it out, until a CPU reads it. Expected
+// values, not draws: a probability is charged as that share of a miss, and the miss counter carries the rest forward.
+// Left out: slices, replacement other than LRU, the private caches, prefetch. Figures it must explain: XP-14, XP-19,
+// DD-1.
 
 #include <cstdint>
 #include <vector>
@@ -63,8 +64,7 @@ class Llc {
     const Probability miss = page.touch_stamp == 0 ? certain : evicted(page, distance, recent_ddio_rate_);
     stamp(page);
     // What was cached stays in its way; what was not goes to a DDIO way.
-    page.ddio_share = static_cast<std::uint16_t>(
-        (page.ddio_share * (certain - miss) + 65535 * miss) >> 32);
+    page.ddio_share = static_cast<std::uint16_t>((page.ddio_share * (certain - miss) + 65535 * miss) >> 32);
     recent_ddio_rate_ += (static_cast<std::int64_t>(miss) - recent_ddio_rate_) / rate_window;
     ++stats.dma_writes;
     carry(miss, dma_carry_, stats.dma_write_misses);

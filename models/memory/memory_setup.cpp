@@ -22,7 +22,9 @@ std::uint64_t integer_sqrt(std::uint64_t value) {
   return root;
 }
 
-std::uint64_t zone_pages(const ZoneSize& zone) { return (zone.bytes >> page_shift) / max_block_pages * max_block_pages; }
+std::uint64_t zone_pages(const ZoneSize& zone) {
+  return (zone.bytes >> page_shift) / max_block_pages * max_block_pages;
+}
 
 std::uint64_t page_frames(const MemoryParameters& parameters) {
   parameters.validate();

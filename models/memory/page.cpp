@@ -17,7 +17,9 @@ const char* to_string(PagePlace place) {
   return names[static_cast<unsigned>(place)];
 }
 
-void page_bug(const char* what) { throw BugError(what); }
+void page_bug(const char* what) {
+  throw BugError(what);
+}
 
 PageTable::PageTable(std::uint64_t page_count) : page_count_(page_count) {
   void* area = mmap(nullptr, page_count * sizeof(Page), PROT_READ | PROT_WRITE,
@@ -30,7 +32,9 @@ PageTable::PageTable(std::uint64_t page_count) : page_count_(page_count) {
   base_ = static_cast<Page*>(area);
 }
 
-PageTable::~PageTable() { munmap(base_, page_count_ * sizeof(Page)); }
+PageTable::~PageTable() {
+  munmap(base_, page_count_ * sizeof(Page));
+}
 
 std::size_t PageTable::resident_bytes() const {
   const std::size_t host_page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));

@@ -155,8 +155,7 @@ std::uint32_t PageAllocator::alloc_pages_bulk(MemoryContext& ctx, Gfp flags, int
       if (zone.node() != preferred->node()) {
         break;  // PA-32: only zones of the preferred node
       }
-      if (zone.watermark_fast(0, zone.wmark_pages(Watermark::low) + count, preferred->kind(),
-                              alloc_flag::wmark_low)) {
+      if (zone.watermark_fast(0, zone.wmark_pages(Watermark::low) + count, preferred->kind(), alloc_flag::wmark_low)) {
         chosen = &zone;
         break;
       }
@@ -221,9 +220,8 @@ Buddy::Range PageAllocator::take_untouched(unsigned node, std::uint64_t blocks) 
 }
 
 Zone& PageAllocator::zone_of(PageId page, unsigned node) {
-  const auto found = std::find_if(zones_.begin(), zones_.end(), [&](const Zone& zone) {
-    return zone.node() == node && zone.buddy().contains(page);
-  });
+  const auto found = std::find_if(zones_.begin(), zones_.end(),
+                                  [&](const Zone& zone) { return zone.node() == node && zone.buddy().contains(page); });
   ensure(found != zones_.end(), "page allocator: page of no zone of this node");
   return *found;
 }

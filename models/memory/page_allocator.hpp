@@ -38,15 +38,15 @@ struct NodeParameters {
 };
 
 struct MemoryParameters {
-  std::vector<NodeParameters> nodes;    ///< 1..64; the distance of a and b is |a - b|
-  std::vector<std::uint8_t> cpu_node;   ///< memory node of each CPU
+  std::vector<NodeParameters> nodes;   ///< 1..64; the distance of a and b is |a - b|
+  std::vector<std::uint8_t> cpu_node;  ///< memory node of each CPU
   KernelRelease release;
-  std::uint64_t min_free_kbytes = 0;    ///< 0: PA-40
-  unsigned watermark_scale_factor = 10; ///< of 10000, 1..3000
+  std::uint64_t min_free_kbytes = 0;     ///< 0: PA-40
+  unsigned watermark_scale_factor = 10;  ///< of 10000, 1..3000
   unsigned watermark_boost_factor = 15000;
   unsigned percpu_pagelist_high_fraction = 0;  ///< 0 or at least 8 (PA-3)
   std::array<unsigned, zone_kind_count> lowmem_reserve_ratio = {256, 256, 32, 0};
-  bool page_owner = false;  ///< debugging aid of the kernel that disables the bulk path (PA-31)
+  bool page_owner = false;            ///< debugging aid of the kernel that disables the bulk path (PA-31)
   std::uint32_t provider_chunks = 0;  ///< records for memory that no zone owns (MemoryProvider)
   KswapdParameters kswapd;
 

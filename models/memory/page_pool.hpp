@@ -1,8 +1,8 @@
 #pragma once
-// One page_pool: a LIFO cache that only its NAPI context touches, a ptr_ring that any CPU returns pages to, and the page
-// allocator behind them, with the kernel's constants, counters, fragment counts and failure modes. Left out: the netlink
-// and tracepoint transport (the counters are here) and real DMA addresses. Rules: PP-1..55; net/core/page_pool.c,
-// include/net/page_pool/helpers.h.
+// One page_pool: a LIFO cache that only its NAPI context touches, a ptr_ring that any CPU returns pages to, and the
+// page allocator behind them, with the kernel's constants, counters, fragment counts and failure modes. Left out: the
+// netlink and tracepoint transport (the counters are here) and real DMA addresses. Rules: PP-1..55;
+// net/core/page_pool.c, include/net/page_pool/helpers.h.
 //
 // How a driver model uses it:
 //   std::int32_t list_owner = -1;                        // the NAPI's; CPU while it is scheduled there (PP-22)
@@ -12,8 +12,9 @@
 //   allocator.page(page).place = PagePlace::posted;      // the holder names the place
 //   pool.put_page(ctx, page, -1, true);                  // own poll: direct; from an skb: allow_direct false
 //   core.charge(ctx.cost);
-// A core that runs ahead of the others may call alloc() while cache_count() > 0 and put_page() while !next_put_may_touch_ring();
-// before anything else it synchronises, because the ring and the zone are shared. next_*_may_touch_zone() tell the two apart.
+// A core that runs ahead of the others may call alloc() while cache_count() > 0 and put_page() while
+// !next_put_may_touch_ring(); before anything else it synchronises, because the ring and the zone are shared.
+// next_*_may_touch_zone() tell the two apart.
 
 #include <cstdint>
 #include <memory>
@@ -31,9 +32,9 @@ class PagePool;
 
 /// The compile-time constants of the kernel's pool, in one place so that a patch can be tried as a variant.
 struct PagePoolConstants {
-  std::uint32_t cache_size = 128;         ///< PP_ALLOC_CACHE_SIZE
-  std::uint32_t cache_refill = 64;        ///< PP_ALLOC_CACHE_REFILL: target of a refill, and the slow path's bulk
-  std::uint32_t default_ring_size = 1024; ///< pool_size 0
+  std::uint32_t cache_size = 128;          ///< PP_ALLOC_CACHE_SIZE
+  std::uint32_t cache_refill = 64;         ///< PP_ALLOC_CACHE_REFILL: target of a refill, and the slow path's bulk
+  std::uint32_t default_ring_size = 1024;  ///< pool_size 0
 };
 
 /// Memory that does not come from the page allocator (devmem, io_uring zcrx): replaces the slow path (PP-13).
@@ -48,20 +49,20 @@ class MemoryProvider {
 enum class DmaDirection : std::uint8_t { from_device, bidirectional, to_device };
 
 struct PagePoolParameters {
-  std::uint8_t order = 0;        ///< pages of PAGE_SIZE << order
-  std::uint32_t pool_size = 0;   ///< ring size only (PP-1, PP-4)
+  std::uint8_t order = 0;       ///< pages of PAGE_SIZE << order
+  std::uint32_t pool_size = 0;  ///< ring size only (PP-1, PP-4)
   int nid = numa_no_node;
   const std::int32_t* napi_list_owner = nullptr;  ///< the NAPI's list_owner, nullptr without a NAPI (PP-21)
-  std::int32_t cpuid = -1;       ///< per-CPU system pools only (PP-5)
+  std::int32_t cpuid = -1;                        ///< per-CPU system pools only (PP-5)
   bool dma_map = false;
   bool dma_sync_dev = false;
-  bool dma_dev_need_sync = true; ///< false on coherent hardware: syncs are free (PP-16)
+  bool dma_dev_need_sync = true;  ///< false on coherent hardware: syncs are free (PP-16)
   DmaDirection dma_direction = DmaDirection::from_device;
-  std::uint32_t max_len = 0;     ///< bytes synced at most
+  std::uint32_t max_len = 0;  ///< bytes synced at most
   std::uint32_t offset = 0;
   std::uint32_t dma_cache_alignment = 1;  ///< dma_get_cache_alignment, 1 on x86 (PP-45)
-  bool preempt_rt = false;       ///< never direct from implicit returns (PP-21)
-  bool has_netdev = true;        ///< the netdev is visible; false silences nothing but PP-53's condition
+  bool preempt_rt = false;                ///< never direct from implicit returns (PP-21)
+  bool has_netdev = true;                 ///< the netdev is visible; false silences nothing but PP-53's condition
   MemoryProvider* provider = nullptr;
   PagePoolConstants constants{};
 };
@@ -207,8 +208,8 @@ class PagePool {
   std::int32_t inflight() const { return static_cast<std::int32_t>(hold_cnt_ - release_cnt_); }  // PP-50
   std::uint32_t hold_cnt() const { return hold_cnt_; }
   std::uint32_t release_cnt() const { return release_cnt_; }
-  std::uint32_t cache_count() const { return cache_count_; }       ///< place pool_cache
-  std::uint32_t ring_count() const { return ring_.count(); }       ///< place pool_ring
+  std::uint32_t cache_count() const { return cache_count_; }  ///< place pool_cache
+  std::uint32_t ring_count() const { return ring_.count(); }  ///< place pool_ring
   /// Pages out of the pool's hands: posted + held (PP-51).
   std::int32_t outside() const {
     return inflight() - static_cast<std::int32_t>(cache_count_) - static_cast<std::int32_t>(ring_.count());

@@ -7,7 +7,7 @@
 namespace rxpool {
 namespace {
 
-constexpr Time defer_time = milliseconds(1000);   // DEFER_TIME
+constexpr Time defer_time = milliseconds(1000);    // DEFER_TIME
 constexpr Time defer_warn_interval = seconds(60);  // DEFER_WARN_INTERVAL
 
 }  // namespace

@@ -13,8 +13,8 @@
 
 namespace rxpool {
 
-inline constexpr std::uint32_t xdp_bulk_queue_size = 16;           ///< XDP_BULK_QUEUE_SIZE
-inline constexpr std::uint32_t system_percpu_page_pool_size = 256; ///< SYSTEM_PERCPU_PAGE_POOL_SIZE
+inline constexpr std::uint32_t xdp_bulk_queue_size = 16;            ///< XDP_BULK_QUEUE_SIZE
+inline constexpr std::uint32_t system_percpu_page_pool_size = 256;  ///< SYSTEM_PERCPU_PAGE_POOL_SIZE
 
 class PagePools {
  public:

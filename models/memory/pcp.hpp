@@ -114,7 +114,7 @@ class PerCpuPages {
   int high_ = 0;
   int alloc_factor_ = 0;
   int free_count_ = 0;
-  int free_factor_ = 0;             ///< 6.6 and older
+  int free_factor_ = 0;                ///< 6.6 and older
   bool prev_free_high_order_ = false;  ///< PCPF_PREV_FREE_HIGH_ORDER
   KernelRelease release_;
 };

@@ -1,7 +1,7 @@
 #pragma once
 // The pool's FIFO of pages, after the kernel's ptr_ring: an array in which an empty slot means "nothing here". The
-// producer sees "full" when its next slot is not empty, and the consumer empties consumed slots in batches, so a ring of
-// N slots can look full with N - 15 live entries. Rules: PP-35..37; include/linux/ptr_ring.h.
+// producer sees "full" when its next slot is not empty, and the consumer empties consumed slots in batches, so a ring
+// of N slots can look full with N - 15 live entries. Rules: PP-35..37; include/linux/ptr_ring.h.
 
 #include <cstdint>
 #include <vector>
@@ -14,7 +14,8 @@ class PtrRing {
  public:
   static constexpr std::uint32_t consumer_batch = 16;  ///< two cache lines of pointers
 
-  explicit PtrRing(std::uint32_t size) : slots_(size, no_page), batch_(consumer_batch > size / 2 ? 1 : consumer_batch) {}
+  explicit PtrRing(std::uint32_t size)
+      : slots_(size, no_page), batch_(consumer_batch > size / 2 ? 1 : consumer_batch) {}
 
   /// False when the ring looks full (PP-35).
   bool produce(PageId page) {

@@ -10,8 +10,8 @@
 
 namespace rxpool {
 
-inline constexpr std::uint32_t swap_cluster_max = 32;      ///< SWAP_CLUSTER_MAX
-inline constexpr unsigned max_reclaim_retries = 16;        ///< MAX_RECLAIM_RETRIES
+inline constexpr std::uint32_t swap_cluster_max = 32;  ///< SWAP_CLUSTER_MAX
+inline constexpr unsigned max_reclaim_retries = 16;    ///< MAX_RECLAIM_RETRIES
 
 class ReclaimSource {
  public:

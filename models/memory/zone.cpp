@@ -35,8 +35,7 @@ void Zone::note_boost() {
   if (boost_factor_ == 0 || pageblock_pages * 4 > managed_pages()) {
     return;
   }
-  const std::uint64_t limit =
-      std::max(pageblock_pages, wmark_unboosted(Watermark::high) * boost_factor_ / 10000);
+  const std::uint64_t limit = std::max(pageblock_pages, wmark_unboosted(Watermark::high) * boost_factor_ / 10000);
   boost_ = std::min(boost_ + pageblock_pages, limit);
   boosted_watermark = true;
 }

@@ -1,7 +1,8 @@
 #pragma once
 // A zone: buddy lists under one lock, watermarks and reserves, and one per-CPU page list per CPU. The number of free
-// pages is exact (the kernel's per-CPU counter drift is left out). Rules: PA-10..15, PA-20..26 (moving pages between the
-// per-CPU lists and the buddy lists), PA-40..47; mm/page_alloc.c: rmqueue, free_frozen_page_commit, free_pcppages_bulk,
+// pages is exact (the kernel's per-CPU counter drift is left out). Rules: PA-10..15, PA-20..26 (moving pages between
+// the per-CPU lists and the buddy lists), PA-40..47; mm/page_alloc.c: rmqueue, free_frozen_page_commit,
+// free_pcppages_bulk,
 // __zone_watermark_ok, __setup_per_zone_wmarks, reserve_highatomic_pageblock.
 
 #include <array>
@@ -30,10 +31,10 @@ struct ZoneStats {
   std::uint64_t numa_foreign = 0;
   std::uint64_t numa_local = 0;
   std::uint64_t numa_other = 0;
-  std::uint64_t mm_page_pcpu_drain = 0;          ///< tracepoint, per page drained by a bulk free
-  std::uint64_t mm_page_alloc_zone_locked = 0;   ///< tracepoint, per page taken under the lock
-  std::uint64_t zone_lock_holds = 0;             ///< times zone->lock was taken
-  std::uint64_t zone_lock_transfers = 0;         ///< of these, from another CPU than the last
+  std::uint64_t mm_page_pcpu_drain = 0;         ///< tracepoint, per page drained by a bulk free
+  std::uint64_t mm_page_alloc_zone_locked = 0;  ///< tracepoint, per page taken under the lock
+  std::uint64_t zone_lock_holds = 0;            ///< times zone->lock was taken
+  std::uint64_t zone_lock_transfers = 0;        ///< of these, from another CPU than the last
 };
 
 struct ZoneParameters {

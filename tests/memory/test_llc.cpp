@@ -9,7 +9,9 @@
 namespace rxpool {
 namespace {
 
-double as_double(Probability p) { return static_cast<double>(p) / 4294967296.0; }
+double as_double(Probability p) {
+  return static_cast<double>(p) / 4294967296.0;
+}
 
 double poisson_tail(double mean, int k) {
   double term = std::exp(-mean);
@@ -21,7 +23,8 @@ double poisson_tail(double mean, int k) {
   return 1 - below;
 }
 
-// Touches `count` pages in turn, `rounds` times, as a ring of descriptors does; returns misses per write of the last round.
+// Touches `count` pages in turn, `rounds` times, as a ring of descriptors does; returns misses per write of the last
+// round.
 double miss_rate(Llc& llc, std::vector<Page>& pages, int rounds) {
   for (int round = 0; round + 1 < rounds; ++round) {
     for (Page& page : pages) {

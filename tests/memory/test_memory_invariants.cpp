@@ -1,6 +1,6 @@
-// The invariants of the kernel model that concern memory (1 to 7, 12, 13) over random operation sequences on a host with
-// pools, direct allocations, a background user and kswapd; and, for each of them and each place of the page ledger, a
-// deliberate fault that the check has to find.
+// The invariants of the kernel model that concern memory (1 to 7, 12, 13) over random operation sequences on a host
+// with pools, direct allocations, a background user and kswapd; and, for each of them and each place of the page
+// ledger, a deliberate fault that the check has to find.
 
 #include <catch2/catch.hpp>
 

@@ -156,8 +156,7 @@ TEST_CASE("a page is mapped once when it enters and unmapped when it leaves", "[
 TEST_CASE("each recycle syncs for the device unless the device needs none", "[PP-16][page_pool]") {
   MemoryHost host;
   PagePool& syncing = host.pool({.dma_map = true, .dma_sync_dev = true, .max_len = 4096});
-  PagePool& coherent =
-      host.pool({.dma_map = true, .dma_sync_dev = true, .dma_dev_need_sync = false, .max_len = 4096});
+  PagePool& coherent = host.pool({.dma_map = true, .dma_sync_dev = true, .dma_dev_need_sync = false, .max_len = 4096});
   syncing.recycle_direct(host.softirq, host.take(syncing));
   coherent.recycle_direct(host.softirq, host.take(coherent));
   CHECK(syncing.stats.dma_syncs == 64 + 1);

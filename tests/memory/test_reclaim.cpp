@@ -19,7 +19,9 @@ void run_kswapd(MemoryHost& host, Time until) {
   }
 }
 
-BackgroundParameters page_cache() { return {.time_per_page = microseconds(1), .reclaimable = true, .blocking = true}; }
+BackgroundParameters page_cache() {
+  return {.time_per_page = microseconds(1), .reclaimable = true, .blocking = true};
+}
 
 }  // namespace
 
@@ -151,8 +153,7 @@ TEST_CASE("with nothing to reclaim a blocking request kills the largest consumer
   CHECK(large.dead());
   CHECK_FALSE(small.dead());
   CHECK(large.stats.killed == 40000);
-  CHECK(host.allocator.nr_free_pages() + host.allocator.nr_pcp_pages() + taken + 10000 ==
-        host.allocator.total_pages());
+  CHECK(host.allocator.nr_free_pages() + host.allocator.nr_pcp_pages() + taken + 10000 == host.allocator.total_pages());
   host.allocator.verify();
 }
 

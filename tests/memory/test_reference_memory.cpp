@@ -79,9 +79,9 @@ class Comparison {
     std::size_t slot;
     PageId page;
     oracle::Handle handle;
-    long users;       // fragments still out
-    unsigned extra;   // page references beside the pool's
-    bool pooled;      // false: taken from the allocator directly, or the pool has let it go
+    long users;      // fragments still out
+    unsigned extra;  // page references beside the pool's
+    bool pooled;     // false: taken from the allocator directly, or the pool has let it go
   };
 
   static MemoryParameters parameters(const Setup& setup) {
@@ -209,7 +209,8 @@ class Comparison {
     const bool fast = !slot.pool->next_alloc_may_touch_ring();
     const bool no_zone = !slot.pool->next_alloc_may_touch_zone();
     const std::uint64_t refills = slot.pool->stats.alloc_fast;
-    const std::uint64_t slow = slot.pool->stats.alloc_slow + slot.pool->stats.alloc_waive + slot.pool->stats.alloc_failed;
+    const std::uint64_t slow =
+        slot.pool->stats.alloc_slow + slot.pool->stats.alloc_waive + slot.pool->stats.alloc_failed;
     const PageId page = slot.pool->alloc(ctx);
     if (fast) agree(slot.pool->stats.alloc_fast == refills + 1);
     if (no_zone) {
@@ -378,11 +379,11 @@ class Comparison {
       const PagePoolStats& s = slot.pool->stats;
       auto& m = slot.model.stats;
       agree(s.alloc_fast == m["fast"] && s.alloc_slow == m["slow"] && s.alloc_empty == m["empty"] &&
-               s.alloc_refill == m["refill"] && s.alloc_waive == m["waive"] && s.recycle_cached == m["cached"] &&
-               s.recycle_cache_full == m["cache_full"] && s.recycle_ring == m["ring"] &&
-               s.recycle_ring_full == m["ring_full"] && s.recycle_released_refcnt == m["released_refcnt"]);
-      agree(slot.pool->cache_count() == slot.model.cache.size() &&
-               slot.pool->ring_count() == slot.model.ring.size() && slot.pool->inflight() == slot.model.inflight());
+            s.alloc_refill == m["refill"] && s.alloc_waive == m["waive"] && s.recycle_cached == m["cached"] &&
+            s.recycle_cache_full == m["cache_full"] && s.recycle_ring == m["ring"] &&
+            s.recycle_ring_full == m["ring_full"] && s.recycle_released_refcnt == m["released_refcnt"]);
+      agree(slot.pool->cache_count() == slot.model.cache.size() && slot.pool->ring_count() == slot.model.ring.size() &&
+            slot.pool->inflight() == slot.model.inflight());
     }
   }
 

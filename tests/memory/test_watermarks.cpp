@@ -61,8 +61,9 @@ TEST_CASE("requests may go down to low, min, min/2 or 3/8 of min", "[PA-44][PA-4
     Gfp flags;
     double share_of_min;
   };
-  for (const Case c : {Case{gfp::atomic | gfp::nowarn, 3.0 / 8}, Case{gfp::high | gfp::direct_reclaim | gfp::noretry, 0.5},
-                       Case{gfp::nowait, 1.0}, Case{gfp::direct_reclaim | gfp::noretry | gfp::nowarn, 1.0}}) {
+  for (const Case c :
+       {Case{gfp::atomic | gfp::nowarn, 3.0 / 8}, Case{gfp::high | gfp::direct_reclaim | gfp::noretry, 0.5},
+        Case{gfp::nowait, 1.0}, Case{gfp::direct_reclaim | gfp::noretry | gfp::nowarn, 1.0}}) {
     MemoryHost host(16 * gib, 1);
     const auto floor = static_cast<std::uint64_t>(4096 * c.share_of_min);
     host.take_until(floor + 1);
