@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -38,16 +39,19 @@ std::set<std::string> cpus_of_queue(const Scenario& scenario, const std::string&
   return cpus;
 }
 
-/// Coupling groups of the CPUs (docs/architecture.md): CPUs that share a queue, or a socket with a queue.
-std::vector<std::uint32_t> coupling_groups(const Scenario& scenario) {
+/// Coupling groups of the CPUs (docs/architecture.md): CPUs that share a queue, a socket with a
+/// queue, or a map of a policy.
+std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Calibration& calibration) {
   using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS>;
   std::map<std::string, std::size_t> index;
-  for (const auto& [name, cpu] : scenario.cpus) index.emplace(name, index.size());
   std::size_t number = 0;
   for (const auto& [name, cpu] : scenario.cpus) index[name] = number++;
   Graph graph(scenario.cpus.size());
   for (const auto& [nic_name, nic] : scenario.nics) {
+    const bool shared_maps = policy_shares_state(nic_name, scenario, calibration);
+    const std::string& first_cpu = nic.rx_queues.begin()->second.cpu;
     for (const auto& [queue_name, queue] : nic.rx_queues) {
+      if (shared_maps) boost::add_edge(index[first_cpu], index[queue.cpu], graph);
       for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
         boost::add_edge(index[queue.cpu], index[cpu], graph);
       }
@@ -129,7 +133,7 @@ void Host::build_memory() {
 }
 
 void Host::build_cores() {
-  const std::vector<std::uint32_t> groups = coupling_groups(scenario_);
+  const std::vector<std::uint32_t> groups = coupling_groups(scenario_, calibration_);
   const scenario::KernelParams& kernel = scenario_.kernel;
   std::uint16_t number = 0;
   for (const auto& [name, cpu] : scenario_.cpus) {
@@ -310,7 +314,7 @@ ReplicationResult Host::run(const RunOptions& options) {
   }
   result.packets = packet_ledger(*this);
   result.pages = page_ledger(*this);
-  result.bottleneck = find_bottleneck(*this, measured);
+  result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
   result.warnings = warnings_;
   return result;

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "models/traffic/address.hpp"
+#include "models/traffic/pcap_source.hpp"
 #include "models/traffic/synthetic_source.hpp"
 #include "sim/error.hpp"
 
@@ -92,7 +93,32 @@ NetfilterParams netfilter_params(const scenario::NetfilterParams& params) {
 
 std::unique_ptr<Source> make_source(const std::string& name, std::uint16_t index, const scenario::TrafficParams& params,
                                     std::uint64_t seed, std::uint32_t replication) {
+  if (params.kind == scenario::TrafficKind::pcap) return std::make_unique<PcapSource>(name, index, params.capture);
   return std::make_unique<SyntheticSource>(name, index, params.source, seed, replication);
+}
+
+std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenario& scenario,
+                                            std::uint32_t replication, const Calibration& calibration,
+                                            std::vector<const Source*> sources) {
+  const auto policy = scenario.policies.find(nic);
+  if (policy == scenario.policies.end() || policy->second.file.empty()) return nullptr;
+  PolicyProgramParams params;
+  params.name = "policies." + nic;
+  params.file = policy->second.file;
+  for (const auto& [knob, value] : policy->second.params) {
+    if (const auto* number = std::get_if<double>(&value)) {
+      params.knobs[knob] = static_cast<std::int64_t>(*number);
+    } else if (const auto* flag = std::get_if<bool>(&value)) {
+      params.knobs[knob] = *flag ? 1 : 0;
+    } else {
+      throw InputError(params.name + ".params." + knob + ": text; a program's variables are numbers");
+    }
+  }
+  params.cpus = static_cast<std::uint32_t>(scenario.cpus.size());
+  params.ifindex = static_cast<std::uint32_t>(std::distance(scenario.nics.begin(), scenario.nics.find(nic))) + 2;
+  params.seed = scenario.seed;
+  params.replication = replication;
+  return std::make_unique<PolicyProgram>(params, calibration, std::move(sources));
 }
 
 }  // namespace
@@ -108,6 +134,11 @@ bool ever_has_program(const Scenario& scenario, const std::string& nic) {
   bool ever = false;
   for_each_program(scenario, nic, [&](const std::string& program) { ever |= program != "none"; });
   return ever;
+}
+
+bool policy_shares_state(const std::string& name, const Scenario& scenario, const Calibration& calibration) {
+  const std::unique_ptr<PolicyProgram> program = make_program(name, scenario, 0, calibration, {});
+  return program != nullptr && program->shares_state();
 }
 
 bool can_reach_stack(const Scenario& scenario, const std::string& nic) {
@@ -173,6 +204,8 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
                                      journal);
   const auto policy = scenario.policies.find(name);
   nic->hook.kind = hook_kind(policy == scenario.policies.end() ? "none" : policy->second.program);
+  nic->program = make_program(name, scenario, replication, calibration, readable);
+  nic->hook.program = nic->program.get();
   nic->netfilter = netfilter_params(params.netfilter);
 
   std::uint32_t index = 0;

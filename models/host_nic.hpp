@@ -13,7 +13,7 @@
 #include "models/nic/rx_queue.hpp"
 #include "models/scenario.hpp"
 #include "models/traffic/source.hpp"
-#include "models/xdp/program.hpp"
+#include "models/xdp/policy_program.hpp"
 #include "sim/engine.hpp"
 
 namespace rxpool {
@@ -34,12 +34,15 @@ struct HostNic {
   std::vector<std::string> source_names;
   std::unique_ptr<Llc> llc;
   XdpHook hook;
+  std::unique_ptr<PolicyProgram> program;  ///< null without a policy object
   NetfilterParams netfilter;
   std::unique_ptr<Port> port;
   std::vector<HostQueue> queues;
 };
 
-/// Sources, wire and port; queues without memory yet.
+/// Do the CPUs of this NIC's queues meet in a map of its policy?
+bool policy_shares_state(const std::string& name, const Scenario& scenario, const Calibration& calibration);
+/// Sources, wire, port and policy; queues without memory yet.
 std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
                                        const Calibration& calibration, Engine& engine, PageTable& pages,
                                        const RxEnvironment& environment, Journal& journal);

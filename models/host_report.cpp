@@ -240,7 +240,7 @@ Ledger page_ledger(Host& host) {
   return ledger;
 }
 
-Bottleneck find_bottleneck(Host& host, Time measured) {
+Bottleneck find_bottleneck(Host& host, Time run) {
   const auto percent = [](double share) {
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), "%.1f %%", 100 * share);
@@ -249,7 +249,7 @@ Bottleneck find_bottleneck(Host& host, Time measured) {
   const auto busy = [&](const Core& core) {
     std::uint64_t total = 0;
     for (const std::uint64_t ps : core.stats().busy_ps) total += ps;
-    return static_cast<double>(total) / static_cast<double>(std::max<std::int64_t>(1, measured.ps));
+    return static_cast<double>(total) / static_cast<double>(std::max<std::int64_t>(1, run.ps));
   };
   std::uint64_t offered = 0;
   for (const auto& nic : host.nics()) offered += nic->port->stats().rx_packets_phy;

@@ -11,6 +11,7 @@ void settle(Host& host, Time now);
 /// Where every offered packet and every page is. Throws BugError when a ledger does not close.
 Ledger packet_ledger(Host& host);
 Ledger page_ledger(Host& host);
-Bottleneck find_bottleneck(Host& host, Time measured);
+/// Over the whole run, warm-up included.
+Bottleneck find_bottleneck(Host& host, Time run);
 
 }  // namespace rxpool

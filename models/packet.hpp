@@ -20,7 +20,8 @@ struct alignas(64) Packet {
   std::uint8_t ip_protocol = 0;  ///< 6 TCP, 17 UDP, 0 when not IP
   std::uint8_t flags = 0;        ///< PacketFlag bits
   std::uint32_t page = 0;        ///< page the NIC wrote it to (models/memory/page.hpp)
-  std::uint32_t slot = 0;        ///< descriptor it consumed
+  std::uint16_t destination_port = 0;  ///< TCP or UDP, host byte order; filled by the NIC's steering
+  std::uint16_t reserved = 0;
   Time completed;                ///< completion visible to the driver
 };
 static_assert(sizeof(Packet) == 64);

@@ -28,6 +28,7 @@ void RxQueue::set_affinity(Core& core) {
   line_.update();
   core.attach(line_);
   core.attach(watchdog_);
+  core.interrupt_line_moved();
 }
 
 void RxQueue::make_threaded(Core& core) {
@@ -235,7 +236,7 @@ XdpAction RxQueue::run_hook(Core& core, const Packet& packet) {
   core.charge(Step::xdp_call);
   if (hook_.program->reads_packet()) touch(core, packet);
   XdpRun run{&packet, XdpAction::aborted, Time{0}};
-  hook_.program->run({&run, 1}, core.now(), Time{0}, core.now());
+  hook_.program->run({&run, 1}, core.cpu(), core.now(), Time{0}, core.now());
   core.charge(Work::xdp_program, run.cost);
   if (run.action == XdpAction::pass) ++stats_.xdp_pass;
   return run.action;

@@ -1,0 +1,119 @@
+#include "models/xdp/policy_program.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "sim/error.hpp"
+
+namespace rxpool {
+namespace {
+
+/// A program that never loads both data and data_end of its context cannot look at packet bytes.
+bool loads_packet_pointers(const bpf::Object& object) {
+  constexpr std::uint8_t load_word = 0x61;  // LDX | W | MEM
+  constexpr std::int16_t data = 0;          // offsets in struct xdp_md
+  constexpr std::int16_t data_end = 4;
+  bool start = false;
+  bool end = false;
+  for (const bpf::Program& program : object.programs) {
+    for (const bpf::Insn& insn : program.insns) {
+      start |= insn.opcode == load_word && insn.offset == data;
+      end |= insn.opcode == load_word && insn.offset == data_end;
+    }
+  }
+  return start && end;
+}
+
+bool per_cpu(std::uint32_t type) {
+  constexpr std::uint32_t percpu_hash = 5;  // BPF_MAP_TYPE_*
+  constexpr std::uint32_t percpu_array = 6;
+  constexpr std::uint32_t lru_percpu_hash = 10;
+  return type == percpu_hash || type == percpu_array || type == lru_percpu_hash;
+}
+
+}  // namespace
+
+class PolicyProgram::CpuRandom final : public bpf::RandomSource {
+ public:
+  CpuRandom(std::uint64_t seed, std::uint32_t replication, const std::string& name)
+      : stream_(seed, replication, name) {}
+  std::uint32_t next_u32() override { return stream_.next_u32(); }
+
+ private:
+  RandomStream stream_;
+};
+
+PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration,
+                             std::vector<const Source*> sources)
+    : sources_(std::move(sources)), ifindex_(params.ifindex) {
+  bpf::PolicyOptions options;
+  options.params = params.knobs;
+  options.cpus = params.cpus;
+  options.packet_slots = 1;
+  const auto price = [&](Step step) { return static_cast<std::uint32_t>(calibration.cost(step).ps); };
+  options.cost.insn_ps = price(Step::bpf_instruction);
+  options.helper_costs.by_name_ps = {{"bpf_map_lookup_elem", price(Step::bpf_map_lookup)},
+                                     {"bpf_map_update_elem", price(Step::bpf_map_update)},
+                                     {"bpf_map_delete_elem", price(Step::bpf_map_update)},
+                                     {"bpf_ktime_get_ns", price(Step::bpf_ktime)}};
+  options.helper_costs.other_ps = price(Step::bpf_helper);
+  policy_ = bpf::Policy::load(params.file, options);
+  entry_ = policy_->entry(bpf::Hook::xdp);
+  if (entry_ < 0) {
+    throw InputError(params.name + ": " + params.file + " has no program for the xdp hook; give one SEC(\"xdp\")",
+                     ExitCode::policy_rejected);
+  }
+  reads_packet_ = loads_packet_pointers(policy_->object());
+  shares_state_ = std::any_of(policy_->object().maps.begin(), policy_->object().maps.end(),
+                              [](const bpf::MapDefinition& map) {
+                                return !per_cpu(map.type) && map.section != bpf::DataSection::rodata &&
+                                       map.name != "rxpool_signal";
+                              });
+  for (std::uint32_t cpu = 0; cpu < params.cpus; ++cpu) {
+    random_.push_back(
+        std::make_unique<CpuRandom>(params.seed, params.replication, params.name + ".cpu" + std::to_string(cpu)));
+  }
+}
+
+PolicyProgram::~PolicyProgram() = default;
+
+void PolicyProgram::load(const Packet& packet, Time at) {
+  const std::span<std::byte> room = policy_->packet_room(0);
+  const std::size_t bytes = std::min<std::size_t>(room.size(), packet.frame_bytes - 4u);  // without FCS
+  const std::size_t known = sources_[packet.source]->headers(packet, room.first(bytes));
+  std::memset(room.data() + known, 0, bytes - known);
+  bpf::PacketMeta meta;
+  meta.ingress_ifindex = ifindex_;
+  meta.rx_queue_index = packet.queue;
+  meta.rx_hash = packet.rss_hash;
+  meta.has_hash = packet.ip_protocol != 0;
+  meta.rx_hash_type = packet.ip_protocol == protocol_tcp   ? 1u << 3 | 1u << 4
+                      : packet.ip_protocol == protocol_udp ? 1u << 3 | 1u << 5
+                                                           : 0;  // XDP_RSS_TYPE_L4_TCP, L4_UDP
+  meta.rx_timestamp_ns = packet.arrival.ps / 1000;
+  meta.has_timestamp = true;
+  policy_->set_now(at);
+  policy_->set_packet_size(0, static_cast<std::uint32_t>(bytes), meta);
+}
+
+std::uint32_t PolicyProgram::run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead,
+                                 Time limit) {
+  policy_->set_cpu(cpu);
+  policy_->set_random(random_[cpu].get());
+  Time at = start;
+  std::uint32_t n = 0;
+  while (n < packets.size()) {
+    XdpRun& run = packets[n++];
+    load(*run.packet, at);
+    bpf::Outcome outcome;
+    policy_->run_batch(entry_, {&outcome, 1});
+    run.cost = Time{outcome.cost_ps};
+    run.action = outcome.r0 <= 4 ? static_cast<XdpAction>(outcome.r0) : XdpAction::aborted;
+    at += run.cost + overhead;
+    if (at > limit || (run.action != XdpAction::drop && run.action != XdpAction::aborted)) break;
+  }
+  return n;
+}
+
+}  // namespace rxpool

@@ -1,0 +1,57 @@
+#pragma once
+// A policy object in a driver's XDP hook: puts each packet's bytes into the policy's box, runs the entry program at the
+// instant the driver reaches the packet, and turns outcome and executed cost into verdict and CPU time. One object
+// serves all queues of its NIC; what the queues share through its maps couples their CPUs.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/bpf/policy.hpp"
+#include "models/calibration.hpp"
+#include "models/traffic/source.hpp"
+#include "models/xdp/program.hpp"
+#include "sim/random.hpp"
+
+namespace rxpool {
+
+struct PolicyProgramParams {
+  std::string name;   ///< component path, policies.<nic>: keys the random streams
+  std::string file;   ///< .bpf.o
+  bpf::Params knobs;  ///< const volatile variables
+  std::uint32_t cpus = 1;
+  std::uint32_t ifindex = 1;
+  std::uint64_t seed = 1;
+  std::uint32_t replication = 0;
+};
+
+class PolicyProgram final : public XdpProgram {
+ public:
+  /// `sources` indexed by Packet::source. Throws InputError (policy_rejected, bad_input).
+  PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration,
+                std::vector<const Source*> sources);
+  ~PolicyProgram() override;
+
+  std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) override;
+  bool reads_packet() const override { return reads_packet_; }
+  /// Do the programs of two CPUs meet in a map? Then these CPUs must take turns.
+  bool shares_state() const { return shares_state_; }
+
+  bpf::Policy& policy() { return *policy_; }
+
+ private:
+  class CpuRandom;
+  void load(const Packet& packet, Time at);
+
+  std::unique_ptr<bpf::Policy> policy_;
+  std::vector<const Source*> sources_;
+  std::vector<std::unique_ptr<CpuRandom>> random_;  ///< by CPU
+  std::uint32_t ifindex_;
+  int entry_;
+  bool reads_packet_;
+  bool shares_state_;
+};
+
+}  // namespace rxpool
