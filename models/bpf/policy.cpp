@@ -60,11 +60,14 @@ Policy::Policy(Object object, PolicyOptions options)
   build_slots();
 }
 
+// The program that bears the object's name serves its hook, else the first in the object (the compiler's order, which
+// need not be the source's).
 void Policy::choose_entries() {
   entries_.assign(hook_count, -1);
+  const std::string stem = object_.label.substr(0, object_.label.find('.'));
   for (std::size_t i = 0; i < object_.programs.size(); ++i) {
     int& entry = entries_[static_cast<std::size_t>(object_.programs[i].hook)];
-    entry = entry < 0 ? static_cast<int>(i) : entry;
+    entry = entry < 0 || object_.programs[i].name == stem ? static_cast<int>(i) : entry;
   }
   if (!options_.program.empty()) {
     const int index = program_index(options_.program);

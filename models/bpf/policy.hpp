@@ -26,7 +26,7 @@ struct PolicyOptions {
   HelperCosts helper_costs;
   std::int64_t fuel = 1'000'000; // instructions per run
   std::uint32_t packet_slots = 64;
-  std::string program;           // entry of the xdp hook; empty: the first one of the object
+  std::string program;           // entry of its hook; empty: the one named like the file, else the first
   bool ask_libbpf = true;        // second reading in a child process
 };
 

@@ -19,7 +19,7 @@ std::uint64_t loop(Runtime& runtime, std::uint64_t count, std::uint64_t callback
     return failure(-EINVAL);
   }
   if (iterations > max_loops) {
-    return failure(-E2BIG);
+    return static_cast<std::uint32_t>(-E2BIG);  // 32 bits: what the loop that the kernel inlines gives
   }
   for (std::uint64_t i = 0; i < iterations; ++i) {
     if (runtime.call_back(callback, i, context) != 0) {

@@ -123,12 +123,12 @@ std::uint64_t store_bytes(Runtime& runtime, std::uint64_t r1, std::uint64_t offs
   return failure(error);
 }
 
-// Ones' complement sum of 16-bit words, not folded; lengths are multiples of 4.
+// Ones' complement sum of 16-bit words, not folded; an odd last byte counts as a word of its own.
 std::uint64_t word_sum(std::span<const std::byte> bytes) {
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < bytes.size(); i += 2) {
-    std::uint16_t word;
-    std::memcpy(&word, bytes.data() + i, sizeof word);
+    std::uint16_t word = 0;
+    std::memcpy(&word, bytes.data() + i, std::min<std::size_t>(sizeof word, bytes.size() - i));
     sum += word;
   }
   return sum;
@@ -141,14 +141,11 @@ std::uint32_t fold32(std::uint64_t sum) {
   return static_cast<std::uint32_t>(sum);
 }
 
-// Kernels since 6.13 fold the result to 16 bits (net/core/filter.c:bpf_csum_diff).
+// Kernels since 6.13 fold the result to 16 bits and take any length (net/core/filter.c:bpf_csum_diff).
 std::uint64_t csum_diff(Runtime& runtime, std::uint64_t from, std::uint64_t from_size, std::uint64_t to,
                         std::uint64_t to_size, std::uint64_t seed) {
   const auto old_bytes = runtime.readable(from, static_cast<std::uint32_t>(from_size));
   const auto new_bytes = runtime.readable(to, static_cast<std::uint32_t>(to_size));
-  if (old_bytes.size() % 4 != 0 || new_bytes.size() % 4 != 0) {
-    return failure(-EINVAL);
-  }
   std::uint64_t sum = static_cast<std::uint32_t>(seed);
   sum += word_sum(new_bytes);
   if (!old_bytes.empty()) {

@@ -91,7 +91,7 @@ int first(struct xdp_md *ctx)
 	hidden += 1;
 	if (!enabled)
 		bpf_tail_call(ctx, &jumps, 1);
-	return four_times(weights[1] + 3) == 13 + (hidden - 4) * 3 ? XDP_PASS : XDP_DROP;
+	return four_times(weights[1] + 3) == 16 + (hidden - 4) * 3 ? XDP_PASS : XDP_DROP;
 }
 
 SEC("xdp")
