@@ -53,9 +53,7 @@ struct page_pool {
 };
 #pragma clang attribute pop
 
-struct LabControl control;
-struct LabCounters counters;
-struct LabSnapshot latest;
+struct LabShared shared;
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -66,22 +64,22 @@ struct {
 } schedule SEC(".maps");
 
 static __always_inline int ours(struct net_device* dev) {
-  return dev && BPF_CORE_READ(dev, nd_net.net, ns.inum) == control.netns;
+  return dev && BPF_CORE_READ(dev, nd_net.net, ns.inum) == shared.control.netns;
 }
 
 // --- traffic ---
 
 SEC("xdp")
 int pace(struct xdp_md* ctx) {
-  __u32 index = counters.next;
-  if (!control.begin_ns || index >= control.entries) {
+  __u32 index = shared.counters.next;
+  if (!shared.control.begin_ns || index >= shared.control.entries) {
     return XDP_DROP;
   }
   __u64* entry = bpf_map_lookup_elem(&schedule, &index);
   if (!entry) {
     return XDP_DROP;
   }
-  __u64 due = control.begin_ns + LAB_ENTRY_TIME(*entry);
+  __u64 due = shared.control.begin_ns + LAB_ENTRY_TIME(*entry);
   if (bpf_ktime_get_ns() < due) {
     return XDP_DROP;
   }
@@ -92,11 +90,11 @@ int pace(struct xdp_md* ctx) {
     return XDP_DROP;
   }
   udp->source = bpf_htons(1024 + LAB_ENTRY_FLOW(*entry) % 64000);
-  udp->dest = control.ports[LAB_ENTRY_SOURCE(*entry)];
-  counters.next = index + 1;
-  counters.last_due_ns = due;
-  ++counters.sent;
-  return bpf_redirect(control.ifindex, 0);
+  udp->dest = shared.control.ports[LAB_ENTRY_SOURCE(*entry)];
+  shared.counters.next = index + 1;
+  shared.counters.last_due_ns = due;
+  ++shared.counters.sent;
+  return bpf_redirect(shared.control.ifindex, 0);
 }
 
 SEC("xdp")
@@ -109,19 +107,19 @@ int drop(struct xdp_md* ctx) { return XDP_DROP; }
 
 SEC("tp_btf/page_pool_state_hold")
 int BPF_PROG(on_hold, const struct page_pool* pool) {
-  if (!counters.pool && control.generator_tid && (__u32)bpf_get_current_pid_tgid() == control.generator_tid) {
-    counters.pool = (__u64)pool;
+  if (!shared.counters.pool && shared.control.generator_tid && (__u32)bpf_get_current_pid_tgid() == shared.control.generator_tid) {
+    shared.counters.pool = (__u64)pool;
   }
-  if (counters.pool == (__u64)pool) {
-    __sync_fetch_and_add(&counters.pool_holds, 1);
+  if (shared.counters.pool == (__u64)pool) {
+    __sync_fetch_and_add(&shared.counters.pool_holds, 1);
   }
   return 0;
 }
 
 SEC("tp_btf/page_pool_state_release")
 int BPF_PROG(on_release, const struct page_pool* pool) {
-  if (counters.pool && counters.pool == (__u64)pool) {
-    __sync_fetch_and_add(&counters.pool_releases, 1);
+  if (shared.counters.pool && shared.counters.pool == (__u64)pool) {
+    __sync_fetch_and_add(&shared.counters.pool_releases, 1);
   }
   return 0;
 }
@@ -129,9 +127,9 @@ int BPF_PROG(on_release, const struct page_pool* pool) {
 SEC("tp_btf/napi_poll")
 int BPF_PROG(on_poll, struct napi_struct* napi, int work) {
   struct net_device* dev = BPF_CORE_READ(napi, dev);
-  if (ours(dev) && BPF_CORE_READ(dev, ifindex) == control.receiver) {
-    __sync_fetch_and_add(&counters.polls, 1);
-    __sync_fetch_and_add(&counters.poll_work, work);
+  if (ours(dev) && BPF_CORE_READ(dev, ifindex) == shared.control.receiver) {
+    __sync_fetch_and_add(&shared.counters.polls, 1);
+    __sync_fetch_and_add(&shared.counters.poll_work, work);
   }
   return 0;
 }
@@ -139,8 +137,8 @@ int BPF_PROG(on_poll, struct napi_struct* napi, int work) {
 SEC("tp_btf/xdp_devmap_xmit")
 int BPF_PROG(on_devmap, struct net_device* from, struct net_device* to, int sent, int drops) {
   if (ours(to)) {
-    __sync_fetch_and_add(&counters.devmap_sent, sent);
-    __sync_fetch_and_add(&counters.devmap_drops, drops);
+    __sync_fetch_and_add(&shared.counters.devmap_sent, sent);
+    __sync_fetch_and_add(&shared.counters.devmap_drops, drops);
   }
   return 0;
 }
@@ -148,7 +146,7 @@ int BPF_PROG(on_devmap, struct net_device* from, struct net_device* to, int sent
 SEC("tp_btf/xdp_redirect_err")
 int BPF_PROG(on_redirect_error, struct net_device* dev) {
   if (ours(dev)) {
-    __sync_fetch_and_add(&counters.redirect_errors, 1);
+    __sync_fetch_and_add(&shared.counters.redirect_errors, 1);
   }
   return 0;
 }
@@ -156,44 +154,44 @@ int BPF_PROG(on_redirect_error, struct net_device* dev) {
 SEC("tp_btf/xdp_exception")
 int BPF_PROG(on_exception, struct net_device* dev) {
   if (ours(dev)) {
-    __sync_fetch_and_add(&counters.xdp_exceptions, 1);
+    __sync_fetch_and_add(&shared.counters.xdp_exceptions, 1);
   }
   return 0;
 }
 
 SEC("tp_btf/xdp_cpumap_enqueue")
 int BPF_PROG(on_cpumap, int map_id, unsigned int processed, unsigned int drops) {
-  __sync_fetch_and_add(&counters.cpumap_processed, processed);
-  __sync_fetch_and_add(&counters.cpumap_drops, drops);
+  __sync_fetch_and_add(&shared.counters.cpumap_processed, processed);
+  __sync_fetch_and_add(&shared.counters.cpumap_drops, drops);
   return 0;
 }
 
 SEC("tp_btf/kfree_skb")
 int BPF_PROG(on_kfree_skb, struct sk_buff* skb, void* location, int reason) {
   if (ours(BPF_CORE_READ(skb, dev)) && reason >= 0 && reason < LAB_REASONS) {
-    __sync_fetch_and_add(&counters.skb_drops[reason], 1);
+    __sync_fetch_and_add(&shared.counters.skb_drops[reason], 1);
   }
   return 0;
 }
 
 SEC("tp_btf/mm_page_alloc")
 int BPF_PROG(on_page_alloc) {
-  __sync_fetch_and_add(&counters.pages_allocated, 1);
+  __sync_fetch_and_add(&shared.counters.pages_allocated, 1);
   return 0;
 }
 SEC("tp_btf/mm_page_free")
 int BPF_PROG(on_page_free) {
-  __sync_fetch_and_add(&counters.pages_freed, 1);
+  __sync_fetch_and_add(&shared.counters.pages_freed, 1);
   return 0;
 }
 SEC("tp_btf/mm_page_alloc_zone_locked")
 int BPF_PROG(on_zone_locked) {
-  __sync_fetch_and_add(&counters.pcp_refilled, 1);
+  __sync_fetch_and_add(&shared.counters.pcp_refilled, 1);
   return 0;
 }
 SEC("tp_btf/mm_page_pcpu_drain")
 int BPF_PROG(on_pcpu_drain) {
-  __sync_fetch_and_add(&counters.pcp_drained, 1);
+  __sync_fetch_and_add(&shared.counters.pcp_drained, 1);
   return 0;
 }
 
@@ -201,10 +199,10 @@ int BPF_PROG(on_pcpu_drain) {
 
 SEC("raw_tp")
 int snapshot(void* ctx) {
-  struct page_pool* pool = (struct page_pool*)counters.pool;
-  latest.time_ns = bpf_ktime_get_ns();
+  struct page_pool* pool = (struct page_pool*)shared.counters.pool;
+  shared.latest.time_ns = bpf_ktime_get_ns();
   for (int i = 0; i < LAB_READS; ++i) {
-    struct LabRead* read = &latest.reads[i];
+    struct LabRead* read = &shared.latest.reads[i];
     if (!pool) {
       __builtin_memset(read, 0, sizeof(*read));
       continue;

@@ -45,4 +45,11 @@ struct LabSnapshot {
   struct LabRead reads[LAB_READS];
 };
 
+/* The programs' only variable. */
+struct LabShared {
+  struct LabControl control;
+  struct LabCounters counters;
+  struct LabSnapshot latest;
+};
+
 #endif

@@ -1,0 +1,309 @@
+#include "kernel/lab/lab.hpp"
+
+#include <dirent.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace rxpool::lab {
+namespace {
+
+constexpr const char* receiver_address = "198.18.0.1";  // RFC 2544 benchmark range
+constexpr std::int64_t settle_ns = 50'000'000;          // generator up, pool known, before the first send
+
+[[noreturn]] void fail(const std::string& what) { throw Unavailable(what + ": " + std::strerror(errno)); }
+
+void shell(const std::string& command) {
+  if (std::system((command + " >/dev/null 2>&1").c_str()) != 0) {
+    throw Unavailable("failed (needs CAP_NET_ADMIN and iproute2): " + command);
+  }
+}
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path);
+  file << text;
+  file.flush();
+  if (!file) {
+    fail("writing " + path);
+  }
+}
+
+void on_stop(int) {}
+
+std::uint16_t checksum(const std::vector<std::uint8_t>& data, std::size_t at, std::size_t size) {
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < size; i += 2) {
+    sum += static_cast<std::uint32_t>(data[at + i] << 8 | data[at + i + 1]);
+  }
+  sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~(sum + (sum >> 16)));
+}
+
+// Ethernet, IPv4, UDP without checksum; the pacer fills in the ports.
+std::vector<std::uint8_t> frame_of(std::uint32_t bytes) {
+  std::vector<std::uint8_t> frame(bytes, 0);
+  const auto put16 = [&](std::size_t at, std::size_t value) {
+    frame[at] = static_cast<std::uint8_t>(value >> 8);
+    frame[at + 1] = static_cast<std::uint8_t>(value);
+  };
+  const std::array<std::uint8_t, 14> ethernet{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0};
+  std::copy(ethernet.begin(), ethernet.end(), frame.begin());
+  const std::array<std::uint8_t, 20> ip{0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 198, 18, 0, 2, 198, 18, 0, 1};
+  std::copy(ip.begin(), ip.end(), frame.begin() + 14);
+  put16(16, bytes - 14);
+  put16(24, checksum(frame, 14, 20));
+  put16(38, bytes - 34);
+  return frame;
+}
+
+}  // namespace
+
+Lab::Lab(const Plan& plan, const std::string& schedule_path) : plan_(plan), frame_(frame_of(plan.frame_bytes)) {
+  run_on_cpu(plan.generator_cpu);
+  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) {
+    fail("a network namespace needs CAP_SYS_ADMIN");
+  }
+  // The new namespace's own devices, seen by this process and its children only.
+  mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr);
+  if (mount("sysfs", "/sys", "sysfs", 0, nullptr) != 0) {
+    fail("mounting sysfs in the lab's namespace");
+  }
+  const char* objects = std::getenv("RXPOOL_LAB_OBJECTS");
+  probes_ = std::make_unique<Probes>(std::string(objects != nullptr ? objects : ".") + "/lab.bpf.o", schedule_path);
+  make_devices();
+  attach_policy();
+  if (plan.threaded) {
+    start_threaded_napi();
+  }
+  for (const SocketPlan& socket : plan.sockets) {
+    readers_.push_back(std::make_unique<Reader>(socket));
+  }
+}
+
+Lab::~Lab() {
+  for (auto& reader : readers_) {
+    reader->stop();
+  }
+  bpf_object__close(policy_);
+}
+
+void Lab::make_devices() {
+  // Names of this process, so that the kernel thread of a threaded NAPI can be told from another lab's.
+  sender_ = "lg" + std::to_string(getpid());
+  receiver_ = "lr" + std::to_string(getpid());
+  shell("ip link set lo up");
+  shell("ip link add " + sender_ + " type veth peer name " + receiver_);
+  for (const std::string& name : {sender_, receiver_}) {
+    write_file("/proc/sys/net/ipv6/conf/" + name + "/disable_ipv6", "1");
+  }
+  for (const std::string& name : {std::string("all"), receiver_}) {
+    write_file("/proc/sys/net/ipv4/conf/" + name + "/rp_filter", "0");
+  }
+  shell("ip link set " + receiver_ + " address 02:00:00:00:00:01");
+  shell("ip address add " + std::string(receiver_address) + "/24 dev " + receiver_);
+  shell("ip link set " + sender_ + " up");
+  shell("ip link set " + receiver_ + " up");
+  struct stat space {};
+  stat("/proc/self/ns/net", &space);
+  LabControl& control = probes_->control();
+  control.netns = static_cast<std::uint32_t>(space.st_ino);
+  control.ifindex = if_nametoindex(sender_.c_str());
+  control.receiver = if_nametoindex(receiver_.c_str());
+  control.entries = probes_->schedule_entries();
+  for (std::size_t i = 0; i < plan_.ports.size() && i < std::size(control.ports); ++i) {
+    control.ports[i] = __builtin_bswap16(plan_.ports[i]);
+  }
+}
+
+void Lab::attach_policy() {
+  int program = -1;
+  if (plan_.policy == "pass" || plan_.policy == "drop") {
+    program = probes_->program(plan_.policy.c_str());
+  } else {
+    policy_ = bpf_object__open_file(plan_.policy.c_str(), nullptr);
+    if (policy_ == nullptr || bpf_object__load(policy_) != 0) {
+      fail("the policy " + plan_.policy + " is not accepted");
+    }
+    bpf_program* candidate = nullptr;
+    bpf_object__for_each_program(candidate, policy_) {
+      if (program < 0 && bpf_program__type(candidate) == BPF_PROG_TYPE_XDP) {
+        program = bpf_program__fd(candidate);
+      }
+    }
+  }
+  const int receiver = static_cast<int>(probes_->control().receiver);
+  const int error = bpf_xdp_attach(receiver, program, XDP_FLAGS_DRV_MODE, nullptr);
+  if (error != 0) {
+    errno = -error;
+    fail("attaching the policy");
+  }
+}
+
+void Lab::start_threaded_napi() {
+  write_file("/sys/class/net/" + receiver_ + "/threaded", "1");
+  DIR* processes = opendir("/proc");
+  bool found = false;
+  for (dirent* entry = readdir(processes); entry != nullptr; entry = readdir(processes)) {
+    std::ifstream name(std::string("/proc/") + entry->d_name + "/comm");
+    std::string text;
+    if (name && std::getline(name, text) && text.starts_with("napi/" + receiver_ + "-")) {
+      cpu_set_t set;
+      CPU_ZERO(&set);
+      CPU_SET(plan_.napi_cpu, &set);
+      found = sched_setaffinity(std::atoi(entry->d_name), sizeof(set), &set) == 0 || found;
+    }
+  }
+  closedir(processes);
+  if (!found) {
+    throw Unavailable("the thread of the threaded NAPI was not found");
+  }
+}
+
+// One test run holds the whole run, because each has a pool of its own; a signal ends it.
+void Lab::generate() {
+  run_on_cpu(plan_.generator_cpu);
+  probes_->control().generator_tid = static_cast<std::uint32_t>(syscall(SYS_gettid));
+  bpf_test_run_opts options{};
+  options.sz = sizeof(options);
+  options.data_in = frame_.data();
+  options.data_size_in = static_cast<std::uint32_t>(frame_.size());
+  options.repeat = 2'000'000'000;
+  options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
+  options.batch_size = plan_.batch;
+  bpf_prog_test_run_opts(probes_->program("pace"), &options);
+}
+
+Lab::Sample Lab::sample() {
+  const LabSnapshot& now = probes_->snapshot();
+  struct Read {
+    std::int32_t held, inflight;
+    std::uint32_t cache, ring;
+  };
+  std::array<Read, LAB_READS> reads{};
+  for (std::size_t i = 0; i < reads.size(); ++i) {
+    const LabRead& read = now.reads[i];
+    const auto inflight = static_cast<std::int32_t>(read.hold - read.release);
+    reads[i] = {.held = inflight - static_cast<std::int32_t>(read.cache + read.ring),
+                .inflight = inflight,
+                .cache = read.cache,
+                .ring = read.ring};
+  }
+  std::nth_element(reads.begin(), reads.begin() + LAB_READS / 2, reads.end(),
+                   [](const Read& a, const Read& b) { return a.held < b.held; });
+  const Read& median = reads[LAB_READS / 2];
+  Sample sample{.time_ns = static_cast<std::int64_t>(now.time_ns) - begin_ns_,
+                .inflight = median.inflight,
+                .held = median.held,
+                .cache = median.cache,
+                .ring = median.ring,
+                .sent = probes_->counters().sent,
+                .devmap_drops = probes_->counters().devmap_drops,
+                .sockets = {}};
+  for (const auto& reader : readers_) {
+    sample.sockets.push_back(reader->state());
+  }
+  return sample;
+}
+
+std::string Lab::run() {
+  struct sigaction action {};
+  action.sa_handler = on_stop;
+  sigaction(SIGUSR1, &action, nullptr);
+  const auto count = static_cast<std::size_t>(plan_.duration_ms * 1000 / plan_.sample_us) + 1;
+  samples_.reserve(count);
+  std::thread generator([this] { generate(); });
+  const std::int64_t limit_ns = now_ns() + 2'000'000'000;
+  while (probes_->counters().pool == 0 && now_ns() < limit_ns) {
+    sleep_until_ns(now_ns() + 1'000'000);
+  }
+  const bool running = probes_->counters().pool != 0;
+  begin_ns_ = now_ns() + settle_ns;
+  if (running) {
+    run_on_cpu(plan_.sockets.empty() ? 1 - plan_.generator_cpu : plan_.sockets.front().cpu);
+    for (const auto& reader : readers_) {
+      reader->start(begin_ns_);
+    }
+    probes_->control().begin_ns = static_cast<std::uint64_t>(begin_ns_);
+    for (std::size_t i = 0; i < count; ++i) {
+      sleep_until_ns(begin_ns_ + static_cast<std::int64_t>(static_cast<double>(i) * plan_.sample_us * 1000));
+      samples_.push_back(sample());
+    }
+  }
+  totals_ = probes_->counters();
+  pthread_kill(generator.native_handle(), SIGUSR1);
+  generator.join();
+  for (const auto& reader : readers_) {
+    reader->stop();
+  }
+  if (!running) {
+    throw Unavailable("the generator's page_pool was never seen (live frames need kernel 5.18 and CAP_NET_ADMIN)");
+  }
+  return report();
+}
+
+std::string Lab::report() const {
+  using nlohmann::json;
+  json result;
+  json series;
+  for (const char* name : {"time_ns", "inflight", "held", "pool_cache", "pool_ring", "sent", "tx_xdp_xmit_errors"}) {
+    series[name] = json::array();
+  }
+  for (const Sample& sample : samples_) {
+    series["time_ns"].push_back(sample.time_ns);
+    series["inflight"].push_back(sample.inflight);
+    series["held"].push_back(sample.held);
+    series["pool_cache"].push_back(sample.cache);
+    series["pool_ring"].push_back(sample.ring);
+    series["sent"].push_back(sample.sent);
+    series["tx_xdp_xmit_errors"].push_back(sample.devmap_drops);
+  }
+  result["series"] = series;
+  result["sockets"] = json::object();
+  for (std::size_t i = 0; i < readers_.size(); ++i) {
+    json socket{{"rcvbuf", readers_[i]->rcvbuf()}};
+    for (const Sample& sample : samples_) {
+      socket["received"].push_back(sample.sockets[i].received);
+      socket["rmem_alloc"].push_back(sample.sockets[i].rmem_alloc);
+      socket["drops"].push_back(sample.sockets[i].drops);
+    }
+    result["sockets"][readers_[i]->plan().name] = socket;
+  }
+  json counters{{"sent", totals_.sent},
+                {"page_pool_state_hold", totals_.pool_holds},
+                {"page_pool_state_release", totals_.pool_releases},
+                {"polls", totals_.polls},
+                {"poll_work", totals_.poll_work},
+                {"devmap_sent", totals_.devmap_sent},
+                {"devmap_drops", totals_.devmap_drops},
+                {"redirect_errors", totals_.redirect_errors},
+                {"xdp_exceptions", totals_.xdp_exceptions},
+                {"mm_page_alloc", totals_.pages_allocated},
+                {"mm_page_free", totals_.pages_freed},
+                {"mm_page_alloc_zone_locked", totals_.pcp_refilled},
+                {"mm_page_pcpu_drain", totals_.pcp_drained}};
+  result["counters"] = counters;
+  result["skb_drops"] = json::object();
+  for (int reason = 0; reason < LAB_REASONS; ++reason) {
+    if (totals_.skb_drops[reason] != 0) {
+      result["skb_drops"][std::to_string(reason)] = totals_.skb_drops[reason];
+    }
+  }
+  result["missing"] = probes_->missing();
+  return result.dump();
+}
+
+}  // namespace rxpool::lab

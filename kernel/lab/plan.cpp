@@ -1,0 +1,43 @@
+#include "kernel/lab/plan.hpp"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace rxpool::lab {
+
+Plan read_plan(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) {
+    throw std::runtime_error(path + ": cannot be read");
+  }
+  const auto json = nlohmann::json::parse(file);
+  Plan plan;
+  json.at("duration_ms").get_to(plan.duration_ms);
+  json.at("sample_us").get_to(plan.sample_us);
+  json.at("batch").get_to(plan.batch);
+  json.at("frame_bytes").get_to(plan.frame_bytes);
+  json.at("generator_cpu").get_to(plan.generator_cpu);
+  json.at("threaded").get_to(plan.threaded);
+  json.at("napi_cpu").get_to(plan.napi_cpu);
+  json.at("policy").get_to(plan.policy);
+  json.at("params").get_to(plan.params);
+  json.at("ports").get_to(plan.ports);
+  for (const auto& item : json.at("sockets")) {
+    SocketPlan socket;
+    item.at("name").get_to(socket.name);
+    item.at("port").get_to(socket.port);
+    item.at("cpu").get_to(socket.cpu);
+    item.at("rcvbuf").get_to(socket.rcvbuf);
+    item.at("batch").get_to(socket.batch);
+    item.at("service_ns").get_to(socket.service_ns);
+    item.at("rate_pps").get_to(socket.rate_pps);
+    item.at("paused").get_to(socket.paused);
+    for (const auto& pause : item.at("pauses")) {
+      socket.pauses.push_back({pause.at("at_ms"), pause.at("for_ms"), pause.at("every_ms")});
+    }
+    plan.sockets.push_back(socket);
+  }
+  return plan;
+}
+
+}  // namespace rxpool::lab

@@ -1,0 +1,53 @@
+#pragma once
+// What the lab is asked to do: the kernel-honourable part of a scenario, as plain values. Times are relative to the first
+// send; warm-up included.
+
+#include <cstdint>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace rxpool::lab {
+
+/// This kernel, or this user, cannot: says what is missing and for what.
+struct Unavailable : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Pause {
+  double at_ms = 0;
+  double for_ms = 0;
+  double every_ms = 0;
+};
+
+struct SocketPlan {
+  std::string name;
+  std::uint16_t port = 0;
+  int cpu = 0;
+  std::uint32_t rcvbuf = 0;  ///< as SO_RCVBUF takes it; 0 not set
+  std::uint32_t batch = 1;
+  double service_ns = 0;
+  double rate_pps = 0;
+  bool paused = false;
+  std::vector<Pause> pauses;
+};
+
+struct Plan {
+  double duration_ms = 0;
+  double sample_us = 1000;
+  std::uint32_t batch = 64;  ///< live frames per round, and the ring of their pool
+  std::uint32_t frame_bytes = 60;  ///< without FCS
+  int generator_cpu = 0;
+  bool threaded = false;
+  int napi_cpu = 0;
+  std::string policy = "pass";  ///< pass, drop, or a BPF object
+  std::map<std::string, double> params;  ///< of the object's `const volatile` variables
+  std::vector<std::uint16_t> ports;      ///< of each source
+  std::vector<SocketPlan> sockets;
+};
+
+/// Throws std::runtime_error naming the key.
+Plan read_plan(const std::string& path);
+
+}  // namespace rxpool::lab

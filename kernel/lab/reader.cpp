@@ -1,0 +1,149 @@
+#include "kernel/lab/reader.hpp"
+
+#include <arpa/inet.h>
+#include <linux/sock_diag.h>
+#include <sched.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <ctime>
+#include <string>
+
+namespace rxpool::lab {
+namespace {
+
+constexpr std::int64_t second_ns = 1'000'000'000;
+constexpr std::size_t datagram_bytes = 2048;
+
+[[noreturn]] void fail(const std::string& what) { throw Unavailable(what + ": " + std::strerror(errno)); }
+
+void work_ns(double duration_ns) {
+  const std::int64_t end = now_ns() + static_cast<std::int64_t>(duration_ns);
+  while (now_ns() < end) {
+  }
+}
+
+}  // namespace
+
+std::int64_t now_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * second_ns + time.tv_nsec;
+}
+
+void sleep_until_ns(std::int64_t time_ns) {
+  const timespec until{.tv_sec = time_ns / second_ns, .tv_nsec = time_ns % second_ns};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+}
+
+void run_on_cpu(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  if (sched_setaffinity(0, sizeof(set), &set) != 0) {
+    fail("running on CPU " + std::to_string(cpu));
+  }
+}
+
+Reader::Reader(const SocketPlan& plan) : plan_(plan) {
+  fd_ = socket(AF_INET, SOCK_DGRAM, 0);
+  if (fd_ < 0) {
+    fail("socket");
+  }
+  const int size = static_cast<int>(plan.rcvbuf);
+  if (size != 0 && setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) != 0) {
+    fail("SO_RCVBUF");
+  }
+  const timeval timeout{.tv_sec = 0, .tv_usec = 1000};
+  setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(plan.port);
+  if (bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+    fail("binding port " + std::to_string(plan.port));
+  }
+}
+
+Reader::~Reader() {
+  stop();
+  close(fd_);
+}
+
+void Reader::start(std::int64_t begin_ns) {
+  thread_ = std::thread([this, begin_ns] { read_until_stopped(begin_ns); });
+}
+
+void Reader::stop() {
+  stop_ = true;
+  if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+bool Reader::paused(double at_ms) const {
+  return plan_.paused || std::any_of(plan_.pauses.begin(), plan_.pauses.end(), [&](const Pause& pause) {
+           double since = at_ms - pause.at_ms;
+           if (since >= 0 && pause.every_ms > 0) {
+             since = std::fmod(since, pause.every_ms);
+           }
+           return since >= 0 && since < pause.for_ms;
+         });
+}
+
+// A reader with a rate takes one batch at each of its instants; one that was late does not hurry to catch up.
+void Reader::read_until_stopped(std::int64_t begin_ns) {
+  run_on_cpu(plan_.cpu);
+  std::vector<char> data(datagram_bytes * plan_.batch);
+  std::vector<iovec> pieces(plan_.batch);
+  std::vector<mmsghdr> messages(plan_.batch);
+  for (std::uint32_t i = 0; i < plan_.batch; ++i) {
+    pieces[i] = {.iov_base = data.data() + i * datagram_bytes, .iov_len = datagram_bytes};
+    messages[i].msg_hdr = {};
+    messages[i].msg_hdr.msg_iov = &pieces[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  std::int64_t next_ns = begin_ns;
+  while (!stop_) {
+    const std::int64_t now = now_ns();
+    if (paused(static_cast<double>(now - begin_ns) / 1e6)) {
+      sleep_until_ns(now + 100'000);
+      continue;
+    }
+    const int got = recvmmsg(fd_, messages.data(), plan_.batch, MSG_WAITFORONE, nullptr);
+    if (got <= 0) {
+      continue;
+    }
+    received_ += static_cast<std::uint64_t>(got);
+    if (plan_.service_ns > 0) {
+      work_ns(plan_.service_ns * got);
+    }
+    if (plan_.rate_pps > 0) {
+      next_ns = std::max(next_ns + static_cast<std::int64_t>(1e9 * got / plan_.rate_pps), now_ns() - 1'000'000);
+      if (next_ns > now_ns() + 60'000) {
+        sleep_until_ns(next_ns - 50'000);
+      }
+      while (now_ns() < next_ns && !stop_) {
+      }
+    }
+  }
+}
+
+Reader::State Reader::state() const {
+  std::uint32_t info[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof(info);
+  getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, info, &size);
+  return {.received = received_, .rmem_alloc = info[SK_MEMINFO_RMEM_ALLOC], .drops = info[SK_MEMINFO_DROPS]};
+}
+
+std::uint32_t Reader::rcvbuf() const {
+  int size = 0;
+  socklen_t length = sizeof(size);
+  getsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &size, &length);
+  return static_cast<std::uint32_t>(size);
+}
+
+}  // namespace rxpool::lab
