@@ -104,8 +104,11 @@ class Result:
 
     @property
     def warnings(self) -> list[str]:
-        """Warnings of all replications, each once."""
-        return list(dict.fromkeys(w for r in self.replications for w in r.warnings))
+        """Warnings of all replications, each once, and what was not steady though the scenario says so."""
+        from rxpool.steadiness import steadiness_warnings
+
+        told = [w for r in self.replications for w in r.warnings]
+        return list(dict.fromkeys([*told, *steadiness_warnings(self.scenario.resolved, self.replications)]))
 
     @property
     def duration_ms(self) -> float:

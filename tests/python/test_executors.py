@@ -1,0 +1,135 @@
+"""Wherever replications run, results are the same bit for bit, and a worker that dies costs nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rxpool
+from rxpool.executors import dask_executor
+from rxpool.running import process_pool
+from rxpool.store import Store
+from rxpool.study import Watcher, run_stored
+
+
+@contextmanager
+def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and worker processes on the loopback address."""
+    pytest.importorskip("distributed")
+    dask = [
+        sys.executable,
+        "-m",
+        "distributed.cli.dask_scheduler",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--no-dashboard",
+    ]
+    log = (folder / "scheduler.log").open("wb")
+    scheduler = subprocess.Popen(dask, cwd=folder, stderr=log, stdout=log)
+    processes = []
+    try:
+        address = ""
+        deadline = time.monotonic() + 60
+        while not address and time.monotonic() < deadline:
+            time.sleep(0.1)
+            found = re.search(r"Scheduler at:\s+(tcp://127\.0\.0\.1:\d+)", (folder / "scheduler.log").read_text())
+            address = found[1] if found else ""
+        assert address, (folder / "scheduler.log").read_text()
+        for _ in range(workers):
+            command = [
+                sys.executable,
+                "-m",
+                "distributed.cli.dask_worker",
+                address,
+                "--nthreads",
+                "1",
+                "--no-dashboard",
+            ]
+            processes.append(
+                subprocess.Popen(
+                    [*command, "--no-nanny", "--local-directory", folder], cwd=folder, stderr=log, stdout=log
+                )
+            )
+        _wait_for_workers(address, workers)
+        yield address, processes
+    finally:
+        for process in [*processes, scheduler]:
+            process.terminate()
+        for process in [*processes, scheduler]:
+            process.wait(30)
+        log.close()
+
+
+def _wait_for_workers(address: str, count: int) -> None:
+    from distributed import Client
+
+    with Client(address, set_as_default=False, timeout="60s") as client:
+        client.wait_for_workers(count, timeout=60)
+
+
+def test_threads_processes_and_this_process_agree(small: dict[str, Any]) -> None:
+    expected = rxpool.run(small, replications=8)
+    with ThreadPoolExecutor(2) as threads:
+        assert rxpool.run(small, replications=8, executor=threads).metrics.equals(expected.metrics)
+    with process_pool(2) as processes:
+        assert rxpool.run(small, replications=8, executor=processes).metrics.equals(expected.metrics)
+
+
+def test_a_worker_process_that_is_killed_loses_what_it_ran(tmp_path: Path, small: dict[str, Any]) -> None:
+    scenario = rxpool.load(small, set={"duration_ms": 20}, replications=40)
+    with process_pool(2) as pool:
+        pool.submit(os.getpid).result()
+        victim = next(iter(pool._processes))
+
+        class Kill(Watcher):
+            def finished(self, replication: rxpool.Replication) -> None:
+                if replication.replication >= 3:
+                    os.kill(victim, signal.SIGKILL)
+
+        with pytest.raises(rxpool.InputError, match="worker process died") as caught:
+            run_stored([scenario], Store(tmp_path), executor=pool, watcher=Kill())
+    assert caught.value.code == rxpool.ExitCode.LIMIT
+    kept = len(list(tmp_path.rglob("[0-9]*.parquet")))
+    assert kept >= 3
+    again = run_stored([scenario], Store(tmp_path), jobs=2)[0]
+    assert again.fingerprint == rxpool.run(scenario).fingerprint
+
+
+def test_dask_gives_the_same_bits_and_survives_a_dead_worker(tmp_path: Path, small: dict[str, Any]) -> None:
+    scenario = rxpool.load(small, set={"duration_ms": 10}, replications=24)
+    expected = rxpool.run(scenario, jobs=2)
+    with cluster(tmp_path) as (address, processes), dask_executor(address) as executor:
+        assert rxpool.run(scenario, executor=executor).metrics.equals(expected.metrics)
+
+        class Kill(Watcher):
+            def finished(self, replication: rxpool.Replication) -> None:
+                if processes[0].poll() is None:
+                    processes[0].send_signal(signal.SIGKILL)
+
+        stored = run_stored([scenario], Store(tmp_path / "runs"), executor=executor, watcher=Kill())[0]
+        assert processes[0].wait(10) == -signal.SIGKILL
+    assert stored.fingerprint == expected.fingerprint
+    assert stored.series.equals(expected.series)
+
+
+def test_nobody_at_the_address_is_exit_3() -> None:
+    pytest.importorskip("distributed")
+    with (
+        pytest.raises(rxpool.InputError, match=r"--dask tcp://127\.0\.0\.1:9") as caught,
+        dask_executor("tcp://127.0.0.1:9"),
+    ):
+        pass
+    assert caught.value.code == rxpool.ExitCode.NOT_AVAILABLE

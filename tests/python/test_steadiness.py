@@ -1,0 +1,57 @@
+"""A claimed steady state is checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from made_records import made_replication
+from rxpool.record import Series
+from rxpool.steadiness import steadiness_warnings
+
+STEADY = {"analysis": "steady", "warmup_ms": 1}
+
+
+def warnings(values: np.ndarray, resolved: dict[str, object] = STEADY, metric: str = "held") -> list[str]:
+    time_ns = np.arange(1, len(values) + 1, dtype=np.int64) * 10_000  # 10 us: the warm-up is 100 samples
+    series = Series("nics.nic0.rx_queues.rx0", metric, "pages", time_ns, values)
+    return list(steadiness_warnings(resolved, (replace(made_replication(0), series=(series,)),)))
+
+
+def test_noise_around_a_level_is_steady() -> None:
+    assert warnings(np.random.default_rng(1).normal(100, 5, 1000)) == []
+
+
+def test_growth_is_not_steady_and_is_said() -> None:
+    found = warnings(np.arange(1000.0))
+    assert len(found) == 1
+    assert found[0].startswith("not steady: nics.nic0.rx_queues.rx0.held has not settled")
+
+
+def test_a_start_inside_the_warm_up_is_cut_off() -> None:
+    values = np.random.default_rng(1).normal(100, 5, 1000)
+    values[:100] = 0
+    assert warnings(values) == []
+
+
+def test_a_late_start_names_the_warm_up_that_is_needed() -> None:
+    values = np.random.default_rng(1).normal(100, 5, 1000)
+    values[:400] += np.linspace(2000, 0, 400)
+    found = warnings(values)
+    assert len(found) == 1
+    assert "warm-up too short" in found[0]
+    needed = float(found[0].split("settles at ")[1].split(" ms")[0])
+    assert 3.5 <= needed <= 4.5
+
+
+def test_only_a_claim_is_checked() -> None:
+    assert warnings(np.arange(1000.0), {"analysis": "transient"}) == []
+    assert warnings(np.arange(1000.0), metric="interrupts") == []
+
+
+def test_a_claim_without_series_is_said() -> None:
+    without = replace(made_replication(0), series=())
+    assert list(steadiness_warnings(STEADY, (without,))) == [
+        "steady state is claimed but not checked: record.every_us is 0"
+    ]
