@@ -4,8 +4,7 @@
 struct flow_key {
   __u32 source;
   __u32 destination;
-  __u16 source_port;
-  __u16 destination_port;
+  __u32 ports;  /* as they stand in the header */
   __u32 protocol;
 };
 struct bucket {
@@ -41,7 +40,7 @@ PROGRAM(p3) {
   if (ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_TCP) {
     return PASS;
   }
-  struct flow_key key = {ip->saddr, ip->daddr, udp->source, udp->dest, ip->protocol};
+  struct flow_key key = {ip->saddr, ip->daddr, *(__u32*)udp, ip->protocol};
   struct bucket* bucket = LOOKUP_FLOW(&key);
   if (!bucket) {
     return PASS;

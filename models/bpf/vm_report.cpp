@@ -21,7 +21,7 @@ Object object_at(const VmState& state, const Region& region, std::uint64_t addre
     case ObjectClass::stack:
       // Frames of the running function and its callers.
       if (region.begin == state.stack_begin) {
-        return {frame - frame_bytes, region.end()};
+        return {frame - frame_bytes, state.stack_top()};
       }
       break;
     case ObjectClass::packet:
@@ -53,17 +53,21 @@ Object object_at(const VmState& state, const Region& region, std::uint64_t addre
 void check_access(VmState& state, std::int64_t address, std::uint32_t bytes, bool write, BoxOffset frame) {
   Runtime& runtime = *state.runtime;
   const auto at = static_cast<std::uint64_t>(address);
-  const Region* region = address < 0 ? nullptr : state.box.find_region(at, 1);
-  const bool allowed = region != nullptr && (!write || region->writable);
-  if (allowed) {
-    const Object object = object_at(state, *region, at, frame);
-    if (at >= object.begin && at + bytes <= object.end) [[likely]] {
-      return;
+  // Where the other engines fault.
+  const bool mapped =
+      address >= 0 && (write ? !state.box.writable(at, bytes).empty() : !state.box.readable(at, bytes).empty());
+  if (mapped) {
+    const Region* region = state.box.find_region(at, bytes);
+    if (region != nullptr) {
+      const Object object = object_at(state, *region, at, frame);
+      if (at >= object.begin && at + bytes <= object.end) [[likely]] {
+        return;
+      }
     }
   }
   runtime.execution.fault_offset = static_cast<BoxOffset>(at);
   state.last_bytes = write ? -static_cast<std::int32_t>(bytes) : static_cast<std::int32_t>(bytes);
-  runtime.abort(allowed ? Abort::region : Abort::memory);
+  runtime.abort(mapped ? Abort::region : Abort::memory);
 }
 
 std::string Vm::last_abort() const {
@@ -89,6 +93,7 @@ std::string Vm::last_abort() const {
       break;
     default: {
       const Region* region = state.box.find_region(state.last_offset, 1);
+      const bool mapped = !state.box.readable(state.last_offset, 1).empty();
       const bool known_size = state.last_bytes != 0 && state.options.engine == Engine::checked;
       const std::int32_t bytes = state.last_bytes;
       text += !known_size ? "access"
@@ -98,7 +103,7 @@ std::string Vm::last_abort() const {
       if (state.last_offset < Box::first_offset) {
         text += ", which is NULL or near it";
       } else if (region == nullptr) {
-        text += ", where nothing is mapped";
+        text += mapped ? ", behind the end of its object" : ", where nothing is mapped";
       } else if (!region->writable) {
         text += ", in read-only '" + region->name + "'";
       } else {
