@@ -185,3 +185,20 @@ TEST_CASE("a program without the device's hash takes its other way", "[helpers][
   meta.rx_hash = 3;
   CHECK(run(*policy, meta).outcome.r0 == xdp_drop);
 }
+
+TEST_CASE("the egress hook sees ring and packet, may back off and may redirect", "[egress]") {
+  const auto policy = load("everything");
+  policy->set_packet(0, frame.bytes(), {});
+  EgressContext context{.rx_hash = 1, .ring_fill = 100, .ring_size = 256};
+  CHECK(policy->run_egress(0, context).r0 == xdp_pass);
+  CHECK(context.backoff == 0);
+  context.ring_fill = 200;
+  CHECK(policy->run_egress(0, context).r0 == xdp_pass);
+  CHECK(context.backoff == 128);
+  context.rx_hash = 2;
+  const Outcome outcome = policy->run_egress(0, context);
+  CHECK(outcome.r0 == xdp_redirect);
+  CHECK(outcome.redirect.ifindex_or_key == 7);
+  policy->set_packet(0, std::span(frame.bytes()).first(13), {});
+  CHECK(policy->run_egress(0, context).r0 == xdp_drop);
+}

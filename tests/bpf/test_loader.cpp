@@ -8,6 +8,9 @@
 #include <fstream>
 #include <iterator>
 
+#include "models/bpf/btf.hpp"
+#include "models/bpf/contexts.hpp"
+#include "models/bpf/core_relo.hpp"
 #include "models/bpf/loader.hpp"
 #include "models/bpf/loader_elf.hpp"
 #include "sim/error.hpp"
@@ -57,7 +60,7 @@ std::string refusal_of_header(std::size_t offset, std::uint8_t value) {
 
 TEST_CASE("an object gives its programs with the subprograms they reach", "[loader]") {
   const Object object = load(everything());
-  REQUIRE(object.programs.size() == 4);
+  REQUIRE(object.programs.size() == 6);
   const Program* first = object.find_program("first");
   REQUIRE(first != nullptr);
   CHECK(first->section == "xdp");
@@ -235,4 +238,33 @@ TEST_CASE("an unknown attribute of a map is refused by name", "[loader][maps]") 
     *at = 'q';
   }
   CHECK_THAT(refusal(bytes), Contains("map guarded_map: unknown attribute \"qinning\""));
+}
+
+TEST_CASE("signal and contexts have one layout: for programs, for the host and for CO-RE", "[loader][contexts]") {
+  const auto bytes = everything();
+  const ElfView elf = parse_elf(bytes, "test.bpf.o");
+  const Btf btf = Btf::parse(elf.find(".BTF")->data, "test.bpf.o");
+  const std::map<std::string, std::size_t> host_sizes{{"rxpool_signal", sizeof(Signal)},
+                                                      {"rxpool_return_ctx", sizeof(ReturnContext)},
+                                                      {"rxpool_egress_ctx", sizeof(EgressContext)},
+                                                      {"xdp_md", 24}};
+  for (const CoreType& known : core_types()) {
+    CAPTURE(known.name);
+    const auto id = btf.find(known.name, BtfKind::structure);
+    REQUIRE(id);
+    CHECK(btf.size_of(*id) == known.size);
+    CHECK(host_sizes.at(known.name) == known.size);
+    for (const CoreField& field : known.fields) {
+      CAPTURE(field.name);
+      const auto& members = btf.type(*id).members;
+      const auto member = std::find_if(members.begin(), members.end(),
+                                       [&](const BtfMember& candidate) { return candidate.name == field.name; });
+      REQUIRE(member != members.end());
+      CHECK(member->bit_offset == field.offset * 8);
+      CHECK(btf.size_of(member->type) == field.size);
+    }
+  }
+  CHECK(offsetof(Signal, hw_drops_total) == 56);
+  CHECK(offsetof(ReturnContext, cpu) == 32);
+  CHECK(offsetof(EgressContext, backoff) == 32);
 }

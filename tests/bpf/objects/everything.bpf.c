@@ -112,11 +112,6 @@ int with_hash(struct xdp_md *ctx)
 	return hash & 1 ? XDP_DROP : XDP_PASS;
 }
 
-struct relocated {
-	__u32 data;
-	__u32 data_end;
-};
-
 struct rxpool_return_ctx___flavour {
 	__u32 cpu;	/* the wrong order on purpose: the record finds the right offset */
 	__u64 held_ns;
@@ -127,6 +122,25 @@ int returned(struct rxpool_return_ctx___flavour *ctx)
 {
 	last = ctx->held_ns + ctx->cpu;
 	return 0;
+}
+
+SEC("?rxpool/return")
+int returned_plain(struct rxpool_return_ctx *ctx)
+{
+	last = ctx->cookie;
+	return 0;
+}
+
+SEC("?rxpool/egress")
+int egress(struct rxpool_egress_ctx *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (data + 14 > end)
+		return XDP_DROP;
+	if (ctx->ring_fill * 4 > ctx->ring_size * 3)
+		ctx->backoff = ctx->ring_size / 2;
+	return ctx->rx_hash & 1 ? XDP_PASS : bpf_redirect(7, 0);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
