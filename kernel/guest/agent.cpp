@@ -178,6 +178,7 @@ class Phases {
 int run(char** arguments) {
   Log log(arguments[1], arguments[3], static_cast<std::uint32_t>(std::stoul(arguments[4])));
   Traffic traffic(arguments[2]);
+  shell("/nics");  // loads the NIC drivers, so that their pools are made under the probes' eyes
   shell("/bin/ip link set lo up; /bin/ip addr add 198.18.2.1/24 dev wire1; /bin/ip addr add 198.18.3.1/24 dev wire0; /bin/ip link set wire0 up; /bin/ip link set wire1 up");
   Phases phases(log, traffic, static_cast<std::uint32_t>(std::stoul(arguments[6])));
   phases.run(std::stoull(arguments[5]));

@@ -1,5 +1,6 @@
 #include "kernel/lab/lab.hpp"
 
+#include <bpf/btf.h>
 #include <dirent.h>
 #include <linux/if_link.h>
 #include <net/if.h>
@@ -16,6 +17,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -68,6 +70,38 @@ std::vector<std::uint8_t> frame_of(std::uint32_t bytes) {
   put16(24, checksum(frame, 14, 20));
   put16(38, bytes - 34);
   return frame;
+}
+
+// Gives the object's `const volatile` variables their values; where they lie is in its type information.
+void set_parameters(bpf_object* object, const std::map<std::string, double>& parameters) {
+  std::map<std::string, double> left = parameters;
+  const btf* types = bpf_object__btf(object);
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    const std::string name = bpf_map__name(map);
+    const std::size_t dot = name.find(".rodata");
+    std::size_t size = 0;
+    auto* data = static_cast<char*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
+    const int id = dot == std::string::npos ? -1 : btf__find_by_name_kind(types, name.c_str() + dot, BTF_KIND_DATASEC);
+    if (data == nullptr || id < 0) {
+      continue;
+    }
+    const btf_type* section = btf__type_by_id(types, static_cast<std::uint32_t>(id));
+    const btf_var_secinfo* variables = btf_var_secinfos(section);
+    for (int i = 0; i < btf_vlen(section); ++i) {
+      const btf_type* variable = btf__type_by_id(types, variables[i].type);
+      const auto found = left.find(btf__name_by_offset(types, variable->name_off));
+      if (found == left.end() || variables[i].size > sizeof(std::int64_t) || variables[i].offset + variables[i].size > size) {
+        continue;
+      }
+      const auto value = static_cast<std::int64_t>(found->second);  // little endian, as every host of the lab
+      std::memcpy(data + variables[i].offset, &value, variables[i].size);
+      left.erase(found);
+    }
+  }
+  if (!left.empty()) {
+    throw std::runtime_error("the policy has no variable '" + left.begin()->first + "'");
+  }
 }
 
 }  // namespace
@@ -135,7 +169,11 @@ void Lab::attach_policy() {
     program = probes_->program(plan_.policy.c_str());
   } else {
     policy_ = bpf_object__open_file(plan_.policy.c_str(), nullptr);
-    if (policy_ == nullptr || bpf_object__load(policy_) != 0) {
+    if (policy_ == nullptr) {
+      throw std::runtime_error("the policy " + plan_.policy + " cannot be opened");
+    }
+    set_parameters(policy_, plan_.params);
+    if (bpf_object__load(policy_) != 0) {
       fail("the policy " + plan_.policy + " is not accepted");
     }
     bpf_program* candidate = nullptr;

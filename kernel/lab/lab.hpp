@@ -1,7 +1,8 @@
 #pragma once
 // The laboratory: one veth pair in a namespace of its own, a generator, the policy, readers, probes, a 1 ms sampler.
 // On the live-frames path the pool under test is the generator's own (ring = batch, no NAPI owner, no posted pages), and
-// `held` is hold - release - cache - ring, the median of five reads. What differs from a NIC is in limits().
+// `held` is hold - release - cache - ring, the median of five reads. What differs from a
+// NIC is said by python/rxpool/kernel/plan.py (LIMITS).
 
 #include <cstdint>
 #include <memory>
@@ -49,9 +50,7 @@ class Lab {
   std::vector<std::unique_ptr<Reader>> readers_;
   std::vector<Sample> samples_;
   std::vector<std::uint8_t> frame_;
-  std::uint64_t schedule_entries_ = 0;
   std::int64_t begin_ns_ = 0;
-  std::uint32_t rp_batch_ = 0;
   LabCounters totals_{};
   bpf_object* policy_ = nullptr;
   std::string sender_, receiver_;

@@ -1,0 +1,160 @@
+"""Runs a scenario in the lab and turns what it saw into the simulator's long form."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rxpool.errors import ExitCode, InputError
+from rxpool.kernel.build import lab
+from rxpool.kernel.plan import LIMITS, plan
+from rxpool.scenario import Scenario, ScenarioSource, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SNAPSHOT = "struct page_pool, median of five reads every {us:g} us"
+_MISSING = {
+    "posted": "veth has no descriptors",
+    "alloc_fast": "the kernel of the lab's host keeps no page_pool statistics that a tracepoint shows",
+    "socket_queue": "the kernel exports bytes, not packets",
+}
+
+
+@dataclass(frozen=True)
+class KernelRun:
+    """One run on the kernel.
+
+    ``metrics`` has replication, component, metric, unit, value, source; a value that this kernel cannot give is NaN and
+    ``source`` says why. ``series`` is the same over time. ``not_honoured`` lists the scenario's parts that were left
+    out, ``limits`` what a veth pair is not.
+    """
+
+    scenario: Scenario
+    metrics: pd.DataFrame
+    series: pd.DataFrame
+    not_honoured: tuple[str, ...]
+    limits: tuple[str, ...] = LIMITS
+
+    def value(self, component: str, metric: str) -> float:
+        """Median over the replications. Raises ``KeyError`` for a metric that is not there."""
+        rows = self.metrics[(self.metrics.component == component) & (self.metrics.metric == metric)]
+        if rows.empty:
+            raise KeyError(f"{component}.{metric}")
+        return float(rows.value.median())
+
+
+def run(source: ScenarioSource, *, replications: int = 1, batch: int = 64, limit_s: float = 60) -> KernelRun:
+    """Runs the kernel-honourable part of a scenario, ``replications`` times.
+
+    ``batch`` is the generator's batch and so the ring of the pool under test. Raises :class:`InputError` with exit
+    code 3 where this kernel or user cannot.
+    """
+    import pandas as pd
+
+    scenario = load(source)
+    program = lab()
+    metrics, series = [], []
+    left_out: tuple[str, ...] = ()
+    for replication in range(replications):
+        planned = plan(scenario, replication, batch=batch)
+        left_out = planned.not_honoured
+        with tempfile.TemporaryDirectory() as folder:
+            document = Path(folder) / "plan.json"
+            schedule = Path(folder) / "schedule"
+            document.write_text(json.dumps(planned.document))
+            planned.schedule.tofile(schedule)
+            environment = os.environ | {"RXPOOL_LAB_OBJECTS": str(program.parent)}
+            done = subprocess.run(
+                [str(program), str(document), str(schedule)],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=environment,
+                timeout=limit_s + planned.document["duration_ms"] / 1000,
+            )
+        if done.returncode != 0:
+            code = ExitCode.NOT_AVAILABLE if done.returncode == ExitCode.NOT_AVAILABLE else ExitCode.BAD_INPUT
+            raise InputError(done.stderr.strip() or f"rxpool-lab ended with {done.returncode}", code)
+        seen = json.loads(done.stdout)
+        rows = _metrics(scenario.resolved, planned.nic, planned.queue, planned.document["sample_us"], seen)
+        metrics.append(rows.assign(replication=replication))
+        series.append(_series(planned.nic, planned.queue, seen).assign(replication=replication))
+    return KernelRun(scenario, pd.concat(metrics, ignore_index=True), pd.concat(series, ignore_index=True), left_out)
+
+
+def _metrics(what: Mapping[str, Any], nic: str, queue: str, sample_us: float, seen: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    port, rx = f"nics.{nic}", f"nics.{nic}.rx_queues.{queue}"
+    pool = f"{rx}.page_pool"
+    s = {name: np.array(values) for name, values in seen["series"].items()}
+    after = s["time_ns"] >= float(what["warmup_ms"]) * 1e6
+    first = int(np.argmax(after))
+    seconds = float(s["time_ns"][-1] - s["time_ns"][first]) / 1e9
+    rows: list[tuple[str, str, str, float, str]] = []
+
+    def gained(values: np.ndarray[Any, Any]) -> float:
+        return float(values[-1] - values[first])
+
+    def level(component: str, metric: str, unit: str, values: np.ndarray[Any, Any], source: str) -> None:
+        rows.append((component, f"{metric}_mean", unit, float(values[after].mean()), source))
+        rows.append((component, f"{metric}_max", unit, float(values[after].max()), source))
+
+    snapshot = _SNAPSHOT.format(us=sample_us)
+    sent, lost = gained(s["sent"]), gained(s["tx_xdp_xmit_errors"])
+    rows.append((port, "rx_packets_phy", "packets", sent, "the pacer's own counter"))
+    rows.append((port, "offered_pps", "packets/s", sent / seconds, "the pacer's own counter"))
+    rows.append((rx, "tx_xdp_xmit_errors", "packets", lost, "tracepoint xdp:xdp_devmap_xmit"))
+    rows.append((rx, "rx_packets", "packets", sent - lost, "tracepoint xdp:xdp_devmap_xmit"))
+    level(rx, "held", "pages", s["held"], snapshot)
+    level(pool, "inflight", "pages", s["inflight"], snapshot)
+    level(pool, "pool_cache", "pages", s["pool_cache"], snapshot)
+    level(pool, "pool_ring", "pages", s["pool_ring"], snapshot)
+    rows += [
+        (pool, name, "events", float(seen["counters"][name]), f"tracepoint {name}, warm-up included")
+        for name in ("page_pool_state_hold", "page_pool_state_release")
+    ]
+    for name, socket in seen["sockets"].items():
+        component = f"sockets.{name}"
+        received = gained(np.array(socket["received"]))
+        drops = gained(np.array(socket["drops"]))
+        rows.append((component, "UdpInDatagrams", "packets", received, "the reader's own counter"))
+        rows.append((component, "delivered_pps", "packets/s", received / seconds, "the reader's own counter"))
+        rows.append((component, "UdpRcvbufErrors", "packets", drops, "SO_MEMINFO sk_drops"))
+        level(component, "rmem_alloc", "bytes", np.array(socket["rmem_alloc"]), "SO_MEMINFO")
+        rows.append((component, "socket_queue_mean", "packets", float("nan"), f"missing: {_MISSING['socket_queue']}"))
+    for reason, count in seen["skb_drops"].items():
+        rows.append(("stack", f"skb_drop_reason_{reason}", "packets", float(count), "tracepoint skb:kfree_skb"))
+    rows.append((rx, "posted", "pages", float("nan"), f"missing: {_MISSING['posted']}"))
+    rows.append((pool, "alloc_fast", "events", float("nan"), f"missing: {_MISSING['alloc_fast']}"))
+    rows += [("probes", name.partition(":")[0], "", float("nan"), f"missing: {name}") for name in seen["missing"]]
+    return pd.DataFrame(rows, columns=["component", "metric", "unit", "value", "source"])
+
+
+def _series(nic: str, queue: str, seen: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    rx = f"nics.{nic}.rx_queues.{queue}"
+    places = {
+        "held": (rx, "pages"),
+        "inflight": (f"{rx}.page_pool", "pages"),
+        "pool_cache": (f"{rx}.page_pool", "pages"),
+        "pool_ring": (f"{rx}.page_pool", "pages"),
+    }
+    times = seen["series"]["time_ns"]
+    frames = [
+        pd.DataFrame(
+            {"component": component, "metric": name, "unit": unit, "time_ns": times, "value": seen["series"][name]}
+        )
+        for name, (component, unit) in places.items()
+    ]
+    return pd.concat(frames, ignore_index=True)

@@ -1,0 +1,149 @@
+"""From a resolved scenario to what the lab can do on this kernel, with a list of what it leaves out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rxpool.errors import ExitCode, InputError
+from rxpool.kernel.arrivals import send_times
+from rxpool.scenario import Scenario
+
+LIMITS = (
+    "kernel path validation, not NIC validation: the device is a veth pair",
+    "no descriptors: nothing is posted, a NIC would hold about its ring's size in pages even when idle",
+    "drops happen in the sender's context at the receiver's ptr_ring, not in hardware",
+    "no DMA, no cold caches, no interrupts: with inline NAPI sender and receiver share one CPU",
+    "the pool under test is the generator's own: ring = batch, no NAPI owner, not visible to netlink",
+    "one frame per 4 KiB page, truesize 4240",
+    "one queue: live frames use the sending CPU's",
+)
+
+_FCS_BYTES = 4
+_MAX_ENTRIES = 8_000_000
+_LARGEST_LIVE_FRAME = 3000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the lab runs: ``document`` for its program, ``schedule`` the send times, ``not_honoured`` the rest."""
+
+    document: dict[str, Any]
+    schedule: npt.NDArray[np.uint64]
+    nic: str
+    queue: str
+    not_honoured: tuple[str, ...] = field(default=())
+
+
+def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
+    """The kernel-honourable part of a scenario. Raises :class:`InputError` where nothing of it would be left."""
+    what = scenario.resolved
+    left_out: list[str] = []
+    if len(what["nics"]) != 1:
+        raise InputError("kernel backend: the lab has one NIC; the scenario has " + str(len(what["nics"])))
+    nic_name, nic = next(iter(what["nics"].items()))
+    if nic["driver"] != "veth":
+        left_out.append(f"nics.{nic_name}.driver {nic['driver']}: the lab has a veth pair, without descriptors")
+    queues = nic["rx_queues"]
+    queue_name, queue = next(iter(sorted(queues.items())))
+    if len(queues) > 1:
+        left_out.append(f"nics.{nic_name}.rx_queues: live frames use one queue, {queue_name}")
+    cpus = {name: index for index, name in enumerate(sorted(what["cpus"]))}
+    available = os.sched_getaffinity(0)
+    for name, index in cpus.items():
+        if index not in available:
+            raise InputError(f"cpus.{name}: this host has no CPU {index}", ExitCode.NOT_AVAILABLE)
+    if what["memory"]["free_mib"]:
+        left_out.append("memory.free_mib: the host's memory is as it is")
+    left_out += [f"events.{name}: timed changes are not made on the kernel" for name in sorted(what["events"])]
+    napi_cpu = cpus[queue["thread_cpu"] or queue["cpu"]]
+    threaded = bool(queue["napi_threaded"])
+    end_ms = float(what["warmup_ms"]) + float(what["duration_ms"])
+    schedule, ports, frame_bytes = _traffic(what, end_ms, scenario.seed, replication, left_out)
+    policy, params = _policy(scenario, what["policies"].get(nic_name, {"program": "none", "params": {}}))
+    document = {
+        "duration_ms": end_ms,
+        "sample_us": min(float(what["record"]["every_us"]) or 1000.0, 1000.0),
+        "batch": batch,
+        "frame_bytes": frame_bytes - _FCS_BYTES,
+        "generator_cpu": next((c for c in sorted(cpus.values()) if c != napi_cpu), napi_cpu) if threaded else napi_cpu,
+        "threaded": threaded,
+        "napi_cpu": napi_cpu,
+        "policy": policy,
+        "params": params,
+        "ports": ports,
+        "sockets": [_socket(name, s, cpus) for name, s in sorted(what["sockets"].items())],
+    }
+    return Plan(document, schedule, nic_name, queue_name, tuple(left_out))
+
+
+def _socket(name: str, socket: dict[str, Any], cpus: dict[str, int]) -> dict[str, Any]:
+    reader = socket["reader"]
+    return {
+        "name": name,
+        "port": socket["port"],
+        "cpu": cpus[socket["cpu"]],
+        "rcvbuf": socket["rcvbuf"],
+        "batch": reader["batch"],
+        "service_ns": reader["service_ns"],
+        "rate_pps": reader["rate_pps"],
+        "paused": reader["paused"],
+        "pauses": [reader["pauses"][p] for p in sorted(reader["pauses"])],
+    }
+
+
+def _policy(scenario: Scenario, policy: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    program = str(policy["program"])
+    if program in ("none", "pass"):
+        return "pass", {}
+    if program == "drop":
+        return "drop", {}
+    from rxpool.kernel.build import policy_object
+
+    return str(policy_object(program, Path(scenario.folder))), dict(policy["params"])
+
+
+def _traffic(
+    what: dict[str, Any], end_ms: float, seed: int, replication: int, left_out: list[str]
+) -> tuple[npt.NDArray[np.uint64], list[int], int]:
+    pieces: list[npt.NDArray[np.uint64]] = []
+    ports: list[int] = []
+    sizes: set[int] = set()
+    for number, (name, source) in enumerate(sorted(what["traffic"].items())):
+        if source["kind"] in ("pcap", "flood"):
+            raise InputError(f"kernel backend: traffic.{name}.kind {source['kind']} cannot be generated as live frames")
+        random = np.random.default_rng([seed, replication, number])
+        times = send_times(source, end_ms, random)
+        flows = source["flows"]
+        if flows["protocol"] != "udp":
+            left_out.append(f"traffic.{name}.flows.protocol {flows['protocol']}: sent as UDP")
+        sizes.add(_frame_bytes(name, source["sizes"], left_out))
+        ports.append(int(str(flows["destination_ports"]).partition("-")[0]))
+        flow = random.integers(0, min(int(flows["count"]), 60000), times.size).astype(np.uint64)
+        pieces.append((times.astype(np.uint64) << np.uint64(24)) | (flow << np.uint64(8)) | np.uint64(number))
+    if not pieces or sum(p.size for p in pieces) == 0:
+        raise InputError("kernel backend: the scenario sends nothing")
+    if len(sizes) > 1:
+        left_out.append("traffic: frames of one size only, the largest")
+    schedule = np.sort(np.concatenate(pieces))
+    if schedule.size > _MAX_ENTRIES:
+        raise InputError(f"kernel backend: {schedule.size} packets, at most {_MAX_ENTRIES} in one run", ExitCode.LIMIT)
+    return schedule, ports, max(sizes)
+
+
+def _frame_bytes(name: str, sizes: Any, left_out: list[str]) -> int:
+    if isinstance(sizes, int | float):
+        size = int(sizes)
+    elif sizes["kind"] == "fixed":
+        size = int(sizes["frame_bytes"])
+    else:
+        left_out.append(f"traffic.{name}.sizes {sizes['kind']}: frames of 64 bytes only")
+        size = 64
+    if size > _LARGEST_LIVE_FRAME:
+        raise InputError(f"traffic.{name}.sizes: {size} bytes do not fit a live frame ({_LARGEST_LIVE_FRAME})")
+    return size
