@@ -44,6 +44,12 @@ class Engine {
     return at <= window_end_ && key < groups_[everybody].winner_key() &&
            (event.group_ == everybody || key < groups_[event.group_].earliest_other(event.leaf_));
   }
+  /// The same for a step that the rest of its group can influence only by what takes `lookahead` to arrive.
+  bool may_run_ahead(const Event& event, Time at, EventClass event_class, Time lookahead) const {
+    if (at > window_end_ || make_key(at, event_class, event.id_) >= groups_[everybody].winner_key()) return false;
+    const Time others = key_time(groups_[event.group_].earliest_other(event.leaf_));
+    return others == Time::never() || at < others + lookahead;
+  }
   /// True if it precedes everything pending anywhere: then it may touch what all groups share.
   bool is_earliest(const Event& event, Time at, EventClass event_class) const {
     const EventKey key = make_key(at, event_class, event.id_);

@@ -44,7 +44,10 @@ void Core::run(Time now) {
       if (!softirq_.run(*this)) return;
       continue;
     }
-    if (current_ == nullptr || run_queue_.should_schedule(current_->schedule_point())) schedule();
+    if (current_ == nullptr || (!in_unit_ && run_queue_.should_schedule(current_->schedule_point()))) {
+      schedule();
+      if (interrupt_due()) continue;
+    }
     if (current_ != nullptr) {
       if (!run_task()) return;
       continue;
@@ -68,11 +71,10 @@ void Core::schedule() {
 
 bool Core::run_task() {
   Task& task = *current_;
-  if (!may_step(EventClass::thread)) return false;
+  if (!in_unit_ && !may_step(EventClass::thread)) return false;
   context_ = task.context();
-  const Time before = clock_;
   const Task::Outcome outcome = task.step(*this);
-  run_queue_.update_current(clock_ - before);
+  in_unit_ = outcome == Task::Outcome::waiting;
   if (outcome == Task::Outcome::sleeps) {
     run_queue_.dequeue(task, clock_, true);
     current_ = nullptr;
@@ -156,8 +158,9 @@ bool Core::Tick::interrupt(Core& core) {
 }
 
 void Core::Mailbox::add(Time at, Task* task) {
-  letters_.push_back({at, task});
-  at_ = std::min(at_, at);
+  const Time arrives = at + remote_latency;
+  letters_.push_back({arrives, task});
+  at_ = std::min(at_, arrives);
 }
 
 bool Core::Mailbox::interrupt(Core& core) {
@@ -192,28 +195,30 @@ void Core::napi_schedule(Napi& napi) {
   }
 }
 
-void Core::softirq_done() {
-  if (softirq_.from_ksoftirqd()) run_queue_.update_current(clock_ - softirq_since_);
-}
-
 void Core::wake_ksoftirqd() {
   if (ksoftirqd_.state == ThreadState::sleeping) wake(ksoftirqd_);
 }
 
 Task::Outcome Core::Ksoftirqd::step(Core& core) {
   if (!core.softirq_.raised()) return Outcome::sleeps;
-  core.softirq_since_ = core.clock_;
   core.softirq_.start(core, true);
   return Outcome::ran;
 }
 
 // ---- Threads.
 
-void Core::add_thread(Task& task) { run_queue_.attach(task); }
+void Core::add_thread(Task& task) {
+  task.home = this;
+  run_queue_.attach(task);
+}
 
 void Core::wake(Task& task) {
   if (task.state != ThreadState::sleeping) return;
-  run_queue_.enqueue(task, clock_, true);
+  if (task.home != this) {
+    task.home->wake_remotely(task, clock_);
+  } else {
+    run_queue_.enqueue(task, clock_, true);
+  }
 }
 
 void Core::wake_remotely(Task& task, Time at) {

@@ -52,11 +52,22 @@ class Core {
   Engine& engine() { return engine_; }
   static void fire(void* core, Time now) { static_cast<Core*>(core)->run(now); }
 
+  /// From a CPU's write to the interrupt at another one, or to a device and back: general knowledge, 0.5 to 1 us; what
+  /// the receiver spends on it is Step::ipi.
+  static constexpr Time remote_latency = nanoseconds(500);
+
   // ---- The clock.
   Time now() const { return clock_; }
   /// May a step that touches only this core's group begin now? If not, the core has re-armed itself.
   bool may_step(EventClass event_class) {
     if (alone_ ? clock_ <= limit_ : engine_.may_run(event_, clock_, event_class)) return true;
+    engine_.arm(event_, clock_, event_class);
+    return false;
+  }
+  /// The same for a step that touches nothing but this core's own: others reach it only by interrupts, which take
+  /// `remote_latency` to arrive, so it may begin that much earlier.
+  bool may_step_ahead(EventClass event_class) {
+    if (alone_ ? clock_ <= limit_ : engine_.may_run_ahead(event_, clock_, event_class, remote_latency)) return true;
     engine_.arm(event_, clock_, event_class);
     return false;
   }
@@ -84,6 +95,8 @@ class Core {
   void advance(Time total) {
     clock_ += total;
     stats_.busy_ps[static_cast<std::size_t>(context_)] += static_cast<std::uint64_t>(total.ps);
+    // Softirq and hard interrupts on a thread's back are not its time (SC-3).
+    if (context_ >= Context::ksoftirqd) run_queue_.update_current(total);
   }
   void attribute(Step step, std::int64_t times) {
     stats_.profile_ps[static_cast<std::size_t>(step)] += static_cast<std::uint64_t>((prices_.cost(step) * times).ps);
@@ -120,14 +133,13 @@ class Core {
   void napi_schedule(Napi& napi);
   Softirq& softirq() { return softirq_; }
   const Softirq& softirq() const { return softirq_; }
-  void softirq_done();
   void wake_ksoftirqd();
 
   // ---- Threads.
   void add_thread(Task& task);
-  /// Wakes a thread of this core from this core.
+  /// Wakes a thread from this core; one of another core gets an inter-processor interrupt.
   void wake(Task& task);
-  /// Wakes a thread of this core, or raises its NET_RX softirq, from another core: takes effect at `at`.
+  /// Wakes a thread of this core, or raises its NET_RX softirq, from another core that sent it at `at`.
   void wake_remotely(Task& task, Time at);
   void raise_net_rx_remotely(Time at);
   bool need_resched() const { return run_queue_.need_resched(); }
@@ -198,9 +210,9 @@ class Core {
   Time limit_{-1};
   Time next_interrupt_ = Time::never();
   InterruptSource* next_source_ = nullptr;
-  Time softirq_since_{0};
   bool alone_ = false;
   bool idle_ = false;
+  bool in_unit_ = false;  ///< the current thread stopped inside what the scheduler does not interrupt
   Context context_ = Context::softirq;
   Task* current_ = nullptr;
   CoreStats stats_;

@@ -39,10 +39,7 @@ bool Softirq::run(Core& core) {
         phase_ = Phase::flush;
         break;
       case Phase::flush:
-        if (deferred_ != nullptr && deferred_->pending()) {
-          if (!deferred_->flush(core)) return core.interrupt_due();
-          break;
-        }
+        if (!deferred_->flush(core)) return core.interrupt_due();
         phase_ = Phase::select;
         break;
       case Phase::select:
@@ -70,7 +67,6 @@ bool Softirq::run(Core& core) {
         finish_pass();
         if (!raised_) {
           active_ = false;
-          core.softirq_done();
           return true;
         }
         // NA-30: again, unless two milliseconds or ten passes are over or a thread waits for the CPU.
@@ -81,7 +77,6 @@ bool Softirq::run(Core& core) {
         active_ = false;
         if (!from_ksoftirqd_) ++stats_.ksoftirqd_wakeups;
         core.wake_ksoftirqd();
-        core.softirq_done();
         return true;
     }
   }

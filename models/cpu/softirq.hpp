@@ -34,8 +34,7 @@ struct SoftnetStats {
 class DeferredWork {
  public:
   virtual ~DeferredWork() = default;
-  virtual bool pending() const = 0;
-  /// Resumable; false: the core must wait for others first.
+  /// Frees what is visible when it begins. Resumable; false: others or an interrupt come first.
   virtual bool flush(Core& core) = 0;
 };
 

@@ -20,6 +20,7 @@ class Task : public Thread {
   virtual ~Task() = default;
   virtual Outcome step(Core& core) = 0;
   Context context() const { return context_; }
+  Core* home = nullptr;  ///< core whose thread it is; add_thread() sets it
   /// Where it may lose the CPU between two units: kernel threads at cond_resched, applications on their way to user space.
   SchedulePoint schedule_point() const {
     return context_ == Context::application ? SchedulePoint::user_return : SchedulePoint::cond_resched;

@@ -56,9 +56,19 @@ PoissonTail::PoissonTail(std::uint32_t k) {
   }
 }
 
-Llc::Llc(const LlcParameters& parameters) : tail_(checked(parameters).ways), ddio_tail_(parameters.ddio_ways) {
+Llc::Llc(const LlcParameters& parameters) {
+  checked(parameters);
   // sets = bytes / (ways * 64); one in 64 of them is within reach.
-  lines_per_set_q32_ = ((parameters.ways * line_bytes * lines_per_page) << 32) / parameters.bytes;
+  const std::uint64_t lines_per_set_q32 = ((parameters.ways * line_bytes * lines_per_page) << 32) / parameters.bytes;
+  const auto fill = [&](std::vector<Probability>& table, std::uint32_t ways) {
+    const PoissonTail tail(ways);
+    for (std::uint64_t distance = 0;; distance += std::uint64_t{1} << distance_shift) {
+      table.push_back(tail.at((distance * lines_per_set_q32) >> 16));
+      if (table.back() >= certain - 1) return;
+    }
+  };
+  fill(ordinary_, parameters.ways);
+  fill(ddio_, parameters.ddio_ways);
 }
 
 }  // namespace rxpool

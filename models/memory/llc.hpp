@@ -115,15 +115,16 @@ class Llc {
     }
     page.touch_stamp = clock_;
   }
+  /// The tails are looked up by distance in steps of 16 pages, which is far below what separates two ring sizes.
   Probability evicted(const Page& page, std::uint32_t distance, std::int64_t ddio_rate) const {
-    const std::uint64_t mean = (distance * lines_per_set_q32_) >> 16;
-    const Probability ordinary = tail_.at(mean);
-    if (page.ddio_share == 0 || ddio_rate < (1 << 16)) [[likely]] {
-      return ordinary;
-    }
-    const Probability in_ddio = ddio_tail_.at((mean * static_cast<std::uint64_t>(ddio_rate >> 16)) >> 16);
-    const Probability worse = in_ddio > ordinary ? in_ddio : ordinary;
-    return ordinary + (((worse - ordinary) >> 16) * page.ddio_share);
+    const std::uint64_t ordinary = by_distance(ordinary_, distance >> distance_shift);
+    if (page.ddio_share == 0) return ordinary;
+    const std::uint64_t ddio_distance = (distance * static_cast<std::uint64_t>(ddio_rate >> 16)) >> 16;
+    const std::uint64_t in_ddio = by_distance(ddio_, ddio_distance >> distance_shift);
+    return in_ddio <= ordinary ? ordinary : ordinary + (((in_ddio - ordinary) >> 16) * page.ddio_share);
+  }
+  static Probability by_distance(const std::vector<Probability>& table, std::uint64_t index) {
+    return table[index < table.size() ? index : table.size() - 1];
   }
   static void carry(Probability miss, std::uint64_t& rest, std::uint64_t& counter) {
     rest += miss;
@@ -131,9 +132,9 @@ class Llc {
     rest &= certain - 1;
   }
 
-  PoissonTail tail_;
-  PoissonTail ddio_tail_;
-  std::uint64_t lines_per_set_q32_;  ///< mean other lines per set for one page touched
+  static constexpr unsigned distance_shift = 4;
+  std::vector<Probability> ordinary_;  ///< P[at least `ways` other lines in the set] by pages touched since
+  std::vector<Probability> ddio_;      ///< the same for `ddio_ways`
   std::uint32_t clock_ = 1;          ///< pages touched at the packet line's offset
   std::uint32_t pollution_ = 0;
   std::int64_t recent_ddio_rate_ = 0;  ///< moving mean of the probability of a DMA allocation

@@ -16,8 +16,10 @@
 // !next_put_may_touch_ring(); before anything else it synchronises, because the ring and the zone are shared.
 // next_*_may_touch_zone() tell the two apart.
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "models/memory/context.hpp"
 #include "models/memory/gfp.hpp"
@@ -131,6 +133,23 @@ class PagePool {
       return true;
     }
     return unref_shared(record, count);
+  }
+
+  /// What a driver's refill does when nothing went up the stack: returns all of `pages` directly and takes as many new
+  /// ones, which are the same in reverse order, because the cache is a stack. `shares`: their fragment count. False, and
+  /// nothing done, unless exactly that would happen (PP-10, PP-20, PP-24).
+  bool exchange(MemoryContext& ctx, std::span<PageId> pages, std::int64_t shares) {
+    const auto count = static_cast<std::uint32_t>(pages.size());
+    if (cache_count_ + count > cache_size_ || needs_sync_) return false;
+    for (const PageId page : pages) {
+      const Page& record = pages_[page];
+      if (record.pp_ref_count != shares || !recyclable(page)) return false;
+    }
+    std::reverse(pages.begin(), pages.end());
+    stats.recycle_cached += count;
+    stats.alloc_fast += count;
+    ctx.cost += (prices_.pool_cache_recycle + prices_.pool_cache_alloc) * count;
+    return true;
   }
 
   // --- returning ---

@@ -12,6 +12,8 @@ class RxPages {
   virtual ~RxPages() = default;
   /// An skb's share of the page comes home (SK-45 and before: PP-20 to PP-26, or put_page).
   virtual void put(MemoryContext& context, PageId page) = 0;
+  /// Does that put touch nothing but what belongs to this CPU?
+  virtual bool put_is_private(const MemoryContext& context, PageId page) const = 0;
   /// Might that put touch a zone, which all CPUs share?
   virtual bool put_may_touch_zone(const MemoryContext& context, PageId page) const = 0;
 };

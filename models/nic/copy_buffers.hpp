@@ -37,6 +37,9 @@ class CopyBuffers final : public RxBuffers {
   bool drops_for_free() const override { return true; }
 
   void put(MemoryContext& context, PageId page) override { pool_.put_page(context, page, -1, false); }
+  bool put_is_private(const MemoryContext& context, PageId page) const override {
+    return !pool_.next_put_may_touch_ring(context, page, false);
+  }
   bool put_may_touch_zone(const MemoryContext& context, PageId page) const override {
     return pool_.next_put_may_touch_zone(context, page, false);
   }

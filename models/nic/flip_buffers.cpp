@@ -52,7 +52,7 @@ RxBuffers::Refill FlipBuffers::refill(Core& core, RxRing& ring) {
   bool failed = false;
   while (refilled_ < target && !failed) {
     const std::uint32_t slots = std::min(params_.unit, target - refilled_);
-    if (!core.may_step(EventClass::poll)) return Refill::waiting;
+    if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Refill::waiting;
     if (reusable_count_ < slots && !core.may_touch_shared(EventClass::poll)) return Refill::waiting;
     MemoryContext& context = core.memory(true);
     std::uint32_t got = 0;

@@ -29,6 +29,7 @@ class FlipBuffers final : public RxBuffers {
   bool drops_for_free() const override { return false; }
 
   void put(MemoryContext& context, PageId page) override;
+  bool put_is_private(const MemoryContext&, PageId) const override { return false; }
   bool put_may_touch_zone(const MemoryContext& context, PageId page) const override {
     return allocator_.page(page).refcount == 1 && allocator_.put_may_touch_zone(context.cpu, page);
   }

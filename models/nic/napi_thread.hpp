@@ -14,7 +14,7 @@ class NapiThread final : public Task {
   Outcome step(Core& core) override {
     if (!polling_) {
       if (!napi_.scheduled) return Outcome::sleeps;
-      if (deferred_->pending() && !deferred_->flush(core)) return Outcome::waiting;
+      if (!deferred_->flush(core)) return Outcome::waiting;
       polling_ = true;
     }
     if (napi_.poll(core) == Napi::Poll::waiting) return Outcome::waiting;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <span>
 
 namespace rxpool {
 
@@ -42,8 +43,26 @@ void PoolBuffers::release_slot(MemoryContext& context, RxRing& ring, std::uint32
   ring.set_page(slot, no_page);
 }
 
+/// Nothing of the unit went up the stack: its pages go through the cache and come back, last one first.
+bool PoolBuffers::exchange_unit(MemoryContext& context, RxRing& ring, std::uint32_t ahead, std::uint32_t slots) {
+  const std::uint32_t count = slots / params_.slots_per_page;
+  if (count > exchange_.size()) return false;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    exchange_[i] = ring.page_of(ring.slot_ahead(ahead + i * params_.slots_per_page));
+    if (exchange_[i] == no_page) return false;
+  }
+  if (!pool_.exchange(context, std::span(exchange_).first(count), bias)) return false;
+  for (std::uint32_t i = 0; i < slots; ++i) {
+    ring.set_page(ring.slot_ahead(ahead + i), exchange_[i / params_.slots_per_page]);
+  }
+  return true;
+}
+
 std::uint32_t PoolBuffers::replace_unit(MemoryContext& context, RxRing& ring, std::uint32_t ahead,
                                         std::uint32_t slots) {
+  if (taken_ == 0 && params_.release_at_refill && exchange_unit(context, ring, ahead, slots)) {
+    return slots / params_.slots_per_page;
+  }
   if (params_.release_at_refill) {
     for (std::uint32_t i = 0; i < slots; i += params_.slots_per_page) {
       release_slot(context, ring, ring.slot_ahead(ahead + i));
@@ -77,7 +96,7 @@ RxBuffers::Refill PoolBuffers::refill(Core& core, RxRing& ring) {
   while (refilled_ < target) {
     const std::uint32_t slots = std::min(params_.unit, target - refilled_);
     const std::uint32_t pages = slots / params_.slots_per_page;
-    if (!core.may_step(EventClass::poll)) return Refill::waiting;
+    if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Refill::waiting;
     if (unit_may_touch_zone(pages) && !core.may_touch_shared(EventClass::poll)) return Refill::waiting;
     const std::uint32_t got = replace_unit(core.memory(true), ring, refilled_, slots);
     core.charge_memory();

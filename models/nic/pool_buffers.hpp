@@ -3,6 +3,7 @@
 // DR-11) or when its packet completes (ice, vmxnet3). Refill works in units; a unit that cannot be allocated whole is
 // handled as the driver does (DR-14, DR-17).
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -40,6 +41,9 @@ class PoolBuffers final : public RxBuffers {
   bool drops_for_free() const override { return params_.release_at_refill; }
 
   void put(MemoryContext& context, PageId page) override;
+  bool put_is_private(const MemoryContext& context, PageId page) const override {
+    return !pool_.next_put_may_touch_ring(context, page, false);
+  }
   bool put_may_touch_zone(const MemoryContext& context, PageId page) const override {
     return pool_.next_put_may_touch_zone(context, page, false);
   }
@@ -54,6 +58,7 @@ class PoolBuffers final : public RxBuffers {
   bool unit_may_touch_zone(std::uint32_t pages) const;
   /// Releases the old pages of a unit and takes new ones; how many pages were obtained.
   std::uint32_t replace_unit(MemoryContext& context, RxRing& ring, std::uint32_t ahead, std::uint32_t slots);
+  bool exchange_unit(MemoryContext& context, RxRing& ring, std::uint32_t ahead, std::uint32_t slots);
   void release_slot(MemoryContext& context, RxRing& ring, std::uint32_t slot);
 
   PoolBuffersParams params_;
@@ -64,6 +69,7 @@ class PoolBuffers final : public RxBuffers {
   std::uint32_t taken_ = 0;          ///< shares given since the last refill
   std::uint32_t refilled_ = 0;       ///< slots of the refill call in progress
   bool refilling_ = false;
+  std::array<PageId, 64> exchange_;
 };
 
 }  // namespace rxpool

@@ -27,48 +27,68 @@ bool Port::fetch(Time to) {
 
 Time Port::advance(Time to) {
   while (true) {
-    if (next_ == fetched_ && !fetch(to)) {
-      known_ = std::max(known_, to);
-      return known_;
-    }
-    const Packet& packet = block_[next_];
-    if (packet.arrival > to) {
-      known_ = std::max(known_, to);
-      return known_;
-    }
-    const Time start = std::max(packet.arrival, pcie_free_);
-    const bool waits = start > packet.arrival;
-    if (!waits) buffer_.all_left();
-    if (packet.queue == Steering::drop) {
+    if (next_ == fetched_ && !fetch(to)) break;
+    if (!carry_block(to)) return known_;
+    if (next_ != fetched_) break;
+  }
+  known_ = std::max(known_, to);
+  return known_;
+}
+
+/// Carries the packets of the block that arrive up to `to`; false where it is not certain how to go on.
+bool Port::carry_block(Time to) {
+  const std::size_t first = next_;
+  std::size_t i = first;
+  std::uint64_t bytes = 0;
+  Time pcie_free = pcie_free_;
+  bool certain_to_go_on = true;
+  for (; i < fetched_; ++i) {
+    const Packet& packet = block_[i];
+    if (packet.arrival > to) break;
+    bytes += packet.frame_bytes;
+    if (packet.queue == Steering::drop) [[unlikely]] {
       journal_.ended(packet, Fate::rx_steering_drop, packet.arrival);
-    } else if (waits && !buffer_.admits(packet.frame_bytes, packet.arrival)) {
-      ++stats_.rx_discards_phy;
-      journal_.ended(packet, Fate::rx_discards_phy, packet.arrival);
+      continue;
+    }
+    Time start = packet.arrival;
+    if (start >= pcie_free) {
+      buffer_.all_left();
     } else {
-      Queue& queue = queues_[packet.queue];
-      if (queue.ring->has_descriptor(start)) [[likely]] {
-        pcie_free_ = start + pcie_.service(packet.frame_bytes);
-        buffer_.enter(packet.frame_bytes, pcie_free_);
-        const PageId page = queue.ring->complete(packet, pcie_free_ + pcie_.latency());
-        if (page != no_page) {
-          llc_.dma_write(pages_[page]);
-          llc_log_.written(pcie_free_, llc_);
-        }
-      } else if (queue.ring->fill() != 0 || start <= engine_.group_front(*queue.cpu)) {
-        // No descriptor at `start`, and none can appear any more: what a CPU posts, it posts later than its front.
-        ++queue.out_of_buffer;
-        if (waits) buffer_.enter(packet.frame_bytes, start);
-        journal_.ended(packet, Fate::rx_out_of_buffer, start);
-      } else {
-        // Transfers end in order: whatever follows completes after `start`.
-        known_ = std::max(known_, start - picoseconds(1));
-        return known_;
+      start = pcie_free;
+      if (!buffer_.admits(packet.frame_bytes, packet.arrival)) {
+        ++stats_.rx_discards_phy;
+        journal_.ended(packet, Fate::rx_discards_phy, packet.arrival);
+        continue;
       }
     }
-    ++stats_.rx_packets_phy;
-    stats_.rx_bytes_phy += packet.frame_bytes;
-    ++next_;
+    Queue& queue = queues_[packet.queue];
+    RxRing& ring = *queue.ring;
+    if (ring.has_descriptor(start)) [[likely]] {
+      pcie_free = start + pcie_.service(packet.frame_bytes);
+      buffer_.enter(packet.frame_bytes, pcie_free);
+      const PageId page = ring.complete(packet, pcie_free + pcie_.latency());
+      if (page != no_page) {
+        llc_.dma_write(pages_[page]);
+        llc_log_.written(pcie_free, llc_);
+      }
+    } else if (ring.fill() != 0 || start <= engine_.group_front(*queue.cpu)) {
+      // No descriptor at `start`, and none can appear any more: what a CPU posts, it posts later than its front.
+      ++queue.out_of_buffer;
+      if (start != packet.arrival) buffer_.enter(packet.frame_bytes, start);
+      journal_.ended(packet, Fate::rx_out_of_buffer, start);
+    } else {
+      // Transfers end in order: whatever follows completes after `start`.
+      known_ = std::max(known_, start - picoseconds(1));
+      bytes -= packet.frame_bytes;
+      certain_to_go_on = false;
+      break;
+    }
   }
+  stats_.rx_packets_phy += i - first;
+  stats_.rx_bytes_phy += bytes;
+  pcie_free_ = pcie_free;
+  next_ = i;
+  return certain_to_go_on;
 }
 
 Probability Port::read_miss(const Packet& packet, Time now, std::uint32_t queue) {

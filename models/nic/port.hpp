@@ -69,6 +69,7 @@ class Port {
 
  private:
   Time advance(Time to);
+  bool carry_block(Time to);
   bool fetch(Time to);
 
   static constexpr std::size_t block_packets = 512;

@@ -59,7 +59,7 @@ void RxQueue::Line::update() {
 
 void RxQueue::Line::unmask(Core& on, Time at) {
   masked_ = false;
-  armed_ = at;
+  armed_ = core == &on ? at : at + Core::remote_latency;
   update();
   if (core == &on) {
     core->interrupts_changed();
@@ -99,7 +99,7 @@ Napi::Poll RxQueue::poll(Core& core) {
   while (true) {
     switch (phase_) {
       case Phase::begin:
-        if (!core.may_step(EventClass::poll)) return Poll::waiting;
+        if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Poll::waiting;
         handled_ = 0;
         busy_ = false;
         ++stats_.polls;
@@ -122,7 +122,7 @@ Napi::Poll RxQueue::poll(Core& core) {
         break;
       }
       case Phase::complete:
-        if (!core.may_step(EventClass::poll)) return Poll::waiting;
+        if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Poll::waiting;
         if (!finish(core)) return Poll::waiting;
         observe(core.now());
         phase_ = Phase::begin;
@@ -149,7 +149,7 @@ bool RxQueue::run_packets(Core& core) {
   const bool only_drops = hook_.kind == XdpHook::Kind::drop && buffers_->drops_for_free();
   while (handled_ < weight) {
     if (normal_list_.size() >= params_.gro_normal_batch && !deliver(core)) return false;
-    if (core.interrupt_due() || !core.may_step(EventClass::poll)) return false;
+    if (core.interrupt_due() || !core.may_step_ahead(EventClass::poll)) return false;
     const Look look_result = look(core);
     if (look_result == Look::waiting) return false;
     if (look_result == Look::none) return true;

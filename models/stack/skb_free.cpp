@@ -4,25 +4,30 @@
 
 namespace rxpool {
 
-bool DeferList::pending() const {
-  return next_ != skbs_.size() && free_.slab_[skbs_[next_]].visible <= owner_.now();
-}
-
 bool DeferList::flush(Core& core) {
-  count_ = 0;
-  while (pending()) {
-    if (!core.may_step(EventClass::poll)) return false;
+  if (end_ == 0) {
+    // Others may just be adding to the list.
+    if (core.interrupt_due() || !core.may_step(EventClass::poll)) return false;
+    while (end_ != skbs_.size() && free_.slab_[skbs_[end_]].visible <= core.now()) ++end_;
+    if (end_ == 0) return true;
+    count_ = 0;
+  }
+  while (next_ != end_) {
+    const Skb& skb = free_.slab_[skbs_[next_]];
+    const bool own = skb.pages->put_is_private(core.memory(true), skb.page);
+    if (core.interrupt_due()) return false;
+    if (!(own ? core.may_step_ahead(EventClass::poll) : core.may_step(EventClass::poll))) return false;
     if (!free_.may_free(core, skbs_[next_], true, EventClass::poll)) return false;
     free_.free(core, skbs_[next_++], true);
   }
   skbs_.erase(skbs_.begin(), skbs_.begin() + static_cast<std::ptrdiff_t>(next_));
-  next_ = 0;
+  next_ = end_ = 0;
   return true;
 }
 
 void SkbFree::add(Core& core) {
   cores_.push_back(&core);
-  lists_.push_back(std::make_unique<DeferList>(*this, core));
+  lists_.push_back(std::make_unique<DeferList>(*this));
   core.softirq().set_deferred(lists_.back().get());
 }
 

@@ -16,16 +16,15 @@ class SkbFree;
 /// softnet_data.defer_list of one CPU (SK-42).
 class DeferList final : public DeferredWork {
  public:
-  DeferList(SkbFree& free, Core& owner) : free_(free), owner_(owner) {}
-  bool pending() const override;
+  explicit DeferList(SkbFree& free) : free_(free) {}
   bool flush(Core& core) override;
 
  private:
   friend class SkbFree;
   SkbFree& free_;
-  Core& owner_;
   std::vector<SkbId> skbs_;
   std::size_t next_ = 0;     ///< first not yet flushed
+  std::size_t end_ = 0;      ///< of the flush that has begun
   std::uint32_t count_ = 0;  ///< rejected frees count too, until the next flush (SK-40)
 };
 

@@ -27,6 +27,15 @@ Time SocketReader::paused_until(Time now) const {
   return until;
 }
 
+Time SocketReader::enter_call(Core& core) {
+  const Time until = std::max(paused_until(core.now()), next_read_);
+  if (until > core.now()) return until;
+  received_ = 0;
+  core.charge(Step::syscall_entry);
+  phase_ = Phase::receive;
+  return Time{0};
+}
+
 Task::Outcome SocketReader::sleep_until(Core& core, Time at) {
   timer_.start(core, at);
   return Outcome::sleeps;
@@ -40,12 +49,8 @@ void SocketReader::set_paused(Core& core, bool paused) {
 Task::Outcome SocketReader::step(Core& core) {
   switch (phase_) {
     case Phase::call: {
-      const Time until = std::max(paused_until(core.now()), next_read_);
-      if (until > core.now()) return sleep_until(core, until);
-      received_ = 0;
-      core.charge(Step::syscall_entry);
-      phase_ = Phase::receive;
-      return Outcome::ran;
+      const Time until = enter_call(core);
+      return until > core.now() ? sleep_until(core, until) : Outcome::ran;
     }
     case Phase::receive: {
       if (!socket_.readable(core.now())) {
@@ -71,13 +76,13 @@ Task::Outcome SocketReader::step(Core& core) {
     }
     case Phase::free:
       if (!free_.attempt_defer(core, message_)) return Outcome::waiting;
-      phase_ = Phase::work;
-      return Outcome::ran;
-    case Phase::work:
       core.charge(Work::application, params_.service);
       if (params_.interval.ps != 0) next_read_ = std::max(next_read_, core.now() - params_.interval) + params_.interval;
-      ++received_;
-      phase_ = received_ < params_.batch ? Phase::receive : Phase::call;
+      phase_ = Phase::receive;
+      if (++received_ == params_.batch) {
+        phase_ = Phase::call;
+        enter_call(core);
+      }
       return Outcome::ran;
   }
   return Outcome::ran;

@@ -1,7 +1,7 @@
 #pragma once
 // An application that reads one UDP socket: recvmsg or recvmmsg in a loop, with work per packet, a rate it does not
-// exceed and times at which it does not read. It blocks when the socket is empty and is woken by the next packet. One
-// message is the unit that is not preempted.
+// exceed and times at which it does not read. It blocks when the socket is empty and is woken by the next packet. Two
+// steps per message: taking it off the socket and copying it; freeing it, the work on it and the next system call.
 
 #include <cstdint>
 #include <optional>
@@ -45,8 +45,10 @@ class SocketReader final : public Task {
   void packet_arrived() { waits_for_packet_ = false; }
 
  private:
-  enum class Phase : std::uint8_t { call, receive, free, work };
+  enum class Phase : std::uint8_t { call, receive, free };
   Time paused_until(Time now) const;
+  /// Enters recvmsg unless it has to wait; then it returns until when.
+  Time enter_call(Core& core);
   Outcome sleep_until(Core& core, Time at);
 
   SocketReaderParams params_;
