@@ -9,20 +9,20 @@
 namespace rxpool {
 
 enum class Fate : std::uint8_t {
-  rx_discards_phy,      ///< packet buffer of the NIC full
-  rx_out_of_buffer,     ///< no posted descriptor; reported under the driver's own name
-  rx_steering_drop,     ///< an ntuple rule with action drop
+  rx_discards_phy,   ///< packet buffer of the NIC full
+  rx_out_of_buffer,  ///< no posted descriptor; reported under the driver's own name
+  rx_steering_drop,  ///< an ntuple rule with action drop
   xdp_aborted,
   xdp_drop,
   skb_alloc_failed,
-  netfilter_drop,       ///< SKB_DROP_REASON_NETFILTER_DROP
-  no_socket,            ///< SKB_DROP_REASON_NO_SOCKET
-  unhandled_proto,      ///< not for this host or no such protocol (SKB_DROP_REASON_UNHANDLED_PROTO)
-  socket_rcvbuff,       ///< SKB_DROP_REASON_SOCKET_RCVBUFF
-  delivered,            ///< copied to an application
+  netfilter_drop,   ///< SKB_DROP_REASON_NETFILTER_DROP
+  no_socket,        ///< SKB_DROP_REASON_NO_SOCKET
+  unhandled_proto,  ///< not for this host or no such protocol (SKB_DROP_REASON_UNHANDLED_PROTO)
+  socket_rcvbuff,   ///< SKB_DROP_REASON_SOCKET_RCVBUFF
+  delivered,        ///< copied to an application
 };
 inline constexpr std::array<std::string_view, 11> fate_names = {
-    "rx_discards_phy", "rx_out_of_buffer", "rx_steering_drop", "xdp_aborted", "xdp_drop",      "skb_alloc_failed",
+    "rx_discards_phy", "rx_out_of_buffer", "rx_steering_drop", "xdp_aborted",    "xdp_drop", "skb_alloc_failed",
     "netfilter_drop",  "no_socket",        "unhandled_proto",  "socket_rcvbuff", "delivered"};
 
 }  // namespace rxpool

@@ -97,6 +97,8 @@ void Host::build_memory() {
     params.nodes.push_back({{{ZoneKind::normal, std::uint64_t{memory.total_mib} << 20}}});
   }
   for (const auto& [name, cpu] : scenario_.cpus) params.cpu_node.push_back(static_cast<std::uint8_t>(cpu.node));
+  // kswapd and the other users of memory run on a CPU of their own in each node, with its own per-CPU lists.
+  for (std::uint32_t node = 0; node < memory.nodes; ++node) params.cpu_node.push_back(static_cast<std::uint8_t>(node));
   params.release = kernel.release;
   params.min_free_kbytes = kernel.min_free_kbytes;
   params.watermark_scale_factor = kernel.watermark_scale_factor;
@@ -114,6 +116,7 @@ void Host::build_memory() {
       BackgroundParameters others;
       others.node = static_cast<std::uint8_t>(node);
       others.reclaimable = false;
+      background_nodes_.push_back(others.node);
       backgrounds_.push_back(std::make_unique<Background>(*allocator_, others));
       backgrounds_.back()->prefill(std::uint64_t{memory.total_mib - memory.free_mib} << (20 - page_shift));
     }
@@ -128,6 +131,7 @@ void Host::build_memory() {
     if (user.limit_mib > 0) params_of_user.limit_pages = static_cast<std::uint64_t>(user.limit_mib * 256);
     params_of_user.reclaimable = user.reclaimable;
     params_of_user.blocking = user.blocking;
+    background_nodes_.push_back(params_of_user.node);
     backgrounds_.push_back(std::make_unique<Background>(*allocator_, params_of_user));
   }
 }
@@ -190,8 +194,8 @@ void Host::build_sockets() {
 void Host::build_nics(std::uint32_t replication) {
   const RxEnvironment environment{stack_.get(), slab_.get(), &journal_};
   for (const auto& [name, params] : scenario_.nics) {
-    nics_.push_back(make_host_nic(name, scenario_, replication, calibration_, engine_, allocator_->pages(),
-                                  environment, journal_));
+    nics_.push_back(
+        make_host_nic(name, scenario_, replication, calibration_, engine_, allocator_->pages(), environment, journal_));
   }
 }
 
@@ -201,7 +205,8 @@ void Host::build_actors() {
     actors_.push_back(std::move(actor));
     return actors_.back().get();
   };
-  // Reclaim and other users of memory touch only zones: each is a group of its own.
+  // Reclaim touches only zones: a group of its own. Other users of memory may drain every CPU's lists (PA-52): nobody
+  // passes them.
   std::uint32_t group = static_cast<std::uint32_t>(cores_.size()) + 1;
   for (unsigned node = 0; node < allocator_->node_count(); ++node) {
     kswapd_actors_.push_back(
@@ -209,7 +214,9 @@ void Host::build_actors() {
   }
   std::size_t number = 0;
   for (const auto& background : backgrounds_) {
-    add(std::make_unique<BackgroundActor>(*this, *background, 0), "memory.background" + std::to_string(number++), group++);
+    const std::uint8_t node = background_nodes_[number];
+    add(std::make_unique<BackgroundActor>(*this, *background, node), "memory.background" + std::to_string(number++),
+        Engine::everybody);
   }
   add(std::make_unique<VmstatActor>(*this, milliseconds(scenario_.kernel.stat_interval_ms)), "memory.vmstat",
       Engine::everybody);
@@ -240,11 +247,13 @@ void Host::power_on() {
       MemoryContext& context = core.memory(true);
       context.now = Time{0};
       if (!queue.queue->power_on(std::move(made.buffers), context)) {
-        throw InputError("nics." + nic->name + ".rx_queues." + name + ": the host has too little memory to fill the ring" +
+        throw InputError("nics." + nic->name + ".rx_queues." + name +
+                         ": the host has too little memory to fill the ring" +
                          "; raise memory.total_mib or memory.free_mib, or lower rx_ring");
       }
       queue.queue->set_affinity(core);
-      if (params.napi_threaded) queue.queue->make_threaded(params.thread_cpu.empty() ? core : this->core(params.thread_cpu));
+      if (params.napi_threaded)
+        queue.queue->make_threaded(params.thread_cpu.empty() ? core : this->core(params.thread_cpu));
     }
   }
   for (std::size_t i = 0; i < sockets_.size(); ++i) {

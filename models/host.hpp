@@ -63,6 +63,8 @@ class Host final : private KswapdListener {
   std::vector<HostSocket>& sockets() { return sockets_; }
   std::vector<std::unique_ptr<Background>>& backgrounds() { return backgrounds_; }
   PageAllocator& allocator() { return *allocator_; }
+  /// CPU number of what is not one of the scenario's CPUs: kswapd, other users of memory.
+  std::uint16_t cpu_of_others(unsigned node) const { return static_cast<std::uint16_t>(cores_.size() + node); }
   SkbSlab& slab() { return *slab_; }
   SkbFree& skb_free() { return *skb_free_; }
   const Stack& stack() const { return *stack_; }
@@ -88,6 +90,7 @@ class Host final : private KswapdListener {
   std::unique_ptr<PageAllocator> allocator_;
   std::unique_ptr<PagePools> pools_;
   std::vector<std::unique_ptr<Background>> backgrounds_;
+  std::vector<std::uint8_t> background_nodes_;
   std::vector<std::unique_ptr<Core>> cores_;
   std::unique_ptr<SkbSlab> slab_;
   std::unique_ptr<SkbFree> skb_free_;

@@ -5,9 +5,10 @@
 namespace rxpool {
 namespace {
 
-MemoryContext context_at(Time now, std::uint8_t node) {
+MemoryContext context_at(const Host& host, Time now, unsigned node) {
   MemoryContext context;
-  context.node = node;
+  context.cpu = host.cpu_of_others(node);
+  context.node = static_cast<std::uint8_t>(node);
   context.now = now;
   return context;
 }
@@ -15,23 +16,26 @@ MemoryContext context_at(Time now, std::uint8_t node) {
 }  // namespace
 
 void KswapdActor::act(Time now) {
-  MemoryContext context = context_at(now, static_cast<std::uint8_t>(node_));
+  MemoryContext context = context_at(host_, now, node_);
   Kswapd& kswapd = host_.allocator().kswapd(node_);
   kswapd.step(context);
   host_.engine().arm(event, kswapd.next_step(), EventClass::thread);
 }
 
 void BackgroundActor::act(Time now) {
-  MemoryContext context = context_at(now, node_);
+  MemoryContext context = context_at(host_, now, node_);
   background_.step(context);
   host_.engine().arm(event, background_.next_step(), EventClass::application);
 }
 
 void VmstatActor::act(Time now) {
   for (const auto& core : host_.cores()) {
-    MemoryContext context = context_at(now, 0);
+    MemoryContext context = context_at(host_, now, core->memory(false).node);
     context.cpu = core->cpu();
-    context.node = core->memory(false).node;
+    host_.allocator().vmstat_tick(context);
+  }
+  for (unsigned node = 0; node < host_.allocator().node_count(); ++node) {
+    MemoryContext context = context_at(host_, now, node);
     host_.allocator().vmstat_tick(context);
   }
   host_.engine().arm(event, now + interval_, EventClass::control);

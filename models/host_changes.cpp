@@ -10,7 +10,9 @@
 namespace rxpool {
 namespace {
 
-double number(const scenario::ParamValue& value) { return std::get<double>(value); }
+double number(const scenario::ParamValue& value) {
+  return std::get<double>(value);
+}
 
 HostNic& nic_named(Host& host, const std::string& name) {
   for (const auto& nic : host.nics()) {

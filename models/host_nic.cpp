@@ -27,10 +27,9 @@ PortParams port_params(const scenario::NicParams& nic, const Calibration& calibr
   PortParams params;
   params.queues = static_cast<std::uint32_t>(nic.rx_queues.size());
   params.buffer_bytes = static_cast<std::uint32_t>(nic.buffer_kib * 1024);
-  params.pcie.ps_per_byte = nic.pcie.gbytes_per_s > 0
-                                ? static_cast<std::int64_t>(1000.0 / nic.pcie.gbytes_per_s + 0.5)
-                                : calibration.pcie.ps_per_byte;
-  params.pcie.ps_per_packet = nic.pcie.packet_ns > 0 ? time_from_ns(nic.pcie.packet_ns).ps
+  params.pcie.ps_per_byte = nic.pcie.gbytes_per_s > 0 ? static_cast<std::int64_t>(1000.0 / nic.pcie.gbytes_per_s + 0.5)
+                                                      : calibration.pcie.ps_per_byte;
+  params.pcie.ps_per_packet = nic.pcie.packet_ns > 0  ? time_from_ns(nic.pcie.packet_ns).ps
                               : nic.pcie.cqe_compress ? calibration.pcie.packet_cqe_compress.ps
                                                       : calibration.pcie.packet.ps;
   params.pcie.latency_ps = calibration.pcie.latency.ps;
@@ -97,9 +96,8 @@ std::unique_ptr<Source> make_source(const std::string& name, std::uint16_t index
   return std::make_unique<SyntheticSource>(name, index, params.source, seed, replication);
 }
 
-std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenario& scenario,
-                                            std::uint32_t replication, const Calibration& calibration,
-                                            std::vector<const Source*> sources) {
+std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenario& scenario, std::uint32_t replication,
+                                            const Calibration& calibration, std::vector<const Source*> sources) {
   const auto policy = scenario.policies.find(nic);
   if (policy == scenario.policies.end() || policy->second.file.empty()) return nullptr;
   PolicyProgramParams params;
@@ -199,9 +197,9 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
   llc.ddio_ways = scenario.memory.llc.ddio_ways != 0 ? scenario.memory.llc.ddio_ways : calibration.llc.ddio_ways;
   nic->llc = std::make_unique<Llc>(llc);
 
-  nic->port = std::make_unique<Port>(port_params(params, calibration), engine, std::move(wire),
-                                     std::make_unique<Steering>(steering_params(params), readable), pages, *nic->llc,
-                                     journal);
+  nic->port =
+      std::make_unique<Port>(port_params(params, calibration), engine, std::move(wire),
+                             std::make_unique<Steering>(steering_params(params), readable), pages, *nic->llc, journal);
   const auto policy = scenario.policies.find(name);
   nic->hook.kind = hook_kind(policy == scenario.policies.end() ? "none" : policy->second.program);
   nic->program = make_program(name, scenario, replication, calibration, readable);

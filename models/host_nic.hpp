@@ -30,7 +30,7 @@ struct HostNic {
   std::string name;       ///< as in the scenario
   std::string component;  ///< nics.<name>
   const scenario::NicParams* params = nullptr;
-  std::vector<std::unique_ptr<Source>> sources;   ///< in the order of their indices on this NIC
+  std::vector<std::unique_ptr<Source>> sources;  ///< in the order of their indices on this NIC
   std::vector<std::string> source_names;
   std::unique_ptr<Llc> llc;
   XdpHook hook;

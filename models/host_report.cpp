@@ -37,8 +37,7 @@ void register_pool(MetricRegistry& registry, const std::string& component, HostQ
   for (const auto& [name, value] : counters) registry.counter(component, name, value);
 }
 
-void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queue, std::uint32_t index,
-                    bool latency) {
+void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queue, std::uint32_t index, bool latency) {
   RxQueue& queue = *host_queue.queue;
   const std::string& component = queue.name();
   const DriverProfile& profile = driver_profile(nic.params->driver);
@@ -254,7 +253,9 @@ Bottleneck find_bottleneck(Host& host, Time run) {
   std::uint64_t offered = 0;
   for (const auto& nic : host.nics()) offered += nic->port->stats().rx_packets_phy;
   if (offered == 0) return {"traffic", "No packet arrived."};
-  const auto share = [&](std::uint64_t lost) { return percent(static_cast<double>(lost) / static_cast<double>(offered)); };
+  const auto share = [&](std::uint64_t lost) {
+    return percent(static_cast<double>(lost) / static_cast<double>(offered));
+  };
 
   // The place that loses most is the bottleneck; its evidence is the loss and how busy who should have worked was.
   Bottleneck worst{"", "Nothing was lost: no stage is a bottleneck."};
@@ -262,8 +263,9 @@ Bottleneck find_bottleneck(Host& host, Time run) {
   for (const auto& nic : host.nics()) {
     if (nic->port->stats().rx_discards_phy > most) {
       most = nic->port->stats().rx_discards_phy;
-      worst = {nic->component + ".pcie", "PCIe of " + nic->name + " is the bottleneck: its packet buffer overflowed for " +
-                                             share(most) + " of the packets."};
+      worst = {nic->component + ".pcie", "PCIe of " + nic->name +
+                                             " is the bottleneck: its packet buffer overflowed for " + share(most) +
+                                             " of the packets."};
     }
     for (std::uint32_t q = 0; q < nic->queues.size(); ++q) {
       const std::uint64_t lost = nic->port->queue(q).out_of_buffer;
@@ -271,11 +273,12 @@ Bottleneck find_bottleneck(Host& host, Time run) {
       most = lost;
       Core& core = nic->queues[q].queue->irq_core();
       const bool memory = nic->queues[q].queue->buffers().stats().alloc_fail != 0;
-      worst = memory ? Bottleneck{"memory", "Memory is the bottleneck: refills of " + nic->queues[q].queue->name() +
-                                                " failed and its ring ran empty for " + share(lost) + " of the packets."}
-                     : Bottleneck{core.name(), core.name() + " is the bottleneck: " + percent(std::min(1.0, busy(core))) +
-                                                   " busy, the ring of " + nic->queues[q].queue->name() +
-                                                   " was empty for " + share(lost) + " of the packets."};
+      worst = memory
+                  ? Bottleneck{"memory", "Memory is the bottleneck: refills of " + nic->queues[q].queue->name() +
+                                             " failed and its ring ran empty for " + share(lost) + " of the packets."}
+                  : Bottleneck{core.name(), core.name() + " is the bottleneck: " + percent(std::min(1.0, busy(core))) +
+                                                " busy, the ring of " + nic->queues[q].queue->name() +
+                                                " was empty for " + share(lost) + " of the packets."};
     }
   }
   for (HostSocket& socket : host.sockets()) {

@@ -13,12 +13,14 @@ constexpr MetricDefinition definitions[] = {
     {"rx_steering_drop", "packets", counter, "dropped by an ntuple rule", "ethtool -N action -1"},
     {"carrier_errors", "packets", counter, "frames sent while the link was down, lost at the sender", "rxpool"},
     {"offered_pps", "packets/s", derived, "frames that arrived on the wire per second", "rxpool"},
-    {"llc_dma_write_misses", "lines", counter, "DMA writes whose line was not in the LLC (PCIe write miss)", "Intel PCM"},
+    {"llc_dma_write_misses", "lines", counter, "DMA writes whose line was not in the LLC (PCIe write miss)",
+     "Intel PCM"},
     {"llc_dma_writes", "lines", counter, "DMA writes of packet lines", "Intel PCM"},
     {"llc_read_misses", "lines", counter, "first reads of packet data that went to memory", "perf LLC-load-misses"},
     {"llc_reads", "lines", counter, "first reads of packet data", "perf LLC-loads"},
     // RX queues.
-    {"rx_packets", "packets", counter, "packets the driver has seen, those consumed by XDP included", "qstats rx-packets"},
+    {"rx_packets", "packets", counter, "packets the driver has seen, those consumed by XDP included",
+     "qstats rx-packets"},
     {"rx_bytes", "bytes", counter, "bytes of these, with FCS", "qstats rx-bytes"},
     {"rx_pps", "packets/s", derived, "packets the driver has seen per second", "rxpool"},
     {"rx_out_of_buffer", "packets", counter, "dropped: no posted descriptor", "mlx5 rx_out_of_buffer"},
@@ -108,6 +110,8 @@ constexpr MetricDefinition definitions[] = {
 
 }  // namespace
 
-std::span<const MetricDefinition> metric_table() { return definitions; }
+std::span<const MetricDefinition> metric_table() {
+  return definitions;
+}
 
 }  // namespace rxpool

@@ -26,7 +26,9 @@ enum class EventClass : std::uint8_t {
 /// component's own sequence needs no bits.
 __extension__ using EventKey = unsigned __int128;
 
-constexpr EventKey never_key() { return ~EventKey{0}; }
+constexpr EventKey never_key() {
+  return ~EventKey{0};
+}
 
 constexpr EventKey make_key(Time at, EventClass event_class, std::uint32_t id) {
   return (EventKey{static_cast<std::uint64_t>(at.ps)} << 64) | (std::uint64_t(event_class) << 32) | id;

@@ -21,8 +21,7 @@ double in_time(bool rate, double amount, Time span) {
 
 }  // namespace
 
-MetricRegistry::Entry& MetricRegistry::add(std::string component, std::string_view metric, MetricKind kind,
-                                           Form form) {
+MetricRegistry::Entry& MetricRegistry::add(std::string component, std::string_view metric, MetricKind kind, Form form) {
   for (const MetricDefinition& definition : table_) {
     if (definition.name != metric || definition.kind != kind) continue;
     Entry& entry = entries_.emplace_back();

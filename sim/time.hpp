@@ -24,21 +24,47 @@ struct Time {
   }
 };
 
-constexpr Time operator+(Time a, Time b) { return Time{a.ps + b.ps}; }
-constexpr Time operator-(Time a, Time b) { return Time{a.ps - b.ps}; }
-constexpr Time operator*(Time a, std::int64_t n) { return Time{a.ps * n}; }
-constexpr Time operator*(std::int64_t n, Time a) { return Time{a.ps * n}; }
-constexpr std::int64_t operator/(Time a, Time b) { return a.ps / b.ps; }
-constexpr Time operator/(Time a, std::int64_t n) { return Time{a.ps / n}; }
-constexpr Time operator%(Time a, Time b) { return Time{a.ps % b.ps}; }
+constexpr Time operator+(Time a, Time b) {
+  return Time{a.ps + b.ps};
+}
+constexpr Time operator-(Time a, Time b) {
+  return Time{a.ps - b.ps};
+}
+constexpr Time operator*(Time a, std::int64_t n) {
+  return Time{a.ps * n};
+}
+constexpr Time operator*(std::int64_t n, Time a) {
+  return Time{a.ps * n};
+}
+constexpr std::int64_t operator/(Time a, Time b) {
+  return a.ps / b.ps;
+}
+constexpr Time operator/(Time a, std::int64_t n) {
+  return Time{a.ps / n};
+}
+constexpr Time operator%(Time a, Time b) {
+  return Time{a.ps % b.ps};
+}
 
-constexpr Time picoseconds(std::int64_t n) { return Time{n}; }
-constexpr Time nanoseconds(std::int64_t n) { return Time{n * 1'000}; }
-constexpr Time microseconds(std::int64_t n) { return Time{n * 1'000'000}; }
-constexpr Time milliseconds(std::int64_t n) { return Time{n * 1'000'000'000}; }
-constexpr Time seconds(std::int64_t n) { return Time{n * 1'000'000'000'000}; }
+constexpr Time picoseconds(std::int64_t n) {
+  return Time{n};
+}
+constexpr Time nanoseconds(std::int64_t n) {
+  return Time{n * 1'000};
+}
+constexpr Time microseconds(std::int64_t n) {
+  return Time{n * 1'000'000};
+}
+constexpr Time milliseconds(std::int64_t n) {
+  return Time{n * 1'000'000'000};
+}
+constexpr Time seconds(std::int64_t n) {
+  return Time{n * 1'000'000'000'000};
+}
 
 /// Largest instant a scenario may reach; leaves room for sums of instants and durations (about 53 days).
-constexpr Time time_limit() { return Time{std::numeric_limits<std::int64_t>::max() / 2}; }
+constexpr Time time_limit() {
+  return Time{std::numeric_limits<std::int64_t>::max() / 2};
+}
 
 }  // namespace rxpool

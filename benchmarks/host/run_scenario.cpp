@@ -28,7 +28,8 @@ int main(int argc, char** argv) {
         continue;
       }
       const std::size_t equals = text.find('=');
-      options.overrides.emplace_back(text.substr(0, equals), equals == std::string::npos ? "" : text.substr(equals + 1));
+      options.overrides.emplace_back(text.substr(0, equals),
+                                     equals == std::string::npos ? "" : text.substr(equals + 1));
     }
     const Scenario scenario = load_scenario_file(argv[1], options);
     const ReplicationResult result = run_replication(scenario, {});
@@ -36,18 +37,22 @@ int main(int argc, char** argv) {
     getrusage(RUSAGE_SELF, &usage);
     if (verbose) {
       for (const MetricRow& row : result.metrics) {
-        if (row.value != 0) std::printf("%s %s %g %s\n", row.component.c_str(), row.metric.c_str(), row.value, row.unit.c_str());
+        if (row.value != 0)
+          std::printf("%s %s %g %s\n", row.component.c_str(), row.metric.c_str(), row.value, row.unit.c_str());
       }
-      for (const auto& [place, count] : result.packets.places) std::printf("packets %s %" PRIu64 "\n", place.c_str(), count);
-      for (const auto& [place, count] : result.pages.places) std::printf("pages %s %" PRIu64 "\n", place.c_str(), count);
+      for (const auto& [place, count] : result.packets.places)
+        std::printf("packets %s %" PRIu64 "\n", place.c_str(), count);
+      for (const auto& [place, count] : result.pages.places)
+        std::printf("pages %s %" PRIu64 "\n", place.c_str(), count);
       std::printf("%s\n", result.bottleneck.sentence.c_str());
     }
     const double seconds = result.loop_cpu_seconds;
-    std::printf("offered=%" PRIu64 " program=%" PRIu64 " cpu_s=%.3f offered_Mpps=%.2f program_Mpps=%.2f fingerprint=%016" PRIx64
-                " peak_mib=%ld\n",
+    std::printf("offered=%" PRIu64 " program=%" PRIu64
+                " cpu_s=%.3f offered_Mpps=%.2f program_Mpps=%.2f fingerprint=%016" PRIx64 " peak_mib=%ld\n",
                 result.offered_packets, result.program_packets, seconds,
                 static_cast<double>(result.offered_packets) / seconds * 1e-6,
-                static_cast<double>(result.program_packets) / seconds * 1e-6, result.fingerprint, usage.ru_maxrss / 1024);
+                static_cast<double>(result.program_packets) / seconds * 1e-6, result.fingerprint,
+                usage.ru_maxrss / 1024);
   } catch (const InputError& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.code());

@@ -8,8 +8,12 @@
 namespace rxpool {
 
 Core::Core(CoreParams params, const Calibration& prices, Engine& engine)
-    : params_(std::move(params)), prices_(prices), engine_(engine), softirq_(params_.softirq),
-      run_queue_(params_.scheduler), idle_states_(params_.idle),
+    : params_(std::move(params)),
+      prices_(prices),
+      engine_(engine),
+      softirq_(params_.softirq),
+      run_queue_(params_.scheduler),
+      idle_states_(params_.idle),
       tick_(seconds(1) / params_.softirq.hz) {
   memory_.cpu = params_.cpu;
   memory_.node = params_.node;

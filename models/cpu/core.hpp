@@ -23,9 +23,9 @@
 namespace rxpool {
 
 struct CoreParams {
-  std::string name;         ///< component path, e.g. cpus.cpu0
-  std::uint16_t cpu = 0;    ///< number
-  std::uint8_t node = 0;    ///< NUMA node
+  std::string name;                ///< component path, e.g. cpus.cpu0
+  std::uint16_t cpu = 0;           ///< number
+  std::uint8_t node = 0;           ///< NUMA node
   std::uint32_t component_id = 0;  ///< ksoftirqd's, for ties
   SoftirqParams softirq;
   SchedulerParams scheduler;

@@ -25,11 +25,11 @@ class Napi {
   /// Work of the poll that just finished; weight means "poll me again".
   std::uint32_t work() const { return work_; }
 
-  bool scheduled = false;    ///< NAPI_STATE_SCHED
-  bool missed = false;       ///< NAPI_STATE_MISSED: an interrupt came while scheduled
-  int list_owner = -1;       ///< CPU whose poll_list it is on (PP-22)
-  Task* thread = nullptr;    ///< threaded NAPI (NA-40)
-  Napi* next = nullptr;      ///< link of the list it is on
+  bool scheduled = false;  ///< NAPI_STATE_SCHED
+  bool missed = false;     ///< NAPI_STATE_MISSED: an interrupt came while scheduled
+  int list_owner = -1;     ///< CPU whose poll_list it is on (PP-22)
+  Task* thread = nullptr;  ///< threaded NAPI (NA-40)
+  Napi* next = nullptr;    ///< link of the list it is on
 
  protected:
   std::uint32_t work_ = 0;

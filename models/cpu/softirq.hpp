@@ -20,13 +20,13 @@ struct SoftirqParams {
 
 /// /proc/net/softnet_stat and beyond.
 struct SoftnetStats {
-  std::uint64_t processed = 0;      ///< __netif_receive_skb_core rounds
-  std::uint64_t dropped = 0;        ///< backlog full
+  std::uint64_t processed = 0;  ///< __netif_receive_skb_core rounds
+  std::uint64_t dropped = 0;    ///< backlog full
   std::uint64_t time_squeeze = 0;
   std::uint64_t net_rx_action = 0;  ///< passes
   std::uint64_t polls = 0;          ///< tracepoint napi:napi_poll
   std::uint64_t poll_work = 0;
-  std::uint64_t poll_full = 0;      ///< polls that used the whole weight
+  std::uint64_t poll_full = 0;  ///< polls that used the whole weight
   std::uint64_t ksoftirqd_wakeups = 0;
 };
 

@@ -14,10 +14,10 @@ namespace rxpool {
 
 /// Profile entries after the calibrated steps.
 enum class Work : std::uint8_t {
-  page_memory,   ///< page_pool, per-CPU lists, zones: MemoryPrices
-  xdp_program,   ///< executed instructions and helpers of an eBPF policy
-  application,   ///< what the reader does with a message
-  idle_exit,     ///< wake-up from an idle state
+  page_memory,  ///< page_pool, per-CPU lists, zones: MemoryPrices
+  xdp_program,  ///< executed instructions and helpers of an eBPF policy
+  application,  ///< what the reader does with a message
+  idle_exit,    ///< wake-up from an idle state
 };
 inline constexpr std::array<std::string_view, 4> work_names = {"page_memory", "xdp_program", "application",
                                                                "idle_exit"};

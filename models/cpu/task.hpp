@@ -2,8 +2,8 @@
 // A thread with something to do: ksoftirqd, a NAPI thread, an application. The scheduler (run_queue.hpp) decides when
 // it has the CPU; step() does one unit that is not preempted: one poll, one message.
 
-#include "models/cpu/step.hpp"
 #include "models/cpu/run_queue.hpp"
+#include "models/cpu/step.hpp"
 
 namespace rxpool {
 
@@ -21,7 +21,8 @@ class Task : public Thread {
   virtual Outcome step(Core& core) = 0;
   Context context() const { return context_; }
   Core* home = nullptr;  ///< core whose thread it is; add_thread() sets it
-  /// Where it may lose the CPU between two units: kernel threads at cond_resched, applications on their way to user space.
+  /// Where it may lose the CPU between two units: kernel threads at cond_resched, applications on their way to user
+  /// space.
   SchedulePoint schedule_point() const {
     return context_ == Context::application ? SchedulePoint::user_return : SchedulePoint::cond_resched;
   }

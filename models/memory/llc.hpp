@@ -135,7 +135,7 @@ class Llc {
   static constexpr unsigned distance_shift = 4;
   std::vector<Probability> ordinary_;  ///< P[at least `ways` other lines in the set] by pages touched since
   std::vector<Probability> ddio_;      ///< the same for `ddio_ways`
-  std::uint32_t clock_ = 1;          ///< pages touched at the packet line's offset
+  std::uint32_t clock_ = 1;            ///< pages touched at the packet line's offset
   std::uint32_t pollution_ = 0;
   std::int64_t recent_ddio_rate_ = 0;  ///< moving mean of the probability of a DMA allocation
   std::uint64_t dma_carry_ = 0;

@@ -136,8 +136,8 @@ class PagePool {
   }
 
   /// What a driver's refill does when nothing went up the stack: returns all of `pages` directly and takes as many new
-  /// ones, which are the same in reverse order, because the cache is a stack. `shares`: their fragment count. False, and
-  /// nothing done, unless exactly that would happen (PP-10, PP-20, PP-24).
+  /// ones, which are the same in reverse order, because the cache is a stack. `shares`: their fragment count. False,
+  /// and nothing done, unless exactly that would happen (PP-10, PP-20, PP-24).
   bool exchange(MemoryContext& ctx, std::span<PageId> pages, std::int64_t shares) {
     const auto count = static_cast<std::uint32_t>(pages.size());
     if (cache_count_ + count > cache_size_ || needs_sync_) return false;

@@ -24,9 +24,9 @@ constexpr DriverProfile profiles[] = {
     {Driver::veth, "tx_xdp_xmit_errors", "rx_alloc_fail", true},
 };
 
-constexpr std::uint32_t page = 4096;              // bytes
-constexpr std::uint32_t half_page = page / 2;     // bytes: stride at MTU 1500 without XDP
-constexpr std::uint32_t skb_overhead = 256;       // sk_buff; the shared info lies inside the buffer (SK-2)
+constexpr std::uint32_t page = 4096;           // bytes
+constexpr std::uint32_t half_page = page / 2;  // bytes: stride at MTU 1500 without XDP
+constexpr std::uint32_t skb_overhead = 256;    // sk_buff; the shared info lies inside the buffer (SK-2)
 // A live frame of BPF_PROG_TEST_RUN keeps 112 bytes of its own at the start of the page.
 constexpr std::uint32_t veth_frame_truesize = page - 112 + skb_overhead;
 
@@ -70,14 +70,16 @@ PoolBuffersParams release_at_completion(const RxBuffersRequest& request, bool ha
   params.unit = 64;
   params.truesize = page / params.slots_per_page + skb_overhead;
   params.release_at_refill = false;
-  params.on_failure = repoll ? PoolBuffersParams::OnFailure::keep_and_repoll
-                             : PoolBuffersParams::OnFailure::keep_and_stop;
+  params.on_failure =
+      repoll ? PoolBuffersParams::OnFailure::keep_and_repoll : PoolBuffersParams::OnFailure::keep_and_stop;
   return params;
 }
 
 }  // namespace
 
-const DriverProfile& driver_profile(Driver driver) { return profiles[static_cast<std::size_t>(driver)]; }
+const DriverProfile& driver_profile(Driver driver) {
+  return profiles[static_cast<std::size_t>(driver)];
+}
 
 RxBuffersMade make_rx_buffers(const RxBuffersRequest& request, PagePools& pools, PageAllocator& allocator) {
   const auto pool = [&](bool napi) -> PagePool& {

@@ -1,7 +1,7 @@
 #pragma once
-// Half-page flip (ixgbe, i40e, mlx4): a page holds two buffers; after one half went up the stack the driver goes on with
-// the other, if by then nobody but it holds the page. Rules DR-20 to DR-22. The driver's pagecnt_bias is folded into the
-// page's reference count: one for the driver, one per half that an skb holds.
+// Half-page flip (ixgbe, i40e, mlx4): a page holds two buffers; after one half went up the stack the driver goes on
+// with the other, if by then nobody but it holds the page. Rules DR-20 to DR-22. The driver's pagecnt_bias is folded
+// into the page's reference count: one for the driver, one per half that an skb holds.
 
 #include <cstdint>
 #include <vector>
@@ -12,10 +12,10 @@
 namespace rxpool {
 
 struct FlipBuffersParams {
-  std::uint32_t threshold = 16;   ///< missing slots that start a refill
-  std::uint32_t unit = 16;        ///< slots that make one step of the refill
-  std::uint32_t truesize = 2304;  ///< bytes
-  bool repoll_on_failure = false; ///< i40e polls again at once; ixgbe and mlx4 wait for the next poll
+  std::uint32_t threshold = 16;    ///< missing slots that start a refill
+  std::uint32_t unit = 16;         ///< slots that make one step of the refill
+  std::uint32_t truesize = 2304;   ///< bytes
+  bool repoll_on_failure = false;  ///< i40e polls again at once; ixgbe and mlx4 wait for the next poll
 };
 
 class FlipBuffers final : public RxBuffers {

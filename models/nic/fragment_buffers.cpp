@@ -88,6 +88,8 @@ void FragmentBuffers::drop(Core& core, RxRing& ring, std::uint32_t slot) {
   core.charge_memory();
 }
 
-void FragmentBuffers::put(MemoryContext& context, PageId page) { put_reference(context, page); }
+void FragmentBuffers::put(MemoryContext& context, PageId page) {
+  put_reference(context, page);
+}
 
 }  // namespace rxpool

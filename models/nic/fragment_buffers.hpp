@@ -1,6 +1,6 @@
 #pragma once
-// RX buffers cut from page fragments (virtio_net up to 7.0): blocks of 32 KiB give sixteen buffers of 2 KiB, falling back
-// to single pages, and go back when the last of their buffers is freed. Kernel-model §4.5; skb_page_frag_refill.
+// RX buffers cut from page fragments (virtio_net up to 7.0): blocks of 32 KiB give sixteen buffers of 2 KiB, falling
+// back to single pages, and go back when the last of their buffers is freed. Kernel-model §4.5; skb_page_frag_refill.
 
 #include <cstdint>
 
@@ -10,10 +10,10 @@
 namespace rxpool {
 
 struct FragmentBuffersParams {
-  std::uint32_t threshold = 1;      ///< missing slots that start a refill
-  std::uint32_t unit = 16;          ///< slots that make one step of the refill
+  std::uint32_t threshold = 1;  ///< missing slots that start a refill
+  std::uint32_t unit = 16;      ///< slots that make one step of the refill
   std::uint32_t buffer_bytes = 2048;
-  std::uint32_t truesize = 2304;    ///< bytes
+  std::uint32_t truesize = 2304;  ///< bytes
   bool repoll_on_failure = true;
 };
 
@@ -47,7 +47,7 @@ class FragmentBuffers final : public RxBuffers {
 
   FragmentBuffersParams params_;
   PageAllocator& allocator_;
-  PageId block_ = no_page;        ///< being cut; holds one reference of its own
+  PageId block_ = no_page;  ///< being cut; holds one reference of its own
   std::uint32_t offset_ = 0;
   std::uint32_t blocks_pages_ = 0;
   std::uint32_t refilled_ = 0;

@@ -25,13 +25,14 @@ std::int64_t per_ms(std::uint64_t count, Time span) {
 
 }  // namespace
 
-Coalescing Dim::profile() const { return cqe_mode_ ? cqe_profiles[index_] : eqe_profiles[index_]; }
+Coalescing Dim::profile() const {
+  return cqe_mode_ ? cqe_profiles[index_] : eqe_profiles[index_];
+}
 
 bool Dim::sample(Time now, std::uint64_t packets, std::uint64_t bytes) {
   if (++events_ < events_per_sample) return false;
   const Time span = now - since_;
-  const Rates rates{per_ms(packets - packets_since_, span), per_ms(bytes - bytes_since_, span),
-                    per_ms(events_, span)};
+  const Rates rates{per_ms(packets - packets_since_, span), per_ms(bytes - bytes_since_, span), per_ms(events_, span)};
   since_ = now;
   packets_since_ = packets;
   bytes_since_ = bytes;

@@ -9,9 +9,9 @@
 namespace rxpool {
 
 struct PcieParams {
-  std::int64_t ps_per_byte = 0;        ///< payload transfer
-  std::int64_t ps_per_packet = 0;      ///< descriptor fetch and completion write
-  std::int64_t latency_ps = 0;         ///< from the last byte sent to the completion visible in memory; pipelined
+  std::int64_t ps_per_byte = 0;    ///< payload transfer
+  std::int64_t ps_per_packet = 0;  ///< descriptor fetch and completion write
+  std::int64_t latency_ps = 0;     ///< from the last byte sent to the completion visible in memory; pipelined
 };
 
 class Pcie {

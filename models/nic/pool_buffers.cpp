@@ -107,9 +107,11 @@ RxBuffers::Refill PoolBuffers::refill(Core& core, RxRing& ring) {
     ++stats_.alloc_fail;
     using OnFailure = PoolBuffersParams::OnFailure;
     if (params_.on_failure == OnFailure::roll_back_and_repoll || params_.on_failure == OnFailure::drop_unit_and_stop) {
-      const std::uint32_t keep = params_.on_failure == OnFailure::roll_back_and_repoll ? 0 : refilled_ / params_.unit * params_.unit;
+      const std::uint32_t keep =
+          params_.on_failure == OnFailure::roll_back_and_repoll ? 0 : refilled_ / params_.unit * params_.unit;
       MemoryContext& context = core.memory(true);
-      for (std::uint32_t i = keep; i < refilled_; i += params_.slots_per_page) release_slot(context, ring, ring.slot_ahead(i));
+      for (std::uint32_t i = keep; i < refilled_; i += params_.slots_per_page)
+        release_slot(context, ring, ring.slot_ahead(i));
       core.charge_memory();
       refilled_ = keep;
     }
@@ -158,6 +160,8 @@ void PoolBuffers::drop(Core& core, RxRing& ring, std::uint32_t slot) {
   core.charge_memory();
 }
 
-void PoolBuffers::put(MemoryContext& context, PageId page) { pool_.put_page(context, page, -1, false); }
+void PoolBuffers::put(MemoryContext& context, PageId page) {
+  pool_.put_page(context, page, -1, false);
+}
 
 }  // namespace rxpool

@@ -21,13 +21,13 @@ struct PoolBuffersParams {
     keep_and_stop,         ///< ixgbe, mlx4
   };
   std::uint32_t slots_per_page = 1;
-  std::uint32_t threshold = 1;        ///< missing slots that start a refill
-  std::uint32_t unit = 64;            ///< slots allocated together, a multiple of slots_per_page
-  bool whole_units = false;           ///< a slot is usable only with its unit: striding WQEs (DR-15)
-  std::uint32_t truesize = 0;         ///< bytes
-  bool release_at_refill = true;      ///< DR-11
+  std::uint32_t threshold = 1;    ///< missing slots that start a refill
+  std::uint32_t unit = 64;        ///< slots allocated together, a multiple of slots_per_page
+  bool whole_units = false;       ///< a slot is usable only with its unit: striding WQEs (DR-15)
+  std::uint32_t truesize = 0;     ///< bytes
+  bool release_at_refill = true;  ///< DR-11
   OnFailure on_failure = OnFailure::roll_back_and_repoll;
-  Time ready_after;                   ///< posted slots become usable this much later (UMR completion, DR-16)
+  Time ready_after;  ///< posted slots become usable this much later (UMR completion, DR-16)
 };
 
 class PoolBuffers final : public RxBuffers {
@@ -64,10 +64,10 @@ class PoolBuffers final : public RxBuffers {
   PoolBuffersParams params_;
   PagePool& pool_;
   PageAllocator& allocator_;
-  std::vector<std::uint8_t> used_;   ///< shares given to skbs, at the first slot of each page
-  std::uint32_t posted_ = 0;         ///< pages in slots
-  std::uint32_t taken_ = 0;          ///< shares given since the last refill
-  std::uint32_t refilled_ = 0;       ///< slots of the refill call in progress
+  std::vector<std::uint8_t> used_;  ///< shares given to skbs, at the first slot of each page
+  std::uint32_t posted_ = 0;        ///< pages in slots
+  std::uint32_t taken_ = 0;         ///< shares given since the last refill
+  std::uint32_t refilled_ = 0;      ///< slots of the refill call in progress
   bool refilling_ = false;
   std::array<PageId, 64> exchange_;
 };

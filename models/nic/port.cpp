@@ -7,8 +7,16 @@ namespace rxpool {
 
 Port::Port(const PortParams& params, Engine& engine, std::unique_ptr<Wire> wire, std::unique_ptr<Steering> steering,
            PageTable& pages, Llc& llc, Journal& journal)
-    : engine_(engine), pcie_(params.pcie), buffer_(params.buffer_bytes), wire_(std::move(wire)),
-      steering_(std::move(steering)), pages_(pages), llc_(llc), journal_(journal), queues_(params.queues), block_(block_packets) {}
+    : engine_(engine),
+      pcie_(params.pcie),
+      buffer_(params.buffer_bytes),
+      wire_(std::move(wire)),
+      steering_(std::move(steering)),
+      pages_(pages),
+      llc_(llc),
+      journal_(journal),
+      queues_(params.queues),
+      block_(block_packets) {}
 
 void Port::set_queue(std::uint32_t index, RxRing& ring, const Event& cpu) {
   queues_[index].ring = &ring;
@@ -71,7 +79,7 @@ bool Port::carry_block(Time to) {
         llc_.dma_write(pages_[page]);
         llc_log_.written(pcie_free, llc_);
       }
-    } else if (ring.fill() != 0 || start <= engine_.group_front(*queue.cpu)) {
+    } else if (start <= to && (ring.fill() != 0 || start <= engine_.group_front(*queue.cpu))) {
       // No descriptor at `start`, and none can appear any more: what a CPU posts, it posts later than its front.
       ++queue.out_of_buffer;
       if (start != packet.arrival) buffer_.enter(packet.frame_bytes, start);

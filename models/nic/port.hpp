@@ -32,7 +32,7 @@ struct PortParams {
 };
 
 struct PortStats {
-  std::uint64_t rx_packets_phy = 0;   ///< frames received on the wire
+  std::uint64_t rx_packets_phy = 0;  ///< frames received on the wire
   std::uint64_t rx_bytes_phy = 0;
   std::uint64_t rx_discards_phy = 0;  ///< packet buffer full
 };

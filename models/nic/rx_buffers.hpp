@@ -13,10 +13,10 @@ namespace rxpool {
 
 /// Driver counters of the refill path; reported under each driver's own names.
 struct RxBufferStats {
-  std::uint64_t alloc_fail = 0;   ///< failed refills: buff_alloc_err, alloc_rx_page_failed, rx_pg_alloc_fail …
-  std::uint64_t page_reuse = 0;   ///< half-page flip: page kept
-  std::uint64_t page_alloc = 0;   ///< half-page flip, fragments: page newly allocated
-  std::uint64_t page_busy = 0;    ///< half-page flip: other half still in use (DR-21)
+  std::uint64_t alloc_fail = 0;  ///< failed refills: buff_alloc_err, alloc_rx_page_failed, rx_pg_alloc_fail …
+  std::uint64_t page_reuse = 0;  ///< half-page flip: page kept
+  std::uint64_t page_alloc = 0;  ///< half-page flip, fragments: page newly allocated
+  std::uint64_t page_busy = 0;   ///< half-page flip: other half still in use (DR-21)
 };
 
 class RxBuffers : public RxPages {

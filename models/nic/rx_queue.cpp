@@ -7,8 +7,14 @@ namespace rxpool {
 
 RxQueue::RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, const NetfilterParams& netfilter,
                  const XdpHook& hook)
-    : params_(std::move(params)), port_(port), env_(environment), netfilter_(netfilter), hook_(hook),
-      ring_(params_.ring_size), moderation_(params_.coalescing, params_.adaptive_rx, params_.cqe_mode), line_(*this),
+    : params_(std::move(params)),
+      port_(port),
+      env_(environment),
+      netfilter_(netfilter),
+      hook_(hook),
+      ring_(params_.ring_size),
+      moderation_(params_.coalescing, params_.adaptive_rx, params_.cqe_mode),
+      line_(*this),
       watchdog_(*this) {
   normal_list_.reserve(weight);
 }
@@ -39,7 +45,9 @@ void RxQueue::make_threaded(Core& core) {
   thread = thread_.get();
 }
 
-void RxQueue::observe(Time now) { held_.set(now, buffers_->held()); }
+void RxQueue::observe(Time now) {
+  held_.set(now, buffers_->held());
+}
 
 // ---- Interrupts.
 
@@ -196,6 +204,7 @@ std::uint32_t RxQueue::drop_run(Core& core) {
 void RxQueue::one_packet(Core& core) {
   const Packet& packet = ring_.completion();
   const std::uint32_t slot = ring_.next_polled_slot();
+  step_start_ = core.now();
   core.charge(Step::rx_descriptor);
   core.charge(Step::dma_sync);
   const XdpAction action = run_hook(core, packet);
@@ -245,7 +254,9 @@ XdpAction RxQueue::run_hook(Core& core, const Packet& packet) {
 /// First read of packet data: from the LLC, where DMA left it, or from memory.
 void RxQueue::touch(Core& core, const Packet& packet) {
   core.charge(Step::packet_touch);
-  core.charge(Step::llc_miss, Llc::charge(core.price(Step::llc_miss), port_.read_miss(packet, core.now(), params_.index)));
+  // The cache as it stood when the step began: what came later may not be known yet.
+  const Probability miss = port_.read_miss(packet, step_start_, params_.index);
+  core.charge(Step::llc_miss, Llc::charge(core.price(Step::llc_miss), miss));
 }
 
 bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {
@@ -296,7 +307,7 @@ bool RxQueue::finish(Core& core) {
   }
   if (defer_irqs_left_ != 0 && params_.gro_flush_timeout.ps != 0) {
     --defer_irqs_left_;
-    watchdog_.start(*line_.core, core.now() + params_.gro_flush_timeout);
+    watchdog_.start(core, *line_.core, core.now() + params_.gro_flush_timeout);
     return true;
   }
   core.engine().set_running_at(core.now());

@@ -28,8 +28,8 @@
 namespace rxpool {
 
 struct RxQueueParams {
-  std::string name;            ///< component path, e.g. nics.nic0.rx_queues.rx0
-  std::uint32_t index = 0;     ///< queue number on its NIC
+  std::string name;         ///< component path, e.g. nics.nic0.rx_queues.rx0
+  std::uint32_t index = 0;  ///< queue number on its NIC
   std::uint32_t ring_size = 0;
   Coalescing coalescing;
   bool adaptive_rx = false;
@@ -42,7 +42,7 @@ struct RxQueueParams {
 };
 
 struct RxQueueStats {
-  std::uint64_t rx_packets = 0;    ///< packets the driver has seen
+  std::uint64_t rx_packets = 0;  ///< packets the driver has seen
   std::uint64_t rx_bytes = 0;
   std::uint64_t xdp_drop = 0;
   std::uint64_t xdp_pass = 0;
@@ -111,9 +111,14 @@ class RxQueue final : public Napi {
    public:
     explicit Watchdog(RxQueue& queue) : InterruptSource(false), queue_(queue) {}
     bool interrupt(Core& core) override;
-    void start(Core& core, Time at) {
+    /// From the core that polls, to the one that takes the queue's interrupts.
+    void start(const Core& from, Core& core, Time at) {
       at_ = at;
-      core.interrupts_changed();
+      if (&from == &core) {
+        core.interrupts_changed();
+      } else {
+        core.interrupt_line_moved();
+      }
     }
 
    private:
@@ -142,10 +147,11 @@ class RxQueue final : public Napi {
   Line line_;
   Watchdog watchdog_;
   Phase phase_ = Phase::begin;
-  std::uint32_t handled_ = 0;         ///< packets of this poll
-  bool busy_ = false;                 ///< driver wants to be polled again (refill failed)
+  std::uint32_t handled_ = 0;  ///< packets of this poll
+  Time step_start_{0};         ///< of the packet at hand
+  bool busy_ = false;          ///< driver wants to be polled again (refill failed)
   std::uint32_t defer_irqs_left_ = 0;
-  std::vector<SkbId> normal_list_;    ///< napi->rx_list (SK-13)
+  std::vector<SkbId> normal_list_;  ///< napi->rx_list (SK-13)
   std::size_t delivered_ = 0;
   RxQueueStats stats_;
   Histogram latency_;

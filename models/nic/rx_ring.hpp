@@ -22,7 +22,10 @@ namespace rxpool {
 class RxRing {
  public:
   explicit RxRing(std::uint32_t size)
-      : size_(size), mask_(std::bit_ceil(size) - 1), posted_at_(mask_ + 1), pages_(mask_ + 1),
+      : size_(size),
+        mask_(std::bit_ceil(size) - 1),
+        posted_at_(mask_ + 1),
+        pages_(mask_ + 1),
         completions_(mask_ + 1) {}
 
   std::uint32_t size() const { return size_; }

@@ -33,10 +33,10 @@ struct NtupleRule {
 
 struct SteeringParams {
   RssKey key = default_rss_key();
-  std::vector<std::uint16_t> indirection;   ///< power of two entries: queue of hash & (size - 1)
-  bool hash_udp_ports = false;              ///< sdfn rather than sd (RS-13)
+  std::vector<std::uint16_t> indirection;  ///< power of two entries: queue of hash & (size - 1)
+  bool hash_udp_ports = false;             ///< sdfn rather than sd (RS-13)
   bool hash_tcp_ports = true;
-  std::vector<NtupleRule> rules;            ///< first match wins
+  std::vector<NtupleRule> rules;  ///< first match wins
 };
 
 class Steering {

@@ -15,11 +15,11 @@ class RxPages;
 
 struct Skb {
   Packet packet;
-  RxPages* pages = nullptr;        ///< who gave the page and takes it back
-  Time visible;                    ///< from when on others can see it
+  RxPages* pages = nullptr;  ///< who gave the page and takes it back
+  Time visible;              ///< from when on others can see it
   PageId page = no_page;
-  std::uint32_t truesize = 0;      ///< bytes charged to a socket
-  std::uint32_t next = 0;          ///< free list of the slab
+  std::uint32_t truesize = 0;  ///< bytes charged to a socket
+  std::uint32_t next = 0;      ///< free list of the slab
   std::uint16_t alloc_cpu = 0;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// The ways an skb's page gets home (SK-40 to SK-44): freed in softirq, freed by the reader on the allocating CPU, or left
-// on the allocating CPU's deferred list. Each free is one step, because it returns the page that others wait for.
+// The ways an skb's page gets home (SK-40 to SK-44): freed in softirq, freed by the reader on the allocating CPU, or
+// left on the allocating CPU's deferred list. Each free is one step, because it returns the page that others wait for.
 
 #include <cstdint>
 #include <memory>

@@ -5,10 +5,15 @@
 
 namespace rxpool {
 
-SocketReader::SocketReader(SocketReaderParams params, UdpSocket& socket, SkbSlab& slab, SkbFree& free,
-                           Journal& journal)
-    : Task(Context::application), params_(std::move(params)), socket_(socket), slab_(slab), free_(free),
-      journal_(journal), timer_(*this), paused_(params_.paused) {}
+SocketReader::SocketReader(SocketReaderParams params, UdpSocket& socket, SkbSlab& slab, SkbFree& free, Journal& journal)
+    : Task(Context::application),
+      params_(std::move(params)),
+      socket_(socket),
+      slab_(slab),
+      free_(free),
+      journal_(journal),
+      timer_(*this),
+      paused_(params_.paused) {}
 
 void SocketReader::attach(Core& core) {
   core.add_thread(*this);

@@ -21,10 +21,10 @@ struct SocketReaderParams {
     Time length;
     Time every;  ///< 0: once
   };
-  std::uint32_t batch = 1;   ///< messages per system call
-  Time service;              ///< application's work per message
-  Time interval;             ///< shortest time between two reads; 0: as fast as it can
-  bool paused = false;       ///< at the start
+  std::uint32_t batch = 1;  ///< messages per system call
+  Time service;             ///< application's work per message
+  Time interval;            ///< shortest time between two reads; 0: as fast as it can
+  bool paused = false;      ///< at the start
   std::vector<Pause> pauses;
 };
 

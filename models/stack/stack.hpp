@@ -30,7 +30,7 @@ struct NetfilterParams {
 };
 
 struct StackStats {
-  std::uint64_t udp_no_ports = 0;          ///< UdpNoPorts
+  std::uint64_t udp_no_ports = 0;  ///< UdpNoPorts
   std::uint64_t icmp_out_dest_unreachs = 0;
 };
 

@@ -16,8 +16,8 @@ class SocketReader;
 
 struct UdpSocketParams {
   std::uint16_t port = 0;
-  std::uint32_t sk_rcvbuf = 212992;   ///< bytes, after the kernel's doubling (SK-30)
-  bool admits_by_size = true;         ///< 6.15 on: the packet's truesize counts before it is queued (SK-31)
+  std::uint32_t sk_rcvbuf = 212992;  ///< bytes, after the kernel's doubling (SK-30)
+  bool admits_by_size = true;        ///< 6.15 on: the packet's truesize counts before it is queued (SK-31)
 };
 
 struct UdpSocketStats {
@@ -63,7 +63,7 @@ class UdpSocket {
   std::vector<SkbId> queue_;  ///< ring, power of two
   std::uint32_t head_ = 0;
   std::uint32_t size_ = 0;
-  std::uint32_t reader_queue_ = 0;      ///< packets already moved to udp_sock.reader_queue
+  std::uint32_t reader_queue_ = 0;  ///< packets already moved to udp_sock.reader_queue
   std::uint32_t rmem_alloc_ = 0;
   std::uint32_t forward_deficit_ = 0;
   Gauge rmem_;

@@ -65,11 +65,10 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
                      ExitCode::policy_rejected);
   }
   reads_packet_ = loads_packet_pointers(policy_->object());
-  shares_state_ = std::any_of(policy_->object().maps.begin(), policy_->object().maps.end(),
-                              [](const bpf::MapDefinition& map) {
-                                return !per_cpu(map.type) && map.section != bpf::DataSection::rodata &&
-                                       map.name != "rxpool_signal";
-                              });
+  shares_state_ =
+      std::any_of(policy_->object().maps.begin(), policy_->object().maps.end(), [](const bpf::MapDefinition& map) {
+        return !per_cpu(map.type) && map.section != bpf::DataSection::rodata && map.name != "rxpool_signal";
+      });
   for (std::uint32_t cpu = 0; cpu < params.cpus; ++cpu) {
     random_.push_back(
         std::make_unique<CpuRandom>(params.seed, params.replication, params.name + ".cpu" + std::to_string(cpu)));
@@ -97,8 +96,7 @@ void PolicyProgram::load(const Packet& packet, Time at) {
   policy_->set_packet_size(0, static_cast<std::uint32_t>(bytes), meta);
 }
 
-std::uint32_t PolicyProgram::run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead,
-                                 Time limit) {
+std::uint32_t PolicyProgram::run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) {
   policy_->set_cpu(cpu);
   policy_->set_random(random_[cpu].get());
   Time at = start;

@@ -30,8 +30,7 @@ struct PolicyProgramParams {
 class PolicyProgram final : public XdpProgram {
  public:
   /// `sources` indexed by Packet::source. Throws InputError (policy_rejected, bad_input).
-  PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration,
-                std::vector<const Source*> sources);
+  PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration, std::vector<const Source*> sources);
   ~PolicyProgram() override;
 
   std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) override;

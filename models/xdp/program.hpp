@@ -23,11 +23,10 @@ struct XdpRun {
 class XdpProgram {
  public:
   virtual ~XdpProgram() = default;
-  /// On `cpu`, runs the packets in order until one gets another verdict than DROP or ABORTED, or a run would begin after
-  /// `limit`. The first begins at `start`; each next one `overhead` plus the previous one's cost later. Returns how
-  /// many were run, at least one.
-  virtual std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead,
-                            Time limit) = 0;
+  /// On `cpu`, runs the packets in order until one gets another verdict than DROP or ABORTED, or a run would begin
+  /// after `limit`. The first begins at `start`; each next one `overhead` plus the previous one's cost later. Returns
+  /// how many were run, at least one.
+  virtual std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) = 0;
   /// Does it read packet data? Then the first read is charged as a cache access.
   virtual bool reads_packet() const = 0;
 };
