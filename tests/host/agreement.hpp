@@ -1,0 +1,20 @@
+#pragma once
+// The simulator beside the reference engine: everything that has to be the same, and what is not.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "models/scenario.hpp"
+
+namespace rxpool {
+
+struct Agreement {
+  std::vector<std::string> differences;
+  std::uint64_t packets = 0;
+};
+
+/// Fingerprint, fates, both ledgers, page_pool and queue counters.
+Agreement compare_with_reference(const Scenario& scenario);
+
+}  // namespace rxpool

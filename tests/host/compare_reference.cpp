@@ -1,0 +1,51 @@
+// Random scenarios through the simulator and the reference engine; the first difference stops with its seed.
+//   compare_reference [--scenarios N] [--seed S] [--ms D] [--keep-going] [--print]
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "sim/error.hpp"
+#include "tests/host/agreement.hpp"
+#include "tests/host/random_scenario.hpp"
+
+int main(int argc, char** argv) {
+  using namespace rxpool;
+  std::uint64_t scenarios = 300;
+  std::uint64_t seed = 1;
+  RandomScenarioOptions options;
+  bool keep_going = false;
+  bool print = false;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--scenarios") == 0 && i + 1 < argc) scenarios = std::strtoull(argv[++i], nullptr, 10);
+    if (std::strcmp(argv[i], "--seed") == 0 && i + 1 < argc) seed = std::strtoull(argv[++i], nullptr, 10);
+    if (std::strcmp(argv[i], "--ms") == 0 && i + 1 < argc) options.duration_ms = std::strtod(argv[++i], nullptr);
+    keep_going = keep_going || std::strcmp(argv[i], "--keep-going") == 0;
+    print = print || std::strcmp(argv[i], "--print") == 0;
+  }
+  std::uint64_t differences = 0;
+  std::uint64_t packets = 0;
+  for (std::uint64_t s = seed; s < seed + scenarios; ++s) {
+    const std::string text = random_scenario(s, options);
+    if (print) std::printf("%s\n", text.c_str());
+    Agreement agreement;
+    try {
+      agreement = compare_with_reference(load_random(text));
+    } catch (const InputError& error) {
+      std::printf("seed %" PRIu64 ": not a scenario: %s\n", s, error.what());
+      continue;
+    } catch (const BugError& error) {
+      agreement.differences.push_back(std::string("internal error: ") + error.what());
+    }
+    packets += agreement.packets;
+    if (agreement.differences.empty()) continue;
+    ++differences;
+    std::printf("seed %" PRIu64 ": %zu differences\n", s, agreement.differences.size());
+    for (const std::string& difference : agreement.differences) std::printf("  %s\n", difference.c_str());
+    std::fflush(stdout);
+    if (!keep_going) return 1;
+  }
+  std::printf("%" PRIu64 " scenarios, %" PRIu64 " packets, %" PRIu64 " scenarios differ\n", scenarios, packets, differences);
+  return differences == 0 ? 0 : 1;
+}

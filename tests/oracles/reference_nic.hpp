@@ -1,0 +1,155 @@
+#pragma once
+// One NIC of the reference engine: every arrival, transfer over PCIe and completion is an event. Steering hashes each
+// packet by itself; the interrupt line looks at every completion (NA-50), DIM is written from its rules (NA-52, NA-53).
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/journal.hpp"
+#include "models/memory/llc.hpp"
+#include "models/scenario.hpp"
+#include "models/traffic/source.hpp"
+#include "models/traffic/toeplitz.hpp"
+#include "models/traffic/wire.hpp"
+#include "tests/oracles/reference_cpu.hpp"
+#include "tests/oracles/reference_ring.hpp"
+#include "tests/oracles/reference_stack.hpp"
+
+namespace rxpool::reference {
+
+class Nic;
+
+/// Interrupt moderation tuned at run time.
+class Dim {
+ public:
+  explicit Dim(bool cqe) : cqe_(cqe) {}
+  /// One interrupt, with the queue's totals so far.
+  void interrupt(Time now, std::uint64_t packets, std::uint64_t bytes);
+  std::uint32_t usecs() const;
+  std::uint32_t frames() const;
+
+ private:
+  struct Sample {
+    std::int64_t bytes = 0, packets = 0, events = 0;  ///< per ms
+  };
+  static int compare(const Sample& now, const Sample& before);  ///< 1 better, 0 same, -1 worse
+  void step();
+  bool cqe_;
+  int profile_ = 1;
+  int direction_ = 1;  ///< 1 right, -1 left, 0 parked
+  bool tired_parking_ = false;
+  int right_ = 0, left_ = 0, tired_ = 0;
+  Sample before_;
+  Time since_{0};
+  std::uint64_t packets_ = 0, bytes_ = 0;
+  int interrupts_ = 0;
+};
+
+class Queue final : public Napi {
+ public:
+  Queue(Nic& nic, std::string name, std::uint32_t index, const scenario::QueueParams& params);
+
+  void set_affinity(Cpu& cpu);
+  void make_threaded(Cpu& cpu);
+  Job poll(Cpu& cpu) override;
+  void completed() { line_.update(); }
+
+  const std::string name;
+  const scenario::QueueParams& params;
+  Ring ring;
+  std::unique_ptr<Buffers> buffers;
+  std::deque<SkbPtr> normal_list;
+  std::uint64_t out_of_buffer = 0;
+  std::uint64_t rx_packets = 0, rx_bytes = 0, interrupts = 0, polls = 0;
+
+ private:
+  struct Line final : Interrupt {
+    explicit Line(Queue& q) : Interrupt(true), queue(q) {}
+    void take(Cpu& cpu) override;
+    void update();
+    Time fires() const;
+    Queue& queue;
+    Cpu* cpu = nullptr;
+    bool masked = false;
+    Time armed{0};
+  };
+  struct Watchdog final : Interrupt {
+    explicit Watchdog(Queue& q) : Interrupt(false), queue(q) {}
+    void take(Cpu& cpu) override;
+    Queue& queue;
+  };
+  struct NapiProcess final : Process {
+    explicit NapiProcess(Queue& q) : Process(Context::kthread), queue(q) {}
+    Job unit(Cpu& cpu) override;
+    Queue& queue;
+  };
+
+  void one_packet(Cpu& cpu);
+  Job deliver(Cpu& cpu);
+  void finish(Cpu& cpu, std::uint32_t handled, bool busy);
+
+  Nic& nic_;
+  std::uint32_t index_;
+  Line line_{*this};
+  Watchdog watchdog_{*this};
+  std::uint32_t usecs_, frames_;
+  Dim dim_;
+  std::uint32_t defers_left_ = 0;
+  std::unique_ptr<NapiProcess> process_;
+};
+
+class Nic {
+ public:
+  Nic(const std::string& name, std::uint32_t number, const Scenario& scenario, std::uint32_t replication,
+      const Calibration& calibration, EventQueue& events, PageTable& pages, Journal& journal, Stack& stack);
+
+  /// Arrivals up to this instant may be asked of the sources; later ones may still change.
+  void arrivals_until(Time until);
+  std::uint64_t waiting() const { return waiting_.size() + (busy_ ? 1 : 0); }
+
+  const std::string name;
+  const scenario::NicParams& params;
+  const Scenario& scenario;
+  std::vector<std::string> source_names;
+  std::unique_ptr<Wire> wire;
+  std::vector<std::unique_ptr<Queue>> queues;
+  std::string program;
+  Journal& journal;
+  Stack& stack;
+  std::uint64_t rx_packets_phy = 0;
+  std::uint64_t rx_discards_phy = 0;
+
+  Probability read_miss(const Packet& packet) {
+    return packet.page == no_page ? 0 : llc_.cpu_read(pages_[packet.page], llc_seen_);
+  }
+
+ private:
+  void fetch();
+  void arrive(Packet packet);
+  bool steer(Packet& packet) const;
+  void begin_transfers();
+  void transferred(const Ring::Completion& completion);
+
+  EventQueue& events_;
+  PageTable& pages_;
+  std::uint32_t number_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  ToeplitzHash toeplitz_;
+  std::vector<std::uint16_t> indirection_;
+  Llc llc_;
+  Llc::View llc_seen_;
+  std::uint64_t llc_writes_ = 0;
+  Time pcie_packet_, pcie_latency_;
+  std::int64_t pcie_ps_per_byte_;
+  std::uint64_t buffer_bytes_;
+  Time until_{-1};
+  bool arrival_planned_ = false;
+  std::deque<Packet> waiting_;
+  std::uint64_t used_bytes_ = 0;
+  bool busy_ = false;
+};
+
+}  // namespace rxpool::reference

@@ -1,0 +1,187 @@
+// One poll of the reference engine's RX queue: packets, list to the stack, refill, complete or poll again.
+#include <algorithm>
+
+#include "models/cpu/core.hpp"
+
+#include "tests/oracles/reference_nic.hpp"
+
+namespace rxpool::reference {
+
+Job Queue::NapiProcess::unit(Cpu& cpu) {
+  if (!queue.scheduled) {
+    sleeps = true;
+    co_return;
+  }
+  co_await cpu.deferred->flush(cpu);
+  co_await queue.poll(cpu);
+  sleeps = !queue.scheduled;
+}
+
+Job Queue::poll(Cpu& cpu) {
+  co_await cpu.step(EventClass::poll);
+  ++polls;
+  cpu.charge(Step::napi_poll);
+  std::uint32_t handled = 0;
+  while (handled < 64) {
+    if (normal_list.size() >= nic_.scenario.kernel.gro_normal_batch) co_await deliver(cpu);
+    co_await cpu.step(EventClass::poll);
+    if (ring.completions.empty()) break;
+    one_packet(cpu);
+    ++handled;
+  }
+  co_await deliver(cpu);
+  co_await buffers->refill(cpu);
+  co_await cpu.step(EventClass::poll);
+  finish(cpu, handled, buffers->poll_again);
+}
+
+void Queue::one_packet(Cpu& cpu) {
+  const Ring::Completion completion = ring.completions.front();
+  ring.completions.pop_front();
+  --ring.in_use;
+  const Packet& packet = completion.packet;
+  cpu.charge(Step::rx_descriptor);
+  cpu.charge(Step::dma_sync);
+  ++rx_packets;
+  rx_bytes += packet.frame_bytes;
+  if (nic_.program != "none") cpu.charge(Step::xdp_call);
+  if (nic_.program == "drop") {
+    cpu.charge(Step::xdp_program_drop);
+    nic_.journal.ended(packet, Fate::xdp_drop, cpu.clock);
+    buffers->drop(cpu, completion.slot);
+    return;
+  }
+  if (nic_.program == "pass") cpu.charge(Step::xdp_program_pass);
+
+  const PageId page = buffers->take(cpu, completion.slot);
+  if (page == no_page) {
+    nic_.journal.ended(packet, Fate::skb_alloc_failed, cpu.clock);
+    return;
+  }
+  cpu.charge(Step::packet_touch);
+  cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+  cpu.charge(Step::skb_alloc);
+  cpu.charge(Step::skb_build);
+  if (nic_.params.gro) cpu.charge(Step::gro_receive);
+  auto skb = std::make_shared<Skb>();
+  skb->packet = packet;
+  skb->buffers = buffers.get();
+  skb->page = page;
+  skb->truesize = buffers->truesize;
+  skb->allocated_on = &cpu;
+  normal_list.push_back(skb);
+}
+
+Job Queue::deliver(Cpu& cpu) {
+  while (!normal_list.empty()) {
+    co_await cpu.step(EventClass::poll);
+    const SkbPtr skb = normal_list.front();
+    normal_list.pop_front();
+    nic_.stack.receive(cpu, skb, nic_.params.netfilter);
+  }
+}
+
+void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
+  if (handled == 64 || busy) {
+    work = 64;
+    return;
+  }
+  work = handled;
+  cpu.charge(Step::napi_complete);
+  if (handled != 0) defers_left_ = nic_.params.napi_defer_hard_irqs;
+  scheduled = false;
+  list_owner = -1;
+  const Time timeout = time_from_ns(nic_.params.gro_flush_timeout_ns);
+  if (missed) {
+    missed = false;
+    cpu.schedule(*this);
+  } else if (defers_left_ != 0 && timeout.ps != 0) {
+    --defers_left_;
+    watchdog_.at = cpu.clock + timeout;
+    line_.cpu->source_changed();
+  } else {
+    line_.masked = false;
+    line_.armed = line_.cpu == &cpu ? cpu.clock : cpu.clock + Core::remote_latency;
+    line_.update();
+  }
+}
+
+// ---- DIM.
+
+std::uint32_t Dim::usecs() const {
+  constexpr std::uint32_t eqe[] = {1, 8, 64, 128, 256};
+  constexpr std::uint32_t cqe[] = {2, 8, 16, 32, 64};
+  return cqe_ ? cqe[profile_] : eqe[profile_];
+}
+
+std::uint32_t Dim::frames() const {
+  constexpr std::uint32_t cqe[] = {256, 128, 64, 64, 64};
+  return cqe_ ? cqe[profile_] : 256;
+}
+
+int Dim::compare(const Sample& now, const Sample& before) {
+  const auto one = [](std::int64_t value, std::int64_t reference, int sign) {
+    if (reference == 0) return value != 0 ? sign : 0;
+    if (100 * std::abs(value - reference) / reference <= 10) return 0;
+    return value > reference ? sign : -sign;
+  };
+  if (before.bytes == 0) return now.bytes != 0 ? 1 : 0;
+  if (const int bytes = one(now.bytes, before.bytes, 1)) return bytes;
+  if (before.packets == 0) return now.packets != 0 ? 1 : 0;
+  if (const int packets = one(now.packets, before.packets, 1)) return packets;
+  return before.events == 0 ? 0 : one(now.events, before.events, -1);
+}
+
+/// One profile further in the present direction, unless it is tired or at the edge.
+void Dim::step() {
+  if (tired_ == 10) {
+    right_ = left_ = direction_ = 0;
+    tired_parking_ = true;
+    return;
+  }
+  if (profile_ + direction_ < 0 || profile_ + direction_ > 4) {
+    right_ = left_ = tired_ = direction_ = 0;
+    tired_parking_ = false;
+    return;
+  }
+  profile_ += direction_;
+  ++(direction_ > 0 ? right_ : left_);
+  ++tired_;
+}
+
+void Dim::interrupt(Time now, std::uint64_t packets, std::uint64_t bytes) {
+  if (++interrupts_ < 64) return;
+  const std::int64_t us = std::max<std::int64_t>(1, (now - since_).ps / 1'000'000);
+  const auto rate = [us](std::uint64_t count) { return (static_cast<std::int64_t>(count) * 1000 + us - 1) / us; };
+  const Sample sample{rate(bytes - bytes_), rate(packets - packets_), rate(64)};
+  since_ = now;
+  packets_ = packets;
+  bytes_ = bytes;
+  interrupts_ = 0;
+
+  const int profile_before = profile_;
+  if (direction_ == 0) {
+    const bool leaves = tired_parking_ ? --tired_ == 0 : compare(sample, before_) != 0;
+    if (leaves) {
+      direction_ = profile_ > 0 ? -1 : 1;
+      step();
+    }
+  } else {
+    if (compare(sample, before_) != 1) {
+      direction_ = -direction_;
+      (direction_ > 0 ? right_ : left_) = 0;
+    }
+    const int here = direction_ > 0 ? right_ : left_;
+    const int there = direction_ > 0 ? left_ : right_;
+    if (there > 1 && here == 1) {
+      right_ = left_ = tired_ = direction_ = 0;
+      tired_parking_ = false;
+    } else {
+      step();
+    }
+  }
+  const bool parked_on_top = direction_ == 0 && !tired_parking_;
+  if (!parked_on_top || profile_ != profile_before || before_.bytes == 0) before_ = sample;
+}
+
+}  // namespace rxpool::reference

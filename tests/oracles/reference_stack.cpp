@@ -1,0 +1,228 @@
+#include "tests/oracles/reference_stack.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "models/traffic/flow.hpp"
+
+namespace rxpool::reference {
+
+// ---- Freeing.
+
+Job DeferList::flush(Cpu& cpu) {
+  co_await cpu.step(EventClass::poll);
+  std::size_t visible = 0;
+  while (visible < skbs.size() && skbs[visible]->visible <= cpu.clock) ++visible;
+  if (visible == 0) co_return;
+  count = 0;
+  for (std::size_t i = 0; i < visible; ++i) {
+    if (i != 0) co_await cpu.step(EventClass::poll);
+    const SkbPtr skb = skbs.front();
+    skbs.pop_front();
+    Frees::free(cpu, *skb);
+  }
+}
+
+void Frees::add(Cpu& cpu) {
+  lists_.push_back(std::make_unique<DeferList>());
+  cpu.deferred = lists_.back().get();
+}
+
+void Frees::free(Cpu& cpu, const Skb& skb) {
+  MemoryContext context = cpu.context_now(true);
+  skb.buffers->put(context, skb.page);
+  cpu.charge(Step::skb_free);
+  cpu.charge(context.cost);
+}
+
+void Frees::attempt_defer(Cpu& cpu, const SkbPtr& skb) {
+  if (skb->allocated_on == &cpu || defer_max_ == 0) {
+    free(cpu, *skb);
+    return;
+  }
+  DeferList& list = *lists_[skb->allocated_on->number()];
+  ++list.count;
+  if (list.count >= defer_max_) {
+    ++rejected;
+    free(cpu, *skb);
+    return;
+  }
+  ++deferred;
+  cpu.charge(Step::skb_defer_push);
+  skb->visible = cpu.clock;
+  list.skbs.push_back(skb);
+  if (list.count == defer_max_ / 2 + 1) skb->allocated_on->raise_net_rx_from_elsewhere(cpu.clock);
+}
+
+// ---- Socket.
+
+bool Socket::refuses(std::uint32_t truesize) const {
+  if (counts_new_packet) return rmem != 0 && rmem + truesize > rcvbuf;
+  return rmem > rcvbuf;
+}
+
+void Socket::push(SkbPtr skb, Time visible) {
+  skb->visible = visible;
+  rmem += skb->truesize;
+  queue.push_back(std::move(skb));
+}
+
+SkbPtr Socket::pop() {
+  if (reader_queue == 0) reader_queue = queue.size();
+  SkbPtr skb = queue.front();
+  queue.pop_front();
+  --reader_queue;
+  given_back_later += skb->truesize;
+  if (reader_queue == 0 || given_back_later >= rcvbuf / 4) rmem -= std::exchange(given_back_later, 0);
+  return skb;
+}
+
+// ---- Reader.
+
+Reader::Reader(const scenario::ReaderParams& params, Socket& socket, Frees& frees, Journal& journal)
+    : Process(Context::application), params_(params), socket_(socket), frees_(frees), journal_(journal),
+      paused_(params.paused) {
+  nice = params.nice;
+  if (params.rate_pps > 0) interval_ = Time{std::llround(1e12 / params.rate_pps)};
+}
+
+void Reader::start(Cpu& cpu) {
+  cpu.add(*this);
+  alarm_.at = Time{0};
+  cpu.attach(alarm_);
+}
+
+void Reader::Alarm::take(Cpu& cpu) {
+  at = Time::never();
+  cpu.enter_hardirq(Step::hardirq);
+  cpu.wake(reader);
+  cpu.leave_hardirq();
+}
+
+Time Reader::may_read_at(Time now) const {
+  if (paused_) return Time::never();
+  Time at = next_read_;
+  for (const auto& [name, pause] : params_.pauses) {
+    const Time begin = time_from_ms(pause.at_ms);
+    if (now < begin) continue;
+    Time into = now - begin;
+    if (pause.every_ms > 0) into = into % time_from_ms(pause.every_ms);
+    if (into < time_from_ms(pause.for_ms)) at = std::max(at, now - into + time_from_ms(pause.for_ms));
+  }
+  return at;
+}
+
+void Reader::sleep_until(Time at) {
+  alarm_.at = at;
+  sleeps = true;
+}
+
+void Reader::set_paused(bool paused, Time now) {
+  paused_ = paused;
+  if (!paused) home->wake_from_elsewhere(*this, now);
+}
+
+/// recvmsg begins, unless it has to wait: then until when.
+Time Reader::enter_call(Cpu& cpu) {
+  const Time at = may_read_at(cpu.clock);
+  if (at > cpu.clock) return at;
+  received_ = 0;
+  cpu.charge(Step::syscall_entry);
+  next_ = Next::receive;
+  return Time{0};
+}
+
+Job Reader::unit(Cpu& cpu) {
+  switch (next_) {
+    case Next::call: {
+      const Time at = enter_call(cpu);
+      if (at > cpu.clock) sleep_until(at);
+      break;
+    }
+    case Next::receive:
+      if (socket_.queue.empty() || socket_.queue.front()->visible > cpu.clock) {
+        if (received_ != 0) {
+          next_ = Next::call;
+        } else if (!socket_.queue.empty()) {
+          sleep_until(socket_.queue.front()->visible);
+        } else {
+          waits_for_packet = true;
+          sleeps = true;
+        }
+        break;
+      }
+      in_hand = socket_.pop();
+      cpu.charge(Step::socket_dequeue);
+      cpu.charge(cpu.price(Step::copy_to_user) +
+                 Time{cpu.price_per_byte(Step::copy_to_user) * in_hand->packet.frame_bytes});
+      journal_.ended(in_hand->packet, Fate::delivered, cpu.clock);
+      next_ = Next::free;
+      break;
+    case Next::free:
+      frees_.attempt_defer(cpu, in_hand);
+      in_hand.reset();
+      cpu.charge(time_from_ns(params_.service_ns));
+      if (interval_.ps != 0) next_read_ = std::max(next_read_ + interval_, cpu.clock);
+      ++received_;
+      next_ = Next::receive;
+      if (received_ == params_.batch) {
+        next_ = Next::call;
+        enter_call(cpu);
+      }
+      break;
+  }
+  co_return;
+}
+
+// ---- Stack.
+
+void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams& rules) {
+  const Packet& packet = skb->packet;
+  const auto drop = [&](Fate fate) {
+    journal_.ended(packet, fate, cpu.clock);
+    Frees::free(cpu, *skb);
+  };
+  Socket* socket = nullptr;
+  for (const auto& candidate : sockets_) {
+    if (socket == nullptr && packet.ip_protocol == protocol_udp && candidate->port == packet.destination_port) {
+      socket = candidate.get();
+    }
+  }
+  const bool refused = socket != nullptr && socket->refuses(skb->truesize);
+
+  cpu.charge(Step::netif_receive);
+  if (rules.raw_drop.enabled) {
+    cpu.charge(Step::netfilter_raw);
+    const auto& rule = rules.raw_drop;
+    const bool protocol_matches =
+        rule.protocol == scenario::RuleProtocol::any ||
+        packet.ip_protocol == (rule.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp);
+    if (protocol_matches && (rule.dst_port == 0 || rule.dst_port == packet.destination_port)) {
+      return drop(Fate::netfilter_drop);
+    }
+  }
+  if (rules.conntrack) cpu.charge(Step::conntrack);
+  cpu.charge(Step::fib_input);
+  if (rules.filter) cpu.charge(Step::netfilter_filter);
+  if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) return drop(Fate::unhandled_proto);
+  cpu.charge(Step::udp_receive);
+  if (socket == nullptr) {
+    cpu.charge(Step::udp_no_port);
+    return drop(Fate::no_socket);
+  }
+  cpu.charge(Step::socket_enqueue);
+  if (refused) return drop(Fate::socket_rcvbuff);
+  Reader& reader = *socket->reader;
+  const bool wakes = std::exchange(reader.waits_for_packet, false);
+  if (wakes) cpu.charge(Step::socket_wakeup);
+  socket->push(skb, cpu.clock);
+  if (!wakes) return;
+  if (reader.home == &cpu) {
+    cpu.wake(reader);
+  } else {
+    reader.home->wake_from_elsewhere(reader, cpu.clock);
+  }
+}
+
+}  // namespace rxpool::reference

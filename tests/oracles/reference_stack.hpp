@@ -1,0 +1,112 @@
+#pragma once
+// The stack of the reference engine: netfilter, UDP sockets (SK-30 to SK-34), readers, and the ways an skb's page gets
+// home (SK-40 to SK-44).
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/journal.hpp"
+#include "models/scenario.hpp"
+#include "tests/oracles/reference_cpu.hpp"
+#include "tests/oracles/reference_ring.hpp"
+
+namespace rxpool::reference {
+
+struct Skb {
+  Packet packet;
+  Buffers* buffers = nullptr;
+  PageId page = no_page;
+  std::uint32_t truesize = 0;
+  Cpu* allocated_on = nullptr;
+  Time visible;
+};
+using SkbPtr = std::shared_ptr<Skb>;
+
+class Frees;
+
+class DeferList final : public DeferredFrees {
+ public:
+  Job flush(Cpu& cpu) override;
+  std::deque<SkbPtr> skbs;
+  std::uint32_t count = 0;
+};
+
+class Frees {
+ public:
+  explicit Frees(std::uint32_t defer_max) : defer_max_(defer_max) {}
+  void add(Cpu& cpu);
+  static void free(Cpu& cpu, const Skb& skb);
+  void attempt_defer(Cpu& cpu, const SkbPtr& skb);
+  const std::vector<std::unique_ptr<DeferList>>& lists() const { return lists_; }
+  std::uint64_t deferred = 0;
+  std::uint64_t rejected = 0;
+
+ private:
+  std::uint32_t defer_max_;
+  std::vector<std::unique_ptr<DeferList>> lists_;
+};
+
+class Reader;
+
+struct Socket {
+  std::string name;
+  std::uint16_t port = 0;
+  std::uint32_t rcvbuf = 0;
+  bool counts_new_packet = true;  ///< 6.15 on (SK-31)
+  std::deque<SkbPtr> queue;
+  std::uint32_t rmem = 0;
+  std::uint32_t given_back_later = 0;
+  std::size_t reader_queue = 0;
+  Reader* reader = nullptr;
+
+  bool refuses(std::uint32_t truesize) const;
+  void push(SkbPtr skb, Time visible);
+  SkbPtr pop();
+};
+
+class Reader final : public Process {
+ public:
+  Reader(const scenario::ReaderParams& params, Socket& socket, Frees& frees, Journal& journal);
+  void start(Cpu& cpu);
+  Job unit(Cpu& cpu) override;
+  void set_paused(bool paused, Time now);
+  bool waits_for_packet = false;
+  SkbPtr in_hand;  ///< copied, not yet freed
+
+ private:
+  struct Alarm final : Interrupt {
+    explicit Alarm(Reader& r) : Interrupt(false), reader(r) {}
+    void take(Cpu& cpu) override;
+    Reader& reader;
+  };
+  enum class Next { call, receive, free };
+  Time may_read_at(Time now) const;
+  Time enter_call(Cpu& cpu);
+  void sleep_until(Time at);
+
+  const scenario::ReaderParams& params_;
+  Socket& socket_;
+  Frees& frees_;
+  Journal& journal_;
+  Alarm alarm_{*this};
+  Time interval_{0};
+  Next next_ = Next::call;
+  std::uint32_t received_ = 0;
+  Time next_read_{0};
+  bool paused_;
+};
+
+class Stack {
+ public:
+  Stack(const std::vector<std::unique_ptr<Socket>>& sockets, Journal& journal) : sockets_(sockets), journal_(journal) {}
+  void receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams& rules);
+
+ private:
+  const std::vector<std::unique_ptr<Socket>>& sockets_;
+  Journal& journal_;
+};
+
+}  // namespace rxpool::reference
