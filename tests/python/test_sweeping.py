@@ -1,0 +1,95 @@
+"""The points of a sweep, without running any."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rxpool.errors import InputError
+from rxpool.sampling import Sampling
+from rxpool.sweeping import Axis, points
+from rxpool.tuning import Bound
+
+
+def test_a_grid_is_every_combination_in_order() -> None:
+    axes = [Axis.parse("a.b=1,2"), Axis.parse('c="x",y,true')]
+    assert points(axes) == [{"a.b": a, "c": c} for a in (1, 2) for c in ("x", "y", True)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "a=", "=1", "a=1:", "a=2:1", "a=1:1", "a=0:5:log", "a=1:5:lin", "a=x:y", "a=1:2:log:3", "a=true:2"],
+)
+def test_an_axis_that_makes_no_sense_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="--vary"):
+        Axis.parse(text)
+
+
+@given(st.integers(-1000, 1000), st.integers(1, 1000), st.floats(0, 1, exclude_max=True))
+def test_whole_ranges_stay_whole_and_inside(low: int, width: int, u: float) -> None:
+    value = Axis.parse(f"a={low}:{low + width}").at(u)
+    assert isinstance(value, int)
+    assert low <= value <= low + width
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1.1, 1e3), st.floats(0, 1, exclude_max=True))
+def test_log_ranges_are_even_in_the_logarithm(low: float, factor: float, u: float) -> None:
+    axis = Axis("a", (), low, low * factor, log=True)
+    assert math.log(axis.at(u) / low) / math.log(factor) == pytest.approx(u, abs=1e-9)
+
+
+def test_every_whole_number_of_a_range_is_as_likely() -> None:
+    axis = Axis.parse("a=1:4")
+    drawn = [axis.at(i / 4000) for i in range(4000)]
+    assert [drawn.count(v) for v in (1, 2, 3, 4)] == [1000] * 4
+
+
+@pytest.mark.parametrize("sampling", [Sampling.RANDOM, Sampling.LHS, Sampling.SOBOL])
+def test_drawn_points_are_a_function_of_the_seed(sampling: Sampling) -> None:
+    axes = [Axis.parse("a=0.5:1.5"), Axis.parse("b=0.5:1.5")]
+    first = points(axes, sampling, 20, seed=1)
+    assert first == points(axes, sampling, 20, seed=1)
+    assert first != points(axes, sampling, 20, seed=2)
+    assert len(first) == 20
+    assert json.loads(json.dumps(first)) == first
+
+
+def test_a_latin_hypercube_hits_every_row_once() -> None:
+    drawn = points([Axis.parse("a=0.0:1.0"), Axis.parse("b=0.0:1.0")], Sampling.LHS, 16)
+    for key in ("a", "b"):
+        assert sorted(int(point[key] * 16) for point in drawn) == list(range(16))
+
+
+def test_sobol_points_are_balanced() -> None:
+    drawn = points([Axis.parse("a=0.0:1.0")], Sampling.SOBOL, 8)
+    assert sorted(int(point["a"] * 8) for point in drawn) == list(range(8))
+
+
+def test_points_that_coincide_are_run_once() -> None:
+    drawn = points([Axis.parse("a=1:2")], Sampling.RANDOM, 50)
+    assert sorted(point["a"] for point in drawn) == [1, 2]
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    with pytest.raises(InputError, match="a grid needs a list"):
+        points([Axis.parse("a=1:5")])
+    with pytest.raises(InputError, match="--points goes with"):
+        points([Axis.parse("a=1,5")], Sampling.GRID, 3)
+    with pytest.raises(InputError, match="needs --points"):
+        points([Axis.parse("a=1:5")], Sampling.LHS)
+    with pytest.raises(InputError, match="at least one key"):
+        points([])
+
+
+def test_bounds_are_read_and_measured() -> None:
+    bound = Bound.parse("sum:held_max <= 10")
+    assert (bound.metric, bound.limit, bound.at_most) == ("sum:held_max", 10, True)
+    assert (bound.excess(12), bound.excess(9)) == (2, -1)
+    assert Bound.parse("packets.delivered>=5").excess(3) == 2
+    for text in ("a<1", "a<=", "<=3", "a<=x", "a"):
+        with pytest.raises(InputError, match="--subject-to"):
+            Bound.parse(text)
