@@ -40,8 +40,8 @@ def validate(source: ScenarioSource, *, repeats: int = 5) -> Validation:
     """Runs the scenario ``repeats`` times on each backend and compares medians.
 
     Allowed is, for ``held``, the largest of 15 %, 12 pages and the kernel's own interquartile range; for the lost share
-    of the offered packets 5 points. ``zero`` and ``bound`` are the errors of two guesses that need no simulator: nothing
-    is held, and every buffer is full. The simulator draws its own arrivals from the same laws.
+    of the offered packets 5 points. ``zero`` and ``bound`` are the errors of two guesses that need no simulator:
+    nothing is held, and every buffer is full. The simulator draws its own arrivals from the same laws.
     """
     import pandas as pd
 
