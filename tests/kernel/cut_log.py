@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""Cuts some pools' whole lives out of a guest's log: ``cut_log.py LOG OUTPUT POOL...`` (ids of the kernel).
+
+The numbers of the calls are made consecutive again, so that the piece is a log of its own.
+Without POOL, prints every pool with its number of records by kind, to choose from.
+"""
+
+from __future__ import annotations
+
+import collections
+import struct
+import sys
+from pathlib import Path
+
+HEADER = struct.Struct("<IBBHIIQQQ")  # kernel/guest/pool_log.h: PoolLogHeader
+HOLD, BULK = 11, 5
+KINDS = {10: "scrub", 11: "hold", 12: "release", 1: "create", 2: "alloc", 3: "frag", 4: "put", 5: "bulk", 8: "destroy"}
+
+
+def records(log: bytes) -> list[tuple[tuple[int, ...], bytes]]:
+    """Header fields and bytes of every record."""
+    found, at = [], 0
+    while at + HEADER.size <= len(log):
+        fields = HEADER.unpack_from(log, at)
+        if fields[0] == 0:
+            break
+        found.append((fields, log[at : at + fields[0]]))
+        at += fields[0]
+    return found
+
+
+def main() -> int:
+    """Command line."""
+    log = records(Path(sys.argv[1]).read_bytes()[: 1 << 28])
+    if len(sys.argv) < 4:
+        by_pool: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        for fields, _ in log:
+            by_pool[fields[4]][KINDS.get(fields[1], str(fields[1]))] += 1
+        for pool, counts in sorted(by_pool.items()):
+            print(pool, dict(counts))
+        return 0
+    pools = {int(p) for p in sys.argv[3:]}
+    kept = [(fields, data) for fields, data in log if fields[4] in pools]
+    numbers = sorted({n for fields, _ in kept for n in fields[7:9]})
+    renumbered = {old: new for new, old in enumerate(numbers)}
+    with Path(sys.argv[2]).open("wb") as out:
+        for fields, data in kept:
+            enter, leave = renumbered[fields[7]], renumbered[fields[8]]
+            out.write(HEADER.pack(*fields[:7], enter, leave) + data[HEADER.size :])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
