@@ -9,6 +9,13 @@ Emitter::Emitter(asmjit::CodeHolder& holder, const Decoded& code, const JitLayou
     functions_.push_back(a_.newLabel());
   }
   tail_table_ = a_.newLabel();
+  for (const Op& op : code.ops) {
+    const bool account = op.kind >= OpKind::account && op.kind <= OpKind::account_ja_check;
+    const bool leaves = op.kind == OpKind::call_helper || op.kind == OpKind::call_lookup ||
+                        op.kind == OpKind::call_register || op.kind == OpKind::tail_call;
+    calls_out_ = calls_out_ || leaves;
+    books_ = books_ || leaves || account || op.kind == OpKind::call_local;
+  }
 }
 
 x86::Gp Emitter::reg64(unsigned bpf_register) {

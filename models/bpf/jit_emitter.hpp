@@ -88,6 +88,8 @@ class Emitter {
   std::vector<asmjit::Label> functions_;  // per function
   asmjit::Label tail_table_;
   bool has_tail_calls_ = false;
+  bool calls_out_ = false;  // some program calls a helper or another program
+  bool books_ = false;      // some program books on its way, or calls what may
   std::vector<std::uint32_t> op_begin_;
   std::vector<std::function<void()>> cold_;
 };

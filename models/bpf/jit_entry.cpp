@@ -27,6 +27,7 @@ x86::Mem field(const x86::Gp& base, std::size_t offset, unsigned bytes) {
 
 }  // namespace
 
+// What no program of the policy changes, VmState::prepare has set before the batch.
 // void batch(PacketView* begin, PacketView* end, Outcome* outcomes, std::byte* base_of_box)
 void Emitter::batch_entry(std::uint32_t program) {
   const std::uint32_t entry = code_.program_entry[program];
@@ -50,10 +51,14 @@ void Emitter::batch_entry(std::uint32_t program) {
   a_.add(host(&runtime.now, 8), x86::rax);
 
   a_.bind(loop);  // rdi: packet
-  a_.mov(host(&execution().fuel_left, 8), fuel);
-  a_.mov(host(&execution().helper_ps, 8), 0);
-  a_.mov(host(&execution().tail_calls, 4), 0);
-  a_.mov(host(&runtime.redirect.pending, 1), 0);
+  if (books_) {
+    a_.mov(host(&execution().fuel_left, 8), fuel);
+    a_.mov(host(&execution().helper_ps, 8), 0);
+  }
+  if (calls_out_) {
+    a_.mov(host(&execution().tail_calls, 4), 0);
+    a_.mov(host(&runtime.redirect.pending, 1), 0);
+  }
   a_.mov(x86::esi, field(x86::rdi, offsetof(PacketView, context), 4));
   a_.mov(x86::ebp, layout_.stack_begin + max_call_depth * frame_bytes);
   zero(static_cast<std::uint16_t>(code_.functions[entry].zeroed & ~2u));
@@ -61,10 +66,14 @@ void Emitter::batch_entry(std::uint32_t program) {
 
   // rcx: instructions, rdx: cost.
   a_.mov(x86::rdi, outcome);
-  a_.lea(x86::rcx, x86::ptr(x86::r10, fuel));
-  a_.sub(x86::rcx, host(&execution().fuel_left, 8));
+  if (books_) {
+    a_.lea(x86::rcx, x86::ptr(x86::r10, fuel));
+    a_.sub(x86::rcx, host(&execution().fuel_left, 8));
+    a_.add(x86::r11, host(&execution().helper_ps, 8));
+  } else {
+    a_.mov(x86::rcx, x86::r10);
+  }
   a_.imul(x86::rdx, x86::rcx, static_cast<std::int32_t>(layout_.insn_ps));
-  a_.add(x86::rdx, host(&execution().helper_ps, 8));
   a_.add(x86::rdx, x86::r11);
   a_.mov(field(x86::rdi, offsetof(Outcome, r0), 8), x86::rax);
   a_.mov(field(x86::rdi, offsetof(Outcome, cost_ps), 8), x86::rdx);

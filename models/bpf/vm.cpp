@@ -162,6 +162,7 @@ void Vm::run_batch(std::uint32_t program, std::span<PacketView> packets, std::sp
   }
   if (state.compiled != nullptr) {
     if (next < packets.size()) {
+      state.prepare();
       state.compiled->run_batch(program, &packets[next], packets.data() + packets.size(), &outcomes[next]);
     }
   } else {
