@@ -253,7 +253,9 @@ std::uint32_t Btf::strip(std::uint32_t id) const {
   return id;
 }
 
-std::uint64_t Btf::size_of(std::uint32_t id) const { return size_of(id, 0); }
+std::uint64_t Btf::size_of(std::uint32_t id) const {
+  return size_of(id, 0);
+}
 
 std::uint64_t Btf::size_of(std::uint32_t id, int depth) const {
   const BtfType& stripped = type(strip(id));

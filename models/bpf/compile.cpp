@@ -93,7 +93,8 @@ std::string first_error(const fs::path& log) {
 
 void run_clang(const std::vector<std::string>& arguments, const WorkFolder& folder, const std::string& name,
                const CompileOptions& options) {
-  std::vector<std::string> words{options.clang, "-target", "bpf", "-mcpu=v4", "-O2", "-g", "-Wno-unused-command-line-argument"};
+  std::vector<std::string> words{
+      options.clang, "-target", "bpf", "-mcpu=v4", "-O2", "-g", "-Wno-unused-command-line-argument"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> raw;
   for (std::string& word : words) {
@@ -206,8 +207,8 @@ std::vector<std::uint8_t> compile_policy(const std::string& source, const std::s
   const fs::path input = folder / "policy.bpf.c";
   std::ofstream(input, std::ios::binary) << "#line 1 \"" << fs::path(name).filename().string() << "\"\n" << source;
 
-  std::vector<std::string> preprocess{"-E", "-MD", "-MF", (folder / "files").string(), "-MT", "all", "-I",
-                                      options.include_folder};
+  std::vector<std::string> preprocess{"-E",  "-MD", "-MF", (folder / "files").string(),
+                                      "-MT", "all", "-I",  options.include_folder};
   for (const auto& entry : fs::directory_iterator("/usr/include")) {  // the machine's <asm/…> of a multiarch system
     if (fs::exists(entry.path() / "asm" / "types.h")) {
       preprocess.insert(preprocess.end(), {"-idirafter", entry.path().string()});
@@ -220,9 +221,9 @@ std::vector<std::uint8_t> compile_policy(const std::string& source, const std::s
   run_clang(preprocess, folder, name, options);
   check_files_read(read_text(folder / "files"), input, name, options);
 
-  run_clang({"-x", "cpp-output", "-S", "-emit-llvm", "-o", (folder / "policy.ll").string(),
-             (folder / "policy.i").string()},
-            folder, name, options);
+  run_clang(
+      {"-x", "cpp-output", "-S", "-emit-llvm", "-o", (folder / "policy.ll").string(), (folder / "policy.i").string()},
+      folder, name, options);
   check_assembly(read_text(folder / "policy.ll"), name);
 
   run_clang({"-x", "ir", "-c", "-o", (folder / "policy.o").string(), (folder / "policy.ll").string()}, folder, name,

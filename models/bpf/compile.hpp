@@ -11,8 +11,8 @@
 namespace rxpool::bpf {
 
 struct CompileOptions {
-  std::string clang = "clang-19";   // looked up in PATH
-  std::string include_folder;       // of policy.bpf.h and what the policy may include
+  std::string clang = "clang-19";    // looked up in PATH
+  std::string include_folder;        // of policy.bpf.h and what the policy may include
   std::vector<std::string> defines;  // "NAME=value"
   int time_limit_ms = 60'000;
 };

@@ -17,14 +17,21 @@ constexpr CoreField xdp_md_fields[] = {{"data", 0, 4},
                                        {"rx_queue_index", 16, 4},
                                        {"egress_ifindex", 20, 4}};
 constexpr CoreField signal_fields[] = {
-    {"abi", 0, 4},          {"seq", 4, 4},      {"state", 8, 4},    {"valid", 12, 4},  {"updated_ns", 16, 8},
-    {"held", 24, 4},        {"inflight", 28, 4}, {"working_set", 32, 4}, {"limit", 36, 4}, {"rx_fill", 40, 4},
-    {"rx_size", 44, 4},     {"tx_fill", 48, 4}, {"tx_size", 52, 4}, {"hw_drops_total", 56, 8}};
-constexpr CoreField return_fields[] = {{"held_ns", 0, 8}, {"cookie", 8, 8},    {"rx_hash", 16, 4}, {"rx_queue_index", 20, 4},
-                                       {"bytes", 24, 4},  {"consumer", 28, 4}, {"cpu", 32, 4}};
-constexpr CoreField egress_fields[] = {{"data", 0, 4},      {"data_end", 4, 4},        {"rx_hash", 8, 4},
-                                       {"rx_queue_index", 12, 4}, {"egress_ifindex", 16, 4}, {"tx_queue", 20, 4},
-                                       {"ring_fill", 24, 4}, {"ring_size", 28, 4},      {"backoff", 32, 4}};  // padded to 40
+    {"abi", 0, 4},      {"seq", 4, 4},       {"state", 8, 4},        {"valid", 12, 4},         {"updated_ns", 16, 8},
+    {"held", 24, 4},    {"inflight", 28, 4}, {"working_set", 32, 4}, {"limit", 36, 4},         {"rx_fill", 40, 4},
+    {"rx_size", 44, 4}, {"tx_fill", 48, 4},  {"tx_size", 52, 4},     {"hw_drops_total", 56, 8}};
+constexpr CoreField return_fields[] = {
+    {"held_ns", 0, 8}, {"cookie", 8, 8},    {"rx_hash", 16, 4}, {"rx_queue_index", 20, 4},
+    {"bytes", 24, 4},  {"consumer", 28, 4}, {"cpu", 32, 4}};
+constexpr CoreField egress_fields[] = {{"data", 0, 4},
+                                       {"data_end", 4, 4},
+                                       {"rx_hash", 8, 4},
+                                       {"rx_queue_index", 12, 4},
+                                       {"egress_ifindex", 16, 4},
+                                       {"tx_queue", 20, 4},
+                                       {"ring_fill", 24, 4},
+                                       {"ring_size", 28, 4},
+                                       {"backoff", 32, 4}};  // padded to 40
 constexpr CoreType types[] = {{"xdp_md", 24, xdp_md_fields},
                               {"rxpool_signal", 64, signal_fields},
                               {"rxpool_return_ctx", 40, return_fields},
@@ -100,8 +107,8 @@ std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const
     case BPF_CORE_FIELD_SIGNED:
       break;
     default:
-      refuse(where, "relocation of kind " + std::to_string(relocation.kind) + " against " + what +
-                        " has no answer here");
+      refuse(where,
+             "relocation of kind " + std::to_string(relocation.kind) + " against " + what + " has no answer here");
   }
   const auto path = parse_access(btf.string_at(relocation.access), where);
   if (path.size() != 2 || path[1] >= local.members.size()) {
@@ -127,7 +134,9 @@ std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const
 
 }  // namespace
 
-std::span<const CoreType> core_types() { return types; }
+std::span<const CoreType> core_types() {
+  return types;
+}
 
 void apply_core_relocation(const Btf& btf, const BtfCoreRelocation& relocation, std::span<Insn> insns,
                            std::size_t index, const std::string& where) {

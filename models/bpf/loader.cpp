@@ -103,8 +103,7 @@ void compare_with_libbpf(std::span<const std::uint8_t> bytes, const ElfView& elf
   std::vector<std::string> lines;
   for (const MapDefinition& map : object.maps) {
     if (map.section == DataSection::none) {
-      lines.push_back(
-          inventory_line(map.name, map.type, map.key_size, map.value_size, map.max_entries, map.flags));
+      lines.push_back(inventory_line(map.name, map.type, map.key_size, map.value_size, map.max_entries, map.flags));
     }
   }
   for (const Function& function : code.functions()) {

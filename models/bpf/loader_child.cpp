@@ -91,8 +91,8 @@ std::string read_with_libbpf(std::span<const std::uint8_t> bytes) {
   }
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {
-    lines.push_back(inventory_line(bpf_program__section_name(program), bpf_program__name(program),
-                                   bpf_program__insn_cnt(program)));
+    lines.push_back(
+        inventory_line(bpf_program__section_name(program), bpf_program__name(program), bpf_program__insn_cnt(program)));
   }
   return join_inventory(std::move(lines));
 }
@@ -145,8 +145,8 @@ bool collect(int in, std::string& answer) {
 
 }  // namespace
 
-std::string inventory_line(const std::string& map, std::uint32_t type, std::uint32_t key_size,
-                           std::uint32_t value_size, std::uint32_t max_entries, std::uint32_t flags) {
+std::string inventory_line(const std::string& map, std::uint32_t type, std::uint32_t key_size, std::uint32_t value_size,
+                           std::uint32_t max_entries, std::uint32_t flags) {
   return "map " + map + " type " + std::to_string(type) + " key " + std::to_string(key_size) + " value " +
          std::to_string(value_size) + " entries " + std::to_string(max_entries) + " flags " + std::to_string(flags);
 }

@@ -11,8 +11,8 @@
 namespace rxpool::bpf {
 namespace {
 
-constexpr std::uint32_t relocation_64_64 = 1;   // R_BPF_64_64: LDDW
-constexpr std::uint32_t relocation_64_32 = 10;  // R_BPF_64_32: CALL
+constexpr std::uint32_t relocation_64_64 = 1;      // R_BPF_64_64: LDDW
+constexpr std::uint32_t relocation_64_32 = 10;     // R_BPF_64_32: CALL
 constexpr std::int32_t error_not_supported = -95;  // -EOPNOTSUPP
 constexpr std::size_t max_source_text = 160;
 constexpr Insn missing_kfunc{.opcode = op::alu64 | op::mov | op::imm, .dst = 0, .imm = error_not_supported};
@@ -187,7 +187,8 @@ void CodeReader::relocate_call(std::size_t section, std::uint32_t at, const ElfS
       insn.imm = static_cast<std::int32_t>(kfunc_index(symbol));
     } else if (symbol.weak) {
       insn = missing_kfunc;
-      notes_.push_back("kernel function " + symbol.name + " does not exist here; as it is weak, calls return -EOPNOTSUPP");
+      notes_.push_back("kernel function " + symbol.name +
+                       " does not exist here; as it is weak, calls return -EOPNOTSUPP");
     } else {
       refuse(place(section, at) + ": unknown kernel function " + symbol.name);
     }
@@ -241,11 +242,10 @@ void CodeReader::read_extension(const BtfSectionExtension& extension) {
 }
 
 const Function* CodeReader::function_at(const Target& target) const {
-  const auto found = std::lower_bound(functions_.begin(), functions_.end(), target,
-                                      [](const Function& function, const Target& wanted) {
-                                        return std::pair(function.section, std::int64_t{function.first}) <
-                                               std::pair(wanted.section, wanted.insn);
-                                      });
+  const auto found = std::lower_bound(
+      functions_.begin(), functions_.end(), target, [](const Function& function, const Target& wanted) {
+        return std::pair(function.section, std::int64_t{function.first}) < std::pair(wanted.section, wanted.insn);
+      });
   const bool hit = found != functions_.end() && found->section == target.section && found->first == target.insn;
   return hit ? &*found : nullptr;
 }

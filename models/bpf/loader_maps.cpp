@@ -14,7 +14,7 @@ namespace rxpool::bpf {
 namespace {
 
 constexpr std::size_t most_maps = 256;
-constexpr std::uint32_t relocation_64_64 = 1;    // R_BPF_64_64
+constexpr std::uint32_t relocation_64_64 = 1;     // R_BPF_64_64
 constexpr std::uint32_t relocation_64_abs64 = 2;  // R_BPF_64_ABS64, what .maps uses for .values
 
 class MapReader {
@@ -86,7 +86,8 @@ class MapReader {
     if (pointer.kind == BtfKind::pointer) {
       return number(map, member);
     }
-    if ((pointer.kind == BtfKind::enumeration || pointer.kind == BtfKind::enumeration64) && pointer.members.size() == 1) {
+    if ((pointer.kind == BtfKind::enumeration || pointer.kind == BtfKind::enumeration64) &&
+        pointer.members.size() == 1) {
       return static_cast<std::uint64_t>(pointer.members[0].value);
     }
     refuse("map " + map + ": attribute " + member.name + " is not written with __ulong");
@@ -239,8 +240,8 @@ class MapReader {
           symbol->value > map.value_size - size) {
         continue;  // optimised away, or an extern
       }
-      map.variables.push_back(variable_of(map, declared, static_cast<std::uint32_t>(symbol->value),
-                                          static_cast<std::uint32_t>(size)));
+      map.variables.push_back(
+          variable_of(map, declared, static_cast<std::uint32_t>(symbol->value), static_cast<std::uint32_t>(size)));
     }
     std::sort(map.variables.begin(), map.variables.end(),
               [](const Variable& a, const Variable& b) { return a.offset < b.offset; });
@@ -261,10 +262,10 @@ class MapReader {
       variable.element_size = static_cast<std::uint32_t>(btf_.size_of(element));
     }
     const BtfType& type = btf_.type(element);
-    variable.integer = (type.kind == BtfKind::integer || type.kind == BtfKind::enumeration ||
-                        type.kind == BtfKind::enumeration64) &&
-                       (variable.element_size == 1 || variable.element_size == 2 || variable.element_size == 4 ||
-                        variable.element_size == 8);
+    variable.integer =
+        (type.kind == BtfKind::integer || type.kind == BtfKind::enumeration || type.kind == BtfKind::enumeration64) &&
+        (variable.element_size == 1 || variable.element_size == 2 || variable.element_size == 4 ||
+         variable.element_size == 8);
     variable.is_signed = type.is_signed;
     variable.type = btf_.describe(element) + suffix;
     bool is_volatile = false;

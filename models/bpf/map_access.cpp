@@ -8,14 +8,18 @@
 namespace rxpool::bpf {
 namespace {
 
-std::span<const std::byte> as_span(const Bytes& bytes) { return std::as_bytes(std::span(bytes)); }
+std::span<const std::byte> as_span(const Bytes& bytes) {
+  return std::as_bytes(std::span(bytes));
+}
 
 Bytes to_bytes(std::span<const std::byte> bytes) {
   const auto* first = reinterpret_cast<const std::uint8_t*>(bytes.data());
   return {first, first + bytes.size()};
 }
 
-bool is_queue(MapType type) { return type == MapType::queue || type == MapType::stack; }
+bool is_queue(MapType type) {
+  return type == MapType::queue || type == MapType::stack;
+}
 
 bool is_reference(MapType type) {
   return type == MapType::prog_array || type == MapType::array_of_maps || type == MapType::hash_of_maps ||

@@ -1,7 +1,7 @@
 #pragma once
-// A map as the host sees it: read, write, delete and dump by bytes, as user space does with the bpf() system call. Values
-// of per-CPU maps are the values of all CPUs in a row (value_size each, without the kernel's rounding). Reading does not
-// count as a use for the LRU, as in the kernel.
+// A map as the host sees it: read, write, delete and dump by bytes, as user space does with the bpf() system call.
+// Values of per-CPU maps are the values of all CPUs in a row (value_size each, without the kernel's rounding). Reading
+// does not count as a use for the LRU, as in the kernel.
 
 #include <cstdint>
 #include <optional>

@@ -111,8 +111,8 @@ std::vector<Knob> list_knobs(const Object& object) {
           const int shift = 64 - static_cast<int>(variable.element_size) * 8;
           value = static_cast<std::int64_t>(static_cast<std::uint64_t>(value) << shift) >> shift;
         }
-        knobs.push_back({elements == 1 ? variable.name : variable.name + "[" + std::to_string(i) + "]",
-                         variable.type, value});
+        knobs.push_back(
+            {elements == 1 ? variable.name : variable.name + "[" + std::to_string(i) + "]", variable.type, value});
       }
     }
   }

@@ -20,7 +20,9 @@ LoadOptions load_options(const PolicyOptions& options) {
   return {[](std::string_view name) { return kfunc_id(name) != 0; }, options.ask_libbpf};
 }
 
-std::uint32_t data_base(const Map& map) { return map.array_layout()->base; }
+std::uint32_t data_base(const Map& map) {
+  return map.array_layout()->base;
+}
 
 }  // namespace
 
@@ -136,8 +138,9 @@ void Policy::fill_initial_values() {
     for (const MapInitialEntry& entry : object_.maps[i].initial) {
       const bool programs = maps_[i]->type() == MapType::prog_array;
       const std::uint32_t value =
-          programs ? static_cast<std::uint32_t>(program_index(entry.target) + 1)
-                   : static_cast<std::uint32_t>(map_handle(static_cast<std::uint32_t>(object_.map_index(entry.target))));
+          programs
+              ? static_cast<std::uint32_t>(program_index(entry.target) + 1)
+              : static_cast<std::uint32_t>(map_handle(static_cast<std::uint32_t>(object_.map_index(entry.target))));
       maps_[i]->update(runtime(), std::as_bytes(std::span(&entry.index, 1)), std::as_bytes(std::span(&value, 1)),
                        update_any);
     }
@@ -172,7 +175,9 @@ void Policy::set_cpu(std::uint32_t cpu, std::uint32_t numa_node) {
   runtime().numa_node = numa_node;
 }
 
-XdpMd& Policy::context(std::uint32_t slot) { return *reinterpret_cast<XdpMd*>(box_.at(views_[slot].context)); }
+XdpMd& Policy::context(std::uint32_t slot) {
+  return *reinterpret_cast<XdpMd*>(box_.at(views_[slot].context));
+}
 
 std::span<std::byte> Policy::packet_room(std::uint32_t slot) {
   return {box_.at(views_[slot].slot + Box::packet_headroom), max_packet_bytes};
@@ -189,12 +194,7 @@ void Policy::set_packet(std::uint32_t slot, std::span<const std::uint8_t> bytes,
 void Policy::set_packet_size(std::uint32_t slot, std::uint32_t bytes, const PacketMeta& meta) {
   PacketView& view = views_[slot];
   const std::uint32_t data = view.slot + Box::packet_headroom;
-  context(slot) = {data,
-                   data + bytes,
-                   data,
-                   meta.ingress_ifindex,
-                   meta.rx_queue_index,
-                   meta.egress_ifindex};
+  context(slot) = {data, data + bytes, data, meta.ingress_ifindex, meta.rx_queue_index, meta.egress_ifindex};
   view.rx_hash = meta.rx_hash;
   view.rx_hash_type = meta.rx_hash_type;
   view.vlan_proto = meta.vlan_proto;
@@ -219,7 +219,8 @@ std::span<const std::byte> Policy::packet_metadata(std::uint32_t slot) const {
   const PacketView& view = views_[slot];
   const auto& md = *reinterpret_cast<const XdpMd*>(box_.at(view.context));
   const bool sane = md.data_meta >= view.slot && md.data_meta <= md.data && md.data <= view.slot + view.slot_bytes;
-  return sane ? std::span<const std::byte>{box_.at(md.data_meta), md.data - md.data_meta} : std::span<const std::byte>{};
+  return sane ? std::span<const std::byte>{box_.at(md.data_meta), md.data - md.data_meta}
+              : std::span<const std::byte>{};
 }
 
 void Policy::run_batch(int program, std::span<Outcome> outcomes) {
@@ -238,8 +239,8 @@ std::vector<PacketResult> Policy::run(Hook hook, std::span<const PacketInput> pa
     for (std::uint32_t i = 0; i < outcomes.size(); ++i) {
       const PacketInput& packet = packets[done + i];
       if (packet.bytes.size() > max_packet_bytes) {
-        throw InputError("a packet of " + std::to_string(packet.bytes.size()) + " bytes needs multi-buffer XDP, at most " +
-                         std::to_string(max_packet_bytes));
+        throw InputError("a packet of " + std::to_string(packet.bytes.size()) +
+                         " bytes needs multi-buffer XDP, at most " + std::to_string(max_packet_bytes));
       }
       set_packet(i, packet.bytes, packet.meta);
     }

@@ -1,8 +1,8 @@
 #pragma once
-// A policy ready to run: one object, checked, with its own box, maps and engine. What the datapath, the command line and
-// Python use of models/bpf. One Policy serves the hooks of one attach point and is used by one thread at a time; two
-// policies share nothing. Packets of a batch lie in the slots of the box: give their bytes with set_packet (or write
-// into packet_room), run a batch, read verdict, bytes and metadata back.
+// A policy ready to run: one object, checked, with its own box, maps and engine. What the datapath, the command line
+// and Python use of models/bpf. One Policy serves the hooks of one attach point and is used by one thread at a time;
+// two policies share nothing. Packets of a batch lie in the slots of the box: give their bytes with set_packet (or
+// write into packet_room), run a batch, read verdict, bytes and metadata back.
 
 #include <memory>
 #include <span>
@@ -19,15 +19,15 @@
 namespace rxpool::bpf {
 
 struct PolicyOptions {
-  Params params;                 // const volatile knobs
-  std::uint32_t cpus = 1;        // of the host: per-CPU maps have so many values
+  Params params;           // const volatile knobs
+  std::uint32_t cpus = 1;  // of the host: per-CPU maps have so many values
   Engine engine = Engine::jit;
-  CostTable cost;                // instructions
+  CostTable cost;  // instructions
   HelperCosts helper_costs;
-  std::int64_t fuel = 1'000'000; // instructions per run
+  std::int64_t fuel = 1'000'000;  // instructions per run
   std::uint32_t packet_slots = 64;
-  std::string program;           // entry of its hook; empty: the one named like the file, else the first
-  bool ask_libbpf = true;        // second reading in a child process
+  std::string program;     // entry of its hook; empty: the one named like the file, else the first
+  bool ask_libbpf = true;  // second reading in a child process
 };
 
 /// What the device knows of a packet besides its bytes.

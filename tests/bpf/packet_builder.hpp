@@ -95,6 +95,8 @@ class PacketBuilder {
   bool ipv6_ = false;
 };
 
-inline PacketBuilder packet() { return {}; }
+inline PacketBuilder packet() {
+  return {};
+}
 
 }  // namespace rxpool::bpf

@@ -66,6 +66,8 @@ inline PacketMeta hashed(std::uint32_t hash, std::uint32_t queue = 0) {
   return meta;
 }
 
-inline Engine any_engine() { return GENERATE(Engine::interpreter, Engine::checked, Engine::jit); }
+inline Engine any_engine() {
+  return GENERATE(Engine::interpreter, Engine::checked, Engine::jit);
+}
 
 }  // namespace rxpool::bpf

@@ -44,7 +44,9 @@ constexpr Insn jeq(unsigned reg, std::int32_t value, std::int16_t distance) {
           .offset = distance,
           .imm = value};
 }
-constexpr Insn call(std::int32_t helper) { return {.opcode = op::call_insn, .imm = helper}; }
+constexpr Insn call(std::int32_t helper) {
+  return {.opcode = op::call_insn, .imm = helper};
+}
 constexpr Insn call_local(std::int32_t distance) {
   return {.opcode = op::call_insn, .src = call_kind::local, .imm = distance};
 }
@@ -92,12 +94,14 @@ std::string refusal(const Object& object) {
   return "accepted";
 }
 
-std::string refusal(std::vector<Insn> insns, Hook hook = Hook::xdp) { return refusal(object_of(std::move(insns), hook)); }
+std::string refusal(std::vector<Insn> insns, Hook hook = Hook::xdp) {
+  return refusal(object_of(std::move(insns), hook));
+}
 
 // r0 = lookup in "flows" with a key at fp-4.
 std::vector<Insn> after_lookup(std::vector<Insn> rest) {
-  std::vector<Insn> insns{mov(1, 0),           store(op::w, 10, -4, 1), mov_reg(2, 10), add(2, -4),
-                          map_reference(1, 0), second_half,             call(1)};
+  std::vector<Insn> insns{
+      mov(1, 0), store(op::w, 10, -4, 1), mov_reg(2, 10), add(2, -4), map_reference(1, 0), second_half, call(1)};
   insns.insert(insns.end(), rest.begin(), rest.end());
   return insns;
 }
@@ -120,7 +124,8 @@ TEST_CASE("the context has fields of four bytes, read-only", "[checks]") {
   CHECK_THAT(refusal({load(op::dw, 0, 1, 0), exit_insn}), Contains("struct xdp_md at offset 0, 8 bytes"));
   CHECK_THAT(refusal({load(op::w, 0, 1, 24), exit_insn}), Contains("no field there"));
   CHECK_THAT(refusal({load(op::w, 0, 1, 2), exit_insn}), Contains("no field there"));
-  CHECK_THAT(refusal({mov(0, 0), store(op::w, 1, 4, 0), exit_insn}), Contains("field data_end") && Contains("read-only"));
+  CHECK_THAT(refusal({mov(0, 0), store(op::w, 1, 4, 0), exit_insn}),
+             Contains("field data_end") && Contains("read-only"));
   CHECK_THAT(refusal({load(op::w, 0, 1, 20), exit_insn}), Contains("no field there"));
   CHECK(refusal({load(op::w, 0, 1, 20), exit_insn}, Hook::xdp_devmap) == "accepted");
 }
@@ -154,7 +159,8 @@ TEST_CASE("on the NULL side of the check the pointer is a number", "[checks]") {
 
 TEST_CASE("numbers, map references and packet ends are no memory", "[checks]") {
   CHECK_THAT(refusal({mov(2, 0x1000), load(op::dw, 0, 2, 0), exit_insn}), Contains("expected a pointer to memory"));
-  CHECK_THAT(refusal({map_reference(2, 0), second_half, load(op::dw, 0, 2, 0), exit_insn}), Contains("map_ptr(map=flows)"));
+  CHECK_THAT(refusal({map_reference(2, 0), second_half, load(op::dw, 0, 2, 0), exit_insn}),
+             Contains("map_ptr(map=flows)"));
   CHECK_THAT(refusal({load(op::w, 2, 1, 4), load(op::b, 0, 2, 0), exit_insn}), Contains("pkt_end"));
 }
 
@@ -166,7 +172,7 @@ TEST_CASE("stack accesses stay within 512 bytes below R10", "[checks]") {
 }
 
 TEST_CASE("pointers into a packet are stale once a helper has moved it", "[checks]") {
-  const std::vector<Insn> insns{mov_reg(6, 1), load(op::w, 7, 1, 0),  mov(2, -20),
+  const std::vector<Insn> insns{mov_reg(6, 1), load(op::w, 7, 1, 0), mov(2, -20),
                                 call(44),      load(op::b, 0, 7, 0), exit_insn};
   CHECK_THAT(refusal(insns), Contains("read ctx->data again"));
 }
@@ -190,7 +196,8 @@ TEST_CASE("helpers that do not exist here or not in this hook are refused by nam
 }
 
 TEST_CASE("unreachable code is refused", "[checks]") {
-  CHECK_THAT(refusal({mov(0, 1), exit_insn, mov(0, 2), exit_insn}), Contains("instruction 2") && Contains("unreachable"));
+  CHECK_THAT(refusal({mov(0, 1), exit_insn, mov(0, 2), exit_insn}),
+             Contains("instruction 2") && Contains("unreachable"));
 }
 
 TEST_CASE("recursion and chains of more than eight frames are refused", "[checks][calls]") {
@@ -222,14 +229,16 @@ TEST_CASE("the stacks of a chain of calls add up to 512 bytes at most", "[checks
 
 TEST_CASE("what only paths can tell is accepted with a remark", "[checks]") {
   // r0 is the value on one path and 1 on the other; whether it is used as a pointer wrongly depends on the path.
-  const auto object = object_of(after_lookup({jeq(0, 0, 0), load(op::w, 1, 10, -4), jeq(1, 0, 1), mov(0, 1),
-                                              mov_reg(3, 0), jeq(1, 0, 2), mov(0, 1), exit_insn, mov(0, 2), exit_insn}));
+  const auto object =
+      object_of(after_lookup({jeq(0, 0, 0), load(op::w, 1, 10, -4), jeq(1, 0, 1), mov(0, 1), mov_reg(3, 0),
+                              jeq(1, 0, 2), mov(0, 1), exit_insn, mov(0, 2), exit_insn}));
   CHECK(refusal(object) == "accepted");
 }
 
 TEST_CASE("a message names source line and registers where the object has them", "[checks][message]") {
   Object object = object_of(after_lookup({load(op::dw, 0, 0, 0), exit_insn}));
-  object.programs[0].lines = {{0, "policy.bpf.c", 10, 1, "  int main()"}, {7, "policy.bpf.c", 17, 3, "\treturn *value;"}};
+  object.programs[0].lines = {{0, "policy.bpf.c", 10, 1, "  int main()"},
+                              {7, "policy.bpf.c", 17, 3, "\treturn *value;"}};
   CHECK_THAT(refusal(object), Contains("at policy.bpf.c:17: return *value;"));
 }
 
@@ -243,9 +252,9 @@ TEST_CASE("hostile shapes are refused before anything indexes with them", "[chec
 }
 
 TEST_CASE("no shipped policy gives a refusal or a remark", "[checks][policies]") {
-  const char* name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "flow_fair_share",
-                              "heavy_hitter_shed", "load_balancer", "redirect_cpu", "rx_overload_shed", "syn_guard",
-                              "token_bucket");
+  const char* name =
+      GENERATE("breaker_approve", "codel_return", "drop_udp_port", "flow_fair_share", "heavy_hitter_shed",
+               "load_balancer", "redirect_cpu", "rx_overload_shed", "syn_guard", "token_bucket");
   CAPTURE(name);
   const Object object = load_object_file(std::string(RXPOOL_POLICY_OBJECTS "/") + name + ".bpf.o",
                                          {[](std::string_view kfunc) { return kfunc_id(kfunc) != 0; }, false});

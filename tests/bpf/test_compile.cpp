@@ -39,8 +39,8 @@ std::string refusal(const std::string& source) {
 }  // namespace
 
 TEST_CASE("a policy compiled from text runs", "[compile]") {
-  const auto object = compile_policy(program("const volatile __u32 verdict = XDP_DROP;", "return verdict;"), "p.bpf.c",
-                                     options());
+  const auto object =
+      compile_policy(program("const volatile __u32 verdict = XDP_DROP;", "return verdict;"), "p.bpf.c", options());
   PolicyOptions policy_options;
   policy_options.params = {{"verdict", xdp_tx}};
   const auto policy = Policy::load(object, "p.bpf.o", policy_options);
@@ -55,20 +55,24 @@ TEST_CASE("the compiler's first error is the message", "[compile]") {
 }
 
 TEST_CASE("a policy reads no file outside its include folder", "[compile][hostile]") {
-  CHECK_THAT(refusal(program("#include <stdio.h>", "return 2;")), Contains("outside its include folder") || Contains("error"));
+  CHECK_THAT(refusal(program("#include <stdio.h>", "return 2;")),
+             Contains("outside its include folder") || Contains("error"));
   CHECK_THAT(refusal(program("#include \"/etc/hostname\"", "return 2;")), !Contains("accepted"));
   CHECK_THAT(refusal(program("#include \"" RXPOOL_POLICY_SOURCES "/../CMakeLists.txt\"", "return 2;")),
              Contains("outside its include folder") || Contains("error"));
-  CHECK_THAT(refusal(program("#if __has_include(\"/etc/passwd\")\n#endif\nconst char x[] = {\n#embed \"/etc/passwd\"\n};",
-                             "return x[ctx->rx_queue_index & 7];")),
-             Contains("/etc/passwd"));
+  CHECK_THAT(
+      refusal(program("#if __has_include(\"/etc/passwd\")\n#endif\nconst char x[] = {\n#embed \"/etc/passwd\"\n};",
+                      "return x[ctx->rx_queue_index & 7];")),
+      Contains("/etc/passwd"));
 }
 
 TEST_CASE("assembler directives cannot bring a file in", "[compile][hostile]") {
-  CHECK_THAT(refusal(program("asm(\".section x\\n.incbin \\\"/etc/passwd\\\"\");", "return 2;")), Contains("directives"));
-  CHECK_THAT(refusal(program("asm(\".inc\" \"bin \\\"/etc/passwd\\\"\");", "return 2;")), Contains("directives"));
-  CHECK_THAT(refusal(program("", "asm volatile(\".macro m a\\n.inc\\\\a \\\"/etc/passwd\\\"\\n.endm\\nm bin\"); return 2;")),
+  CHECK_THAT(refusal(program("asm(\".section x\\n.incbin \\\"/etc/passwd\\\"\");", "return 2;")),
              Contains("directives"));
+  CHECK_THAT(refusal(program("asm(\".inc\" \"bin \\\"/etc/passwd\\\"\");", "return 2;")), Contains("directives"));
+  CHECK_THAT(
+      refusal(program("", "asm volatile(\".macro m a\\n.inc\\\\a \\\"/etc/passwd\\\"\\n.endm\\nm bin\"); return 2;")),
+      Contains("directives"));
   CHECK(refusal(program("", "long r; asm volatile(\"%0 = 2\" : \"=r\"(r)); return r;")) == "accepted");
 }
 

@@ -115,7 +115,7 @@ TEST_CASE("clock, random numbers and places come from the host", "[helpers]") {
   CHECK(lines.lines == std::vector<std::string>{"queue 2 of nic: abc"});
   CHECK(note(*policy, 6) == 0);
   CHECK(lines.events.size() == 1);
-  CHECK(note(*policy, 7) == 0);   // BPF_FIB_LKUP_RET_SUCCESS
+  CHECK(note(*policy, 7) == 0);  // BPF_FIB_LKUP_RET_SUCCESS
   CHECK(note(*policy, 8) == 2);
   CHECK(note(*policy, 9) == 5);
   CHECK(note(*policy, 10) == 1);  // BLACKHOLE

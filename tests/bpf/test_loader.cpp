@@ -26,13 +26,17 @@ std::vector<std::uint8_t> bytes_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-std::vector<std::uint8_t> everything() { return bytes_of(RXPOOL_TEST_OBJECTS "/everything.bpf.o"); }
+std::vector<std::uint8_t> everything() {
+  return bytes_of(RXPOOL_TEST_OBJECTS "/everything.bpf.o");
+}
 
 LoadOptions options(bool ask_libbpf = true) {
   return {[](std::string_view name) { return name == "bpf_xdp_metadata_rx_hash"; }, ask_libbpf};
 }
 
-Object load(const std::vector<std::uint8_t>& bytes) { return load_object(bytes, "test.bpf.o", options()); }
+Object load(const std::vector<std::uint8_t>& bytes) {
+  return load_object(bytes, "test.bpf.o", options());
+}
 
 const MapDefinition& map_named(const Object& object, const std::string& name) {
   const int index = object.map_index(name);
@@ -191,8 +195,7 @@ TEST_CASE("a CO-RE record for a kernel type is refused by name", "[loader][core]
 TEST_CASE("an unknown kernel function is refused by name, a weak one answers -EOPNOTSUPP", "[loader][kfunc]") {
   CHECK_THAT(refusal(bytes_of(RXPOOL_TEST_OBJECTS "/kfunc_unknown.bpf.o")),
              Contains("unknown kernel function bpf_no_such_function"));
-  const Object object =
-      load_object(everything(), "test.bpf.o", {[](std::string_view) { return false; }, false});
+  const Object object = load_object(everything(), "test.bpf.o", {[](std::string_view) { return false; }, false});
   CHECK(object.kfuncs.empty());
   REQUIRE_FALSE(object.notes.empty());
   CHECK_THAT(object.notes, Catch::VectorContains(std::string("kernel function bpf_xdp_metadata_rx_hash does not exist "

@@ -249,8 +249,8 @@ struct KernelMap {
     bpf_map_create_opts options{};
     options.sz = sizeof options;
     options.map_flags = shape.flags;
-    fd = bpf_map_create(static_cast<bpf_map_type>(shape.type), "m", shape.key_size, shape.value_size,
-                        shape.max_entries, &options);
+    fd = bpf_map_create(static_cast<bpf_map_type>(shape.type), "m", shape.key_size, shape.value_size, shape.max_entries,
+                        &options);
   }
   ~KernelMap() { close(fd); }
   int fd = -1;

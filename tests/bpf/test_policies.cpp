@@ -98,7 +98,7 @@ TEST_CASE("heavy_hitter_shed leaves packet data untouched", "[policies]") {
   for (int i = 0; i < 200; ++i) {
     dropped += policy.verdict(same, hashed(42)) == xdp_drop;
   }
-  CHECK(dropped == 137);  // from the 64th packet on
+  CHECK(dropped == 137);                    // from the 64th packet on
   CHECK(policy.verdict(same) == xdp_pass);  // no hash, no opinion
 }
 
@@ -223,8 +223,8 @@ TEST_CASE("load_balancer wraps packets to a virtual address and sends them back"
   CHECK(policy.verdict(tcp_ack) == xdp_pass);
   CHECK(policy->map("vips").write(bytes_of({10, 0, 0, 2, 0, 80, 6, 0}), bytes_of({1, 0, 0, 0})) == 0);
   CHECK(policy.verdict(tcp_ack) == xdp_drop);  // no backend is set
-  CHECK(policy->map("backends").write(bytes_of({0, 0, 0, 0}),
-                                      bytes_of({192, 168, 0, 7, 192, 168, 0, 1, 2, 4, 6, 8, 10, 12, 0, 0})) == 0);
+  CHECK(policy->map("backends")
+            .write(bytes_of({0, 0, 0, 0}), bytes_of({192, 168, 0, 7, 192, 168, 0, 1, 2, 4, 6, 8, 10, 12, 0, 0})) == 0);
   const PacketResult result = policy.run(tcp_ack);
   CHECK(result.outcome.r0 == xdp_tx);
   REQUIRE(result.bytes.size() == tcp_ack.bytes().size() + 20);

@@ -1,7 +1,7 @@
 // Shipped policies in our engines and in the kernel of this machine, packet by packet: verdict, bytes, and at the end
 // every map. Our side runs the shipped object; the kernel's is the same source with clock and random numbers given
-// through a map. Entries that need a device's RX hash are not compared here (a kernel loads them bound to a device only);
-// their software-hash twins are.
+// through a map. Entries that need a device's RX hash are not compared here (a kernel loads them bound to a device
+// only); their software-hash twins are.
 
 #include <sched.h>
 
@@ -141,14 +141,26 @@ const std::vector<Case>& cases() {
   static const std::vector<Case> all{
       {"drop_udp_port", "drop_udp_port", "", {{"port", 53}}, 2, nothing},
       {"token_bucket", "token_bucket", "", {{"rate_pps", 200}, {"burst", 4}}, 2, nothing},
-      {"heavy_hitter_shed", "heavy_hitter_shed_soft", "", {{"always", 1}, {"share_percent", 2}, {"window", 512}}, 2,
+      {"heavy_hitter_shed",
+       "heavy_hitter_shed_soft",
+       "",
+       {{"always", 1}, {"share_percent", 2}, {"window", 512}},
+       2,
        nothing},
-      {"breaker_approve", "breaker_approve", "", {}, 2,
+      {"breaker_approve",
+       "breaker_approve",
+       "",
+       {},
+       2,
        [](Pair& pair) {
          pair.write("rxpool_signal", bytes({0}),
                     signal_bytes({.abi = signal_abi, .state = signal_state::circuit_breaker}));
        }},
-      {"rx_overload_shed", "rx_overload_shed", "", {}, 2,
+      {"rx_overload_shed",
+       "rx_overload_shed",
+       "",
+       {},
+       2,
        [](Pair& pair) {
          pair.write("rxpool_signal", bytes({0}),
                     signal_bytes({.abi = signal_abi,
@@ -160,9 +172,17 @@ const std::vector<Case>& cases() {
       {"flow_fair_share", "flow_fair_share_soft", "", {{"always", 1}, {"share", 8}, {"return_hook", 0}}, 2, nothing},
       {"flow_fair_share", "flow_fair_share_soft", "flow_fair_share_return", {{"always", 1}, {"share", 4}}, 2, nothing},
       {"codel_return", "codel_return_soft", "codel_return_measure", {{"stamp", 1}, {"interval_us", 1000}}, 2, nothing},
-      {"syn_guard", "syn_guard", "", {{"syn_per_window", 2}, {"window_ns", 1'000'000'000}}, 2,
+      {"syn_guard",
+       "syn_guard",
+       "",
+       {{"syn_per_window", 2}, {"window_ns", 1'000'000'000}},
+       2,
        [](Pair& pair) { pair.write("trusted", bytes({16, 0x0000a8c0}), bytes({1})); }},
-      {"load_balancer", "load_balancer", "", {{"backends_used", 3}}, 2,
+      {"load_balancer",
+       "load_balancer",
+       "",
+       {{"backends_used", 3}},
+       2,
        [](Pair& pair) {
          for (std::uint32_t port : {53U, 80U, 443U, 9U}) {
            for (std::uint32_t last = 0; last < 8; ++last) {
@@ -173,7 +193,11 @@ const std::vector<Case>& cases() {
            pair.write("backends", bytes({i}), bytes({0x0700a8c0 + i, 0x0100a8c0, 0x08060402, 0x0c0a}));
          }
        }},
-      {"redirect_cpu", "redirect_cpu", "", {{"cpus_used", 2}}, 2,
+      {"redirect_cpu",
+       "redirect_cpu",
+       "",
+       {{"cpus_used", 2}},
+       2,
        [](Pair& pair) { pair.write("cpus", bytes({0}), bytes({256, 0})); }},
   };
   return all;

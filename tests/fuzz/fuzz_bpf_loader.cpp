@@ -1,6 +1,7 @@
 // libFuzzer target: any bytes as a policy object, through our parser, the load-time checks and, if they accept it, a
 // whole Policy with box, maps and engine that runs two packets. Nothing may crash, hang, leak or leave the box; an
-// InputError is the right answer to nearly everything. libbpf's own reading stays in its child process and is not fuzzed.
+// InputError is the right answer to nearly everything. libbpf's own reading stays in its child process and is not
+// fuzzed.
 //
 // Build with clang: -fsanitize=fuzzer,address,undefined. Seeds: compiled policies.
 

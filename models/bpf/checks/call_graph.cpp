@@ -72,9 +72,9 @@ bool order_functions(const CallGraph& graph, std::vector<std::uint32_t>& callees
 
 std::int32_t CallGraph::function_at(const Program& program, std::int64_t insn) {
   const auto& functions = program.subprograms;  // in the order of their first instructions
-  const auto found = std::lower_bound(functions.begin(), functions.end(), insn, [](const Subprogram& f, std::int64_t at) {
-    return std::int64_t{f.first_insn} < at;
-  });
+  const auto found =
+      std::lower_bound(functions.begin(), functions.end(), insn,
+                       [](const Subprogram& f, std::int64_t at) { return std::int64_t{f.first_insn} < at; });
   return found != functions.end() && found->first_insn == insn ? static_cast<std::int32_t>(found - functions.begin())
                                                                : -1;
 }
@@ -128,8 +128,8 @@ Problem build_call_graph(const Program& program, CallGraph& graph) {
     for (const CallSite& site : graph.calls[function]) {
       frames[function] = std::max(frames[function], frames[site.callee] + 1);
       if (frames[function] > max_call_depth) {
-        return {site.insn, "the chain of calls from here is " + std::to_string(frames[function]) +
-                               " frames deep, at most 8"};
+        return {site.insn,
+                "the chain of calls from here is " + std::to_string(frames[function]) + " frames deep, at most 8"};
       }
     }
   }
@@ -152,9 +152,9 @@ Problem check_stack(const Program& program, const CallGraph& graph, const std::v
     }
     below[*function] = rounded(stack[*function]) + deepest;
     if (below[*function] > frame_bytes) {
-      return {program.subprograms[*function].first_insn,
-              "the stack of " + program.subprograms[*function].name + " and of what it calls is " +
-                  std::to_string(below[*function]) + " bytes, at most 512"};
+      return {program.subprograms[*function].first_insn, "the stack of " + program.subprograms[*function].name +
+                                                             " and of what it calls is " +
+                                                             std::to_string(below[*function]) + " bytes, at most 512"};
     }
   }
   return {};

@@ -1,6 +1,6 @@
 #pragma once
-// Functions of a linked program: which instructions of each can be reached, who calls whom, in which order to visit them
-// (callers first), and how much stack a chain of calls needs.
+// Functions of a linked program: which instructions of each can be reached, who calls whom, in which order to visit
+// them (callers first), and how much stack a chain of calls needs.
 
 #include <cstdint>
 #include <string>

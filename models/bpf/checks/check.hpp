@@ -1,8 +1,9 @@
 #pragma once
-// Load-time checks of one object, each linear in its size: call graph (acyclic, at most 8 frames), stack (512 bytes over
-// a chain of calls), unreachable code, and one dataflow pass over what registers and stack slots hold. They refuse what
-// is wrong on every reading of the program: uninitialised registers, context fields that do not exist, arguments of the
-// wrong kind, a value used before its NULL check, stale packet pointers. Encodings and jumps are the decoder's business.
+// Load-time checks of one object, each linear in its size: call graph (acyclic, at most 8 frames), stack (512 bytes
+// over a chain of calls), unreachable code, and one dataflow pass over what registers and stack slots hold. They refuse
+// what is wrong on every reading of the program: uninitialised registers, context fields that do not exist, arguments
+// of the wrong kind, a value used before its NULL check, stale packet pointers. Encodings and jumps are the decoder's
+// business.
 //
 // They are not the kernel's verifier: no ranges, no path sensitivity, no reference counting. What happens to values in
 // between is contained by the box; whether a kernel would accept the program, only a kernel can tell.

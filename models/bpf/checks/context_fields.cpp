@@ -9,9 +9,9 @@ constexpr ContextField xdp_fields[] = {{"data", 0, 4, Kind::packet},
                                        {"ingress_ifindex", 12, 4},
                                        {"rx_queue_index", 16, 4},
                                        {"egress_ifindex", 20, 4}};  // last: only xdp/devmap programs have it
-constexpr ContextField return_fields[] = {{"held_ns", 0, 8},         {"cookie", 8, 8}, {"rx_hash", 16, 4},
-                                          {"rx_queue_index", 20, 4}, {"bytes", 24, 4}, {"consumer", 28, 4},
-                                          {"cpu", 32, 4}};
+constexpr ContextField return_fields[] = {
+    {"held_ns", 0, 8}, {"cookie", 8, 8},    {"rx_hash", 16, 4}, {"rx_queue_index", 20, 4},
+    {"bytes", 24, 4},  {"consumer", 28, 4}, {"cpu", 32, 4}};
 constexpr ContextField egress_fields[] = {{"data", 0, 4, Kind::packet},
                                           {"data_end", 4, 4, Kind::packet_end},
                                           {"rx_hash", 8, 4},

@@ -11,13 +11,6 @@
 namespace rxpool::bpf::checks {
 namespace {
 
-std::string name_of(std::size_t reg) { return "R" + std::to_string(reg); }
-
-bool is_memory(Kind kind) {
-  return kind == Kind::frame || kind == Kind::packet || kind == Kind::packet_meta || kind == Kind::map_value ||
-         kind == Kind::memory || kind == Kind::record;
-}
-
 bool in(std::uint32_t type, std::initializer_list<std::uint32_t> list) {
   return std::find(list.begin(), list.end(), type) != list.end();
 }
@@ -26,8 +19,8 @@ bool in(std::uint32_t type, std::initializer_list<std::uint32_t> list) {
 bool compatible(std::uint32_t helper, std::uint32_t type) {
   const bool keyless = in(type, {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER});
   const bool only_special = in(type, {BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_RINGBUF});
-  const bool redirect = in(type, {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_CPUMAP,
-                                  BPF_MAP_TYPE_XSKMAP});
+  const bool redirect =
+      in(type, {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_XSKMAP});
   const bool of_maps = in(type, {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS});
   switch (helper) {
     case BPF_FUNC_map_lookup_elem:
@@ -120,7 +113,7 @@ void Dataflow::check_argument(const Helper& helper, std::size_t index, const Ins
     throw Wrong{call + ": R" + std::to_string(reg) + " is not initialised on every path to here"};
   }
   if (!fits(kind, value)) {
-    throw Wrong{call + ": " + name_of(reg) + " is " + describe(value) + ", expected " + expected(kind) +
+    throw Wrong{call + ": " + register_name(reg) + " is " + describe(value) + ", expected " + expected(kind) +
                 (is_or_null(value.kind) ? " checked against NULL" : "")};
   }
   if (kind == ArgKind::size && value.known && value.number <= 0) {
@@ -150,7 +143,7 @@ void Dataflow::check_argument(const Helper& helper, std::size_t index, const Ins
     }
   }
   if (value.kind == Kind::mixed && kind != ArgKind::anything && kind != ArgKind::memory_in_or_null) {
-    remark(at, call + ": " + name_of(reg) + " is what it should be on some paths only");
+    remark(at, call + ": " + register_name(reg) + " is what it should be on some paths only");
   }
 }
 
@@ -164,7 +157,8 @@ void Dataflow::after_arguments(const Helper& helper, State& state, const MapDefi
         break;
       case ArgKind::memory_out: {
         const Value& size = state.registers[std::min<std::size_t>(index + 2, 5)];
-        forget_slots(state, value, 0, size.known ? static_cast<std::uint64_t>(std::max<std::int64_t>(size.number, 0)) : 0);
+        forget_slots(state, value, 0,
+                     size.known ? static_cast<std::uint64_t>(std::max<std::int64_t>(size.number, 0)) : 0);
         break;
       }
       case ArgKind::long_out:
@@ -229,9 +223,7 @@ void Dataflow::call_helper(const Insn& insn, State& state, std::uint32_t at) {
   }
   after_arguments(*helper, state, map);
   if (helper->changes_packet) {
-    const auto age = [](Value& value) {
-      value = is_packet(value.kind) ? Value{.kind = Kind::stale_packet} : value;
-    };
+    const auto age = [](Value& value) { value = is_packet(value.kind) ? Value{.kind = Kind::stale_packet} : value; };
     std::for_each(state.registers.begin(), state.registers.end(), age);
     std::for_each(state.stack.begin(), state.stack.end(), age);
   }

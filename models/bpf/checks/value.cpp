@@ -68,14 +68,29 @@ Kind without_null(Kind kind) {
   }
 }
 
-bool is_pointer(Kind kind) { return kind != Kind::uninitialised && kind != Kind::scalar; }
+bool is_pointer(Kind kind) {
+  return kind != Kind::uninitialised && kind != Kind::scalar;
+}
 
 bool is_packet(Kind kind) {
   return kind == Kind::packet || kind == Kind::packet_meta || kind == Kind::packet_end;
 }
 
-Value scalar() { return {.kind = Kind::scalar}; }
-Value constant(std::int64_t number) { return {.kind = Kind::scalar, .known = true, .number = number}; }
+bool is_memory(Kind kind) {
+  return kind == Kind::frame || kind == Kind::packet || kind == Kind::packet_meta || kind == Kind::map_value ||
+         kind == Kind::memory || kind == Kind::record;
+}
+
+std::string register_name(std::size_t reg) {
+  return "R" + std::to_string(reg);
+}
+
+Value scalar() {
+  return {.kind = Kind::scalar};
+}
+Value constant(std::int64_t number) {
+  return {.kind = Kind::scalar, .known = true, .number = number};
+}
 
 std::string describe(const Value& value) {
   std::string text = kind_name(value.kind);

@@ -34,8 +34,8 @@ enum class Kind : std::uint8_t {
 
 struct Value {
   Kind kind = Kind::uninitialised;
-  bool known = false;        // scalar: `number` is its value; frame, context: its offset
-  std::uint32_t id = 0;      // or_null kinds: the instruction that made it, shared by copies
+  bool known = false;    // scalar: `number` is its value; frame, context: its offset
+  std::uint32_t id = 0;  // or_null kinds: the instruction that made it, shared by copies
   std::int64_t number = 0;
   const MapDefinition* map = nullptr;
 
@@ -57,6 +57,9 @@ bool is_or_null(Kind kind);
 Kind without_null(Kind kind);
 bool is_pointer(Kind kind);
 bool is_packet(Kind kind);
+/// A pointer to bytes that may be read.
+bool is_memory(Kind kind);
+std::string register_name(std::size_t reg);
 std::string describe(const Value& value);
 Value scalar();
 Value constant(std::int64_t number);

@@ -55,8 +55,8 @@ std::uint64_t spin_unlock(Runtime& runtime, std::uint64_t lock, std::uint64_t, s
 
 void add_control_helpers(HelperTable& table) {
   using enum ArgKind;
-  table.add({.id = 12, .name = {}, .fn = tail_call, .args = {context, map, anything},
-             .intrinsic = Intrinsic::tail_call});
+  table.add(
+      {.id = 12, .name = {}, .fn = tail_call, .args = {context, map, anything}, .intrinsic = Intrinsic::tail_call});
   table.add({.id = 93, .name = {}, .fn = spin_lock, .args = {map_element}, .returns = ReturnKind::nothing});
   table.add({.id = 94, .name = {}, .fn = spin_unlock, .args = {map_element}, .returns = ReturnKind::nothing});
   table.add({.id = 181, .name = {}, .fn = loop, .args = {anything, function, anything, anything}});

@@ -137,8 +137,8 @@ std::uint64_t check_mtu(Runtime& runtime, std::uint64_t r1, std::uint64_t ifinde
   if (flags != 0) {
     return failure(-EINVAL);
   }
-  const std::uint32_t device = static_cast<std::uint32_t>(ifindex) == 0 ? md.ingress_ifindex
-                                                                        : static_cast<std::uint32_t>(ifindex);
+  const std::uint32_t device =
+      static_cast<std::uint32_t>(ifindex) == 0 ? md.ingress_ifindex : static_cast<std::uint32_t>(ifindex);
   const std::uint32_t mtu = mtu_of(runtime, device);
   if (mtu == 0) {
     return failure(-ENODEV);
@@ -193,10 +193,12 @@ IpAddress parse_address(const std::string& text, bool& ipv6) {
 
 void add_fib_helpers(HelperTable& table) {
   using enum ArgKind;
-  constexpr std::uint32_t hooks =
-      hook_bit(Hook::xdp) | hook_bit(Hook::xdp_devmap) | hook_bit(Hook::xdp_cpumap);
+  constexpr std::uint32_t hooks = hook_bit(Hook::xdp) | hook_bit(Hook::xdp_devmap) | hook_bit(Hook::xdp_cpumap);
   table.add({.id = 69, .name = {}, .fn = fib_lookup, .args = {context, memory_out, size, anything}, .hooks = hooks});
-  table.add({.id = 163, .name = {}, .fn = check_mtu, .args = {context, anything, int_out, anything, anything},
+  table.add({.id = 163,
+             .name = {},
+             .fn = check_mtu,
+             .args = {context, anything, int_out, anything, anything},
              .hooks = hooks});
 }
 

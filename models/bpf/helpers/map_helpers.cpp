@@ -27,8 +27,7 @@ std::uint64_t update(Runtime& runtime, std::uint64_t r1, std::uint64_t r2, std::
   return failure(map.update(runtime, key, runtime.readable(r3, map.info().value_size), flags));
 }
 
-std::uint64_t erase(Runtime& runtime, std::uint64_t r1, std::uint64_t r2, std::uint64_t, std::uint64_t,
-                    std::uint64_t) {
+std::uint64_t erase(Runtime& runtime, std::uint64_t r1, std::uint64_t r2, std::uint64_t, std::uint64_t, std::uint64_t) {
   Map& map = map_of(runtime, r1);
   return failure(map.erase(runtime, runtime.readable(r2, map.info().key_size)));
 }
@@ -76,8 +75,8 @@ std::uint64_t for_each(Runtime& runtime, std::uint64_t r1, std::uint64_t callbac
       continue;
     }
     ++visited;
-    if (runtime.call_back(callback, r1, elements.key_in_box(slot), elements.value_in_box(slot, runtime.cpu),
-                          context) != 0) {
+    if (runtime.call_back(callback, r1, elements.key_in_box(slot), elements.value_in_box(slot, runtime.cpu), context) !=
+        0) {
       break;
     }
   }
@@ -88,7 +87,11 @@ std::uint64_t for_each(Runtime& runtime, std::uint64_t r1, std::uint64_t callbac
 
 void add_map_helpers(HelperTable& table) {
   using enum ArgKind;
-  table.add({.id = 1, .name = {}, .fn = lookup, .args = {map, map_key}, .returns = ReturnKind::map_value_or_null,
+  table.add({.id = 1,
+             .name = {},
+             .fn = lookup,
+             .args = {map, map_key},
+             .returns = ReturnKind::map_value_or_null,
              .intrinsic = Intrinsic::map_lookup});
   table.add({.id = 2, .name = {}, .fn = update, .args = {map, map_key, map_value, anything}});
   table.add({.id = 3, .name = {}, .fn = erase, .args = {map, map_key}});
@@ -96,7 +99,10 @@ void add_map_helpers(HelperTable& table) {
   table.add({.id = 88, .name = {}, .fn = pop, .args = {map, map_value_out}});
   table.add({.id = 89, .name = {}, .fn = peek, .args = {map, map_value_out}});
   table.add({.id = 164, .name = {}, .fn = for_each, .args = {map, function, anything, anything}});
-  table.add({.id = 195, .name = {}, .fn = lookup_percpu, .args = {map, map_key, anything},
+  table.add({.id = 195,
+             .name = {},
+             .fn = lookup_percpu,
+             .args = {map, map_key, anything},
              .returns = ReturnKind::map_value_or_null});
 }
 

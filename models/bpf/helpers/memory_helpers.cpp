@@ -1,5 +1,5 @@
-// Strings and dynptrs over memory of the program. A dynptr is 16 bytes on the program's stack that hold offset and size;
-// as every use goes through the box, a program that forges one reaches nothing but its own memory.
+// Strings and dynptrs over memory of the program. A dynptr is 16 bytes on the program's stack that hold offset and
+// size; as every use goes through the box, a program that forges one reaches nothing but its own memory.
 
 #include <cerrno>
 #include <cstring>
@@ -107,7 +107,10 @@ void add_memory_helpers(HelperTable& table) {
   table.add({.id = 197, .name = {}, .fn = dynptr_from_memory, .args = {memory_out, size_or_zero, anything, dynptr}});
   table.add({.id = 201, .name = {}, .fn = dynptr_read, .args = {memory_out, size_or_zero, dynptr, anything, anything}});
   table.add({.id = 202, .name = {}, .fn = dynptr_write, .args = {dynptr, anything, memory_in, size_or_zero, anything}});
-  table.add({.id = 203, .name = {}, .fn = dynptr_data, .args = {dynptr, anything, anything},
+  table.add({.id = 203,
+             .name = {},
+             .fn = dynptr_data,
+             .args = {dynptr, anything, anything},
              .returns = ReturnKind::memory_or_null});
 }
 

@@ -12,11 +12,11 @@
 namespace rxpool::bpf {
 namespace {
 
-constexpr std::size_t max_line = 1024;               // BPF_TRACE_PRINTK_SIZE
-constexpr std::size_t max_arguments = 12;            // MAX_BPRINTF_VARARGS
-constexpr std::uint64_t current_cpu = 0xffffffff;    // BPF_F_CURRENT_CPU
-constexpr std::uint64_t index_mask = 0xffffffff;     // BPF_F_INDEX_MASK
-constexpr std::uint64_t context_length_shift = 32;   // BPF_F_CTXLEN_MASK
+constexpr std::size_t max_line = 1024;              // BPF_TRACE_PRINTK_SIZE
+constexpr std::size_t max_arguments = 12;           // MAX_BPRINTF_VARARGS
+constexpr std::uint64_t current_cpu = 0xffffffff;   // BPF_F_CURRENT_CPU
+constexpr std::uint64_t index_mask = 0xffffffff;    // BPF_F_INDEX_MASK
+constexpr std::uint64_t context_length_shift = 32;  // BPF_F_CTXLEN_MASK
 
 // Formats into a fixed buffer the conversions that the kernel's bpf_bprintf_prepare takes; -EINVAL for others.
 class Line {
@@ -184,7 +184,9 @@ RingbufMap& ring_of(Runtime& runtime, std::uint64_t handle) {
   return static_cast<RingbufMap&>(*map);
 }
 
-bool wakeup_flags_only(std::uint64_t flags) { return (flags & ~std::uint64_t{3}) == 0; }
+bool wakeup_flags_only(std::uint64_t flags) {
+  return (flags & ~std::uint64_t{3}) == 0;
+}
 
 std::uint64_t ringbuf_output(Runtime& runtime, std::uint64_t handle, std::uint64_t data, std::uint64_t size,
                              std::uint64_t flags, std::uint64_t) {
@@ -252,14 +254,26 @@ void add_output_helpers(HelperTable& table) {
   using enum ArgKind;
   constexpr std::uint32_t hooks = ~hook_bit(Hook::rxpool_return);
   table.add({.id = 6, .name = {}, .fn = trace_printk, .args = {memory_in, size}});
-  table.add({.id = 25, .name = {}, .fn = perf_event_output, .args = {context, map, anything, memory_in, size_or_zero},
+  table.add({.id = 25,
+             .name = {},
+             .fn = perf_event_output,
+             .args = {context, map, anything, memory_in, size_or_zero},
              .hooks = hooks});
   table.add({.id = 130, .name = {}, .fn = ringbuf_output, .args = {map, memory_in, size_or_zero, anything}});
-  table.add({.id = 131, .name = {}, .fn = ringbuf_reserve, .args = {map, scalar, anything},
+  table.add({.id = 131,
+             .name = {},
+             .fn = ringbuf_reserve,
+             .args = {map, scalar, anything},
              .returns = ReturnKind::ringbuf_record_or_null});
-  table.add({.id = 132, .name = {}, .fn = ringbuf_submit, .args = {ringbuf_record, anything},
+  table.add({.id = 132,
+             .name = {},
+             .fn = ringbuf_submit,
+             .args = {ringbuf_record, anything},
              .returns = ReturnKind::nothing});
-  table.add({.id = 133, .name = {}, .fn = ringbuf_discard, .args = {ringbuf_record, anything},
+  table.add({.id = 133,
+             .name = {},
+             .fn = ringbuf_discard,
+             .args = {ringbuf_record, anything},
              .returns = ReturnKind::nothing});
   table.add({.id = 134, .name = {}, .fn = ringbuf_query, .args = {map, anything}});
   table.add({.id = 177, .name = {}, .fn = trace_vprintk, .args = {memory_in, size, memory_in_or_null, size_or_zero}});

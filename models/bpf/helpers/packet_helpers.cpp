@@ -13,8 +13,7 @@ namespace {
 constexpr std::uint32_t frame_header_bytes = 40;  // struct xdp_frame at the start of the headroom, XD-1
 constexpr std::uint32_t max_metadata = 252;       // XD-2
 constexpr std::uint32_t ethernet_header = 14;
-constexpr std::uint32_t packet_hooks =
-    hook_bit(Hook::xdp) | hook_bit(Hook::xdp_devmap) | hook_bit(Hook::xdp_cpumap);
+constexpr std::uint32_t packet_hooks = hook_bit(Hook::xdp) | hook_bit(Hook::xdp_devmap) | hook_bit(Hook::xdp_cpumap);
 
 struct Frame {
   XdpMd& context;
@@ -34,7 +33,9 @@ Frame frame_of(Runtime& runtime, std::uint64_t r1) {
   return {context, *packet};
 }
 
-std::int64_t delta_of(std::uint64_t r2) { return static_cast<std::int32_t>(r2); }
+std::int64_t delta_of(std::uint64_t r2) {
+  return static_cast<std::int32_t>(r2);
+}
 
 std::uint64_t adjust_head(Runtime& runtime, std::uint64_t r1, std::uint64_t r2, std::uint64_t, std::uint64_t,
                           std::uint64_t) {
@@ -76,7 +77,8 @@ std::uint64_t adjust_tail(Runtime& runtime, std::uint64_t r1, std::uint64_t r2, 
   const Frame frame = frame_of(runtime, r1);
   XdpMd& md = frame.context;
   const std::int64_t end = md.data_end + delta_of(r2);
-  if (end > std::int64_t{frame.packet.slot} + frame.packet.slot_bytes || end < std::int64_t{md.data} + ethernet_header) {
+  if (end > std::int64_t{frame.packet.slot} + frame.packet.slot_bytes ||
+      end < std::int64_t{md.data} + ethernet_header) {
     return failure(-EINVAL);
   }
   if (end > md.data_end) {
@@ -197,21 +199,46 @@ std::uint64_t rx_vlan_tag(Runtime& runtime, std::uint64_t r1, std::uint64_t prot
 
 void add_packet_helpers(HelperTable& table) {
   using enum ArgKind;
-  table.add({.id = 28, .name = {}, .fn = csum_diff, .args = {memory_in_or_null, size_or_zero, memory_in_or_null, size_or_zero, anything}});
-  table.add({.id = 44, .name = {}, .fn = adjust_head, .args = {context, anything}, .hooks = packet_hooks, .changes_packet = true});
-  table.add({.id = 54, .name = {}, .fn = adjust_meta, .args = {context, anything}, .hooks = packet_hooks, .changes_packet = true});
-  table.add({.id = 65, .name = {}, .fn = adjust_tail, .args = {context, anything}, .hooks = packet_hooks, .changes_packet = true});
+  table.add({.id = 28,
+             .name = {},
+             .fn = csum_diff,
+             .args = {memory_in_or_null, size_or_zero, memory_in_or_null, size_or_zero, anything}});
+  table.add({.id = 44,
+             .name = {},
+             .fn = adjust_head,
+             .args = {context, anything},
+             .hooks = packet_hooks,
+             .changes_packet = true});
+  table.add({.id = 54,
+             .name = {},
+             .fn = adjust_meta,
+             .args = {context, anything},
+             .hooks = packet_hooks,
+             .changes_packet = true});
+  table.add({.id = 65,
+             .name = {},
+             .fn = adjust_tail,
+             .args = {context, anything},
+             .hooks = packet_hooks,
+             .changes_packet = true});
   table.add({.id = 188, .name = {}, .fn = buffer_length, .args = {context}, .hooks = packet_hooks});
-  table.add({.id = 189, .name = {}, .fn = load_bytes, .args = {context, anything, memory_out, size}, .hooks = packet_hooks});
-  table.add({.id = 190, .name = {}, .fn = store_bytes, .args = {context, anything, memory_in, size}, .hooks = packet_hooks});
+  table.add(
+      {.id = 189, .name = {}, .fn = load_bytes, .args = {context, anything, memory_out, size}, .hooks = packet_hooks});
+  table.add(
+      {.id = 190, .name = {}, .fn = store_bytes, .args = {context, anything, memory_in, size}, .hooks = packet_hooks});
 }
 
 void add_metadata_kfuncs(HelperTable& table) {
   using enum ArgKind;
   constexpr std::uint32_t device_hook = hook_bit(Hook::xdp);
   table.add({.id = kfunc_base, .name = {}, .fn = rx_timestamp, .args = {context, long_out}, .hooks = device_hook});
-  table.add({.id = kfunc_base + 1, .name = {}, .fn = rx_hash, .args = {context, int_out, int_out}, .hooks = device_hook});
-  table.add({.id = kfunc_base + 2, .name = {}, .fn = rx_vlan_tag, .args = {context, anything, anything}, .hooks = device_hook});
+  table.add(
+      {.id = kfunc_base + 1, .name = {}, .fn = rx_hash, .args = {context, int_out, int_out}, .hooks = device_hook});
+  table.add({.id = kfunc_base + 2,
+             .name = {},
+             .fn = rx_vlan_tag,
+             .args = {context, anything, anything},
+             .hooks = device_hook});
 }
 
 }  // namespace rxpool::bpf

@@ -7,8 +7,8 @@
 namespace rxpool::bpf {
 namespace {
 
-constexpr std::uint64_t action_mask = 3;          // low bits of flags: the verdict when there is no entry
-constexpr std::uint64_t broadcast = 1U << 3;      // BPF_F_BROADCAST
+constexpr std::uint64_t action_mask = 3;            // low bits of flags: the verdict when there is no entry
+constexpr std::uint64_t broadcast = 1U << 3;        // BPF_F_BROADCAST
 constexpr std::uint64_t exclude_ingress = 1U << 4;  // BPF_F_EXCLUDE_INGRESS
 
 std::uint64_t redirect(Runtime& runtime, std::uint64_t ifindex, std::uint64_t flags, std::uint64_t, std::uint64_t,
@@ -20,12 +20,15 @@ std::uint64_t redirect(Runtime& runtime, std::uint64_t ifindex, std::uint64_t fl
   return xdp_redirect;
 }
 
-bool is_device_map(MapType type) { return type == MapType::devmap || type == MapType::devmap_hash; }
+bool is_device_map(MapType type) {
+  return type == MapType::devmap || type == MapType::devmap_hash;
+}
 
 std::uint64_t redirect_map(Runtime& runtime, std::uint64_t handle, std::uint64_t key, std::uint64_t flags,
                            std::uint64_t, std::uint64_t) {
   const Map* map = runtime.map(handle);
-  if (map == nullptr || !(is_device_map(map->type()) || map->type() == MapType::cpumap || map->type() == MapType::xskmap)) {
+  if (map == nullptr ||
+      !(is_device_map(map->type()) || map->type() == MapType::cpumap || map->type() == MapType::xskmap)) {
     runtime.abort(Abort::memory);
   }
   const std::uint64_t allowed = action_mask | (is_device_map(map->type()) ? broadcast | exclude_ingress : 0);
@@ -48,8 +51,8 @@ std::uint64_t redirect_map(Runtime& runtime, std::uint64_t handle, std::uint64_t
 
 void add_redirect_helpers(HelperTable& table) {
   using enum ArgKind;
-  constexpr std::uint32_t hooks = hook_bit(Hook::xdp) | hook_bit(Hook::xdp_devmap) | hook_bit(Hook::xdp_cpumap) |
-                                  hook_bit(Hook::rxpool_egress);
+  constexpr std::uint32_t hooks =
+      hook_bit(Hook::xdp) | hook_bit(Hook::xdp_devmap) | hook_bit(Hook::xdp_cpumap) | hook_bit(Hook::rxpool_egress);
   table.add({.id = 23, .name = {}, .fn = redirect, .args = {anything, anything}, .hooks = hooks});
   table.add({.id = 51, .name = {}, .fn = redirect_map, .args = {map, anything, anything}, .hooks = hooks});
 }

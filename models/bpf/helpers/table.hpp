@@ -1,7 +1,7 @@
 #pragma once
 // All helpers and kfuncs that exist here (kernel-model 5.9): what an XDP program without sockets needs. A call of any
-// other one is refused at load by name. Numbers are the kernel's helper ids; kfuncs, which the kernel finds by name, get
-// ids from kfunc_base on.
+// other one is refused at load by name. Numbers are the kernel's helper ids; kfuncs, which the kernel finds by name,
+// get ids from kfunc_base on.
 
 #include <map>
 #include <string>
@@ -43,6 +43,8 @@ void add_fib_helpers(HelperTable& table);
 void add_metadata_kfuncs(HelperTable& table);
 
 /// A negative errno as a helper returns it.
-constexpr std::uint64_t failure(int error) { return static_cast<std::uint64_t>(static_cast<std::int64_t>(error)); }
+constexpr std::uint64_t failure(int error) {
+  return static_cast<std::uint64_t>(static_cast<std::int64_t>(error));
+}
 
 }  // namespace rxpool::bpf

@@ -31,7 +31,9 @@ ElementTimer& timer_at(Runtime& runtime, std::uint64_t pointer) {
   runtime.abort(Abort::memory);  // no timer of any map
 }
 
-bool clock_known(std::uint64_t clock) { return clock == 0 || clock == 1 || clock == 7; }
+bool clock_known(std::uint64_t clock) {
+  return clock == 0 || clock == 1 || clock == 7;
+}
 
 std::uint64_t init(Runtime& runtime, std::uint64_t pointer, std::uint64_t handle, std::uint64_t flags, std::uint64_t,
                    std::uint64_t) {

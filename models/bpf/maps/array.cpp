@@ -59,7 +59,9 @@ int ArrayMap::update(Runtime& runtime, std::span<const std::byte> key, std::span
   return 0;
 }
 
-int ArrayMap::erase(Runtime&, std::span<const std::byte>) { return -EINVAL; }
+int ArrayMap::erase(Runtime&, std::span<const std::byte>) {
+  return -EINVAL;
+}
 
 int ArrayMap::next_key(std::span<const std::byte> key, std::span<std::byte> next) {
   return next_array_key(key, next, info().max_entries);

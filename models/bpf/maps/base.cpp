@@ -57,8 +57,9 @@ void ValueStore::store(std::uint32_t slot, std::uint32_t cpu, std::span<const st
 }
 
 MapInfo info_of(const MapDefinition& definition) {
-  return {definition.name,       static_cast<MapType>(definition.type), definition.key_size,
-          definition.value_size, definition.max_entries,                definition.flags};
+  return {definition.name,        static_cast<MapType>(definition.type),
+          definition.key_size,    definition.value_size,
+          definition.max_entries, definition.flags};
 }
 
 }  // namespace rxpool::bpf

@@ -25,13 +25,15 @@ struct MapPlacement {
   std::uint32_t cpus = 1;
 };
 
-constexpr std::uint32_t round_up_8(std::uint32_t size) { return (size + 7) & ~7U; }
+constexpr std::uint32_t round_up_8(std::uint32_t size) {
+  return (size + 7) & ~7U;
+}
 
 /// A bpf_timer of one element. Its state is here, outside the box; the 16 bytes in the value only keep its place.
 struct ElementTimer {
   static constexpr std::uint64_t idle = UINT64_MAX;
   bool initialised = false;
-  std::uint64_t callback = 0;   // value of an LDDW with src 4
+  std::uint64_t callback = 0;  // value of an LDDW with src 4
   std::uint64_t due_ns = idle;
 };
 
@@ -105,6 +107,8 @@ class ElementMap : public Map {
 MapInfo info_of(const MapDefinition& definition);
 
 /// True for one of BPF_ANY, BPF_NOEXIST, BPF_EXIST.
-constexpr bool plain_flags(std::uint64_t flags) { return flags <= update_exist; }
+constexpr bool plain_flags(std::uint64_t flags) {
+  return flags <= update_exist;
+}
 
 }  // namespace rxpool::bpf

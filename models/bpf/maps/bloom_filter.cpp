@@ -8,8 +8,8 @@ namespace {
 // entries * hashes / ln 2, with 7/5 for 1/ln 2, to the next power of two, as the kernel does.
 std::uint32_t mask_for(std::uint64_t entries, std::uint32_t hashes) {
   const std::uint64_t wanted = entries * hashes / 5 * 7;
-  const std::uint64_t bits = wanted >= (std::uint64_t{1} << 31) ? std::uint64_t{1} << 32
-                                                                : std::bit_ceil(std::max<std::uint64_t>(wanted, 64));
+  const std::uint64_t bits =
+      wanted >= (std::uint64_t{1} << 31) ? std::uint64_t{1} << 32 : std::bit_ceil(std::max<std::uint64_t>(wanted, 64));
   return static_cast<std::uint32_t>(bits - 1);
 }
 

@@ -22,7 +22,8 @@ constexpr std::uint32_t max_lpm_key = 4 + 256;
 constexpr int error_not_supported = -524;  // -ENOTSUPP, the kernel's own number without a name in errno.h
 
 // Flags that only change memory placement or access rights and are accepted (and mostly ignored) everywhere.
-constexpr std::uint32_t access_flags = BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
+constexpr std::uint32_t access_flags =
+    BPF_F_NUMA_NODE | BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG;
 
 struct TypeEntry {
   MapType type;
@@ -144,7 +145,9 @@ std::uint64_t bytes_of(const MapDefinition& map, MapType type, std::uint32_t cpu
 
 }  // namespace
 
-bool map_type_known(std::uint32_t type) { return find_type(type) != nullptr; }
+bool map_type_known(std::uint32_t type) {
+  return find_type(type) != nullptr;
+}
 
 std::string map_type_name(std::uint32_t type) {
   const TypeEntry* entry = find_type(type);
@@ -208,9 +211,9 @@ const char* error_name(int error) {
 std::unique_ptr<Map> make_map(const MapDefinition& definition, const MapPlacement& place) {
   std::string why;
   if (const int error = check_map(definition, place.cpus, why); error != 0) {
-    throw InputError("map " + definition.name + " (" + map_type_name(definition.type) + "): " + error_name(error) +
-                         ": " + why,
-                     error == -ENOMEM ? ExitCode::limit : ExitCode::policy_rejected);
+    throw InputError(
+        "map " + definition.name + " (" + map_type_name(definition.type) + "): " + error_name(error) + ": " + why,
+        error == -ENOMEM ? ExitCode::limit : ExitCode::policy_rejected);
   }
   switch (static_cast<MapType>(definition.type)) {
     case MapType::array:

@@ -59,11 +59,14 @@ std::uint32_t RedirectMap::target(std::uint32_t key) const {
 
 std::int32_t RedirectMap::target_program(std::uint32_t key) const {
   const std::int32_t slot = slot_of(key);
-  return slot < 0 || type() == MapType::xskmap ? -1
-                                               : static_cast<std::int32_t>(field(static_cast<std::uint32_t>(slot), 1)) - 1;
+  return slot < 0 || type() == MapType::xskmap
+             ? -1
+             : static_cast<std::int32_t>(field(static_cast<std::uint32_t>(slot), 1)) - 1;
 }
 
-std::uint64_t RedirectMap::lookup(Runtime&, std::span<const std::byte> key) { return entry(index_of_key(key)); }
+std::uint64_t RedirectMap::lookup(Runtime&, std::span<const std::byte> key) {
+  return entry(index_of_key(key));
+}
 
 int RedirectMap::check_value(std::span<const std::byte> value) const {
   const std::uint32_t first = first_field(value);
@@ -148,7 +151,9 @@ int RedirectMap::next_key(std::span<const std::byte> key, std::span<std::byte> n
   return 0;
 }
 
-std::int32_t RedirectMap::find_slot(std::span<const std::byte> key) const { return slot_of(index_of_key(key)); }
+std::int32_t RedirectMap::find_slot(std::span<const std::byte> key) const {
+  return slot_of(index_of_key(key));
+}
 
 BoxOffset RedirectMap::key_in_box(std::uint32_t slot) {
   std::uint32_t key = slot;

@@ -27,7 +27,9 @@ std::uint32_t ReferenceMap::reference(std::span<const std::byte> key) const {
   return slot < 0 ? 0 : values_[slot];
 }
 
-std::uint64_t ReferenceMap::lookup(Runtime&, std::span<const std::byte> key) { return reference(key); }
+std::uint64_t ReferenceMap::lookup(Runtime&, std::span<const std::byte> key) {
+  return reference(key);
+}
 
 int ReferenceMap::update(Runtime&, std::span<const std::byte> key, std::span<const std::byte> value,
                          std::uint64_t flags) {

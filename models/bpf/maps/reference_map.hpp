@@ -1,7 +1,7 @@
 #pragma once
 // Maps whose values are references: PROG_ARRAY (tail calls), ARRAY_OF_MAPS, HASH_OF_MAPS (kernel/bpf/map_in_map.c) and
-// PERF_EVENT_ARRAY. A lookup in a map of maps gives the handle of the inner map. From outside a value is a u32: index + 1
-// of a program of the same object, handle of a map, anything for a perf event; 0 is "no entry". Programs cannot write
+// PERF_EVENT_ARRAY. A lookup in a map of maps gives the handle of the inner map. From outside a value is a u32: index +
+// 1 of a program of the same object, handle of a map, anything for a perf event; 0 is "no entry". Programs cannot write
 // these maps (the kernel's verifier refuses it, so do the checks here).
 
 #include "models/bpf/maps/base.hpp"

@@ -3,10 +3,12 @@
 namespace rxpool::bpf {
 namespace {
 
-constexpr std::uint64_t header_bytes = 8;           // BPF_RINGBUF_HDR_SZ
+constexpr std::uint64_t header_bytes = 8;             // BPF_RINGBUF_HDR_SZ
 constexpr std::uint64_t max_record = UINT32_MAX / 4;  // RINGBUF_MAX_RECORD_SZ
 
-std::uint64_t footprint(std::uint64_t size) { return (size + header_bytes + 7) & ~std::uint64_t{7}; }
+std::uint64_t footprint(std::uint64_t size) {
+  return (size + header_bytes + 7) & ~std::uint64_t{7};
+}
 
 }  // namespace
 

@@ -1,8 +1,8 @@
 #pragma once
-// RINGBUF (kernel/bpf/ringbuf.c): variable records, reserved and then submitted or discarded, read in order by the host.
-// A record costs 8 bytes of header plus its size rounded up to 8. Where the kernel maps the data twice in a row so that a
-// record may run over the end, here the area is simply twice as long. Headers live outside the box. Left out: wake-ups
-// and their flags (the host reads when it likes).
+// RINGBUF (kernel/bpf/ringbuf.c): variable records, reserved and then submitted or discarded, read in order by the
+// host. A record costs 8 bytes of header plus its size rounded up to 8. Where the kernel maps the data twice in a row
+// so that a record may run over the end, here the area is simply twice as long. Headers live outside the box. Left out:
+// wake-ups and their flags (the host reads when it likes).
 
 #include "models/bpf/maps/base.hpp"
 
