@@ -103,7 +103,7 @@ def test_control_characters_do_not_reach_the_terminal(
 
 
 def test_a_host_larger_than_the_machine_is_exit_5(rxpool_command: Command, small_file: Path) -> None:
-    out = rxpool_command("run", small_file, "--set", "duration_ms=1000000", "--set", "record.every_us=0.01")
+    out = rxpool_command("run", small_file, "--set", "duration_ms=100000000", "--set", "record.every_us=1")
     assert out.returncode == 5, out.stderr
     assert "GiB" in out.stderr
 
