@@ -114,6 +114,7 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
     if (is_crossing(*event.header)) {
       const auto& crossing = *reinterpret_cast<const PoolLogHold*>(event.header);
       if (event.header->kind == POOL_LOG_HOLD) {
+        forget(event.header->page);
         node_of_[event.header->page] = crossing.node;
       } else if (known_.contains(event.header->pool)) {
         released_.push_back(&crossing);
@@ -152,13 +153,16 @@ void Lockstep::leave(const PoolLogOp& op) {
   --pool.inside;
   if (const auto open = std::find(pool.open.begin(), pool.open.end(), &op); open != pool.open.end()) {
     pool.open.erase(open);
+    apply_interrupted(pool, op);
     apply(pool, op);
   }
   if (op.header.kind == POOL_LOG_DESTROY) {
     ++report_.exact;  // its effect is in the scrub inside it
     return;
   }
-  std::string difference = compare(pool, op.counts);
+  const bool last = op.header.kind == POOL_LOG_SCRUB && op.argument == 0;
+  // A scrub that finds nothing in flight frees the pool before the probe can read it; scrub() has compared inflight.
+  std::string difference = last ? std::string() : compare(pool, op.counts);
   // An open call of another context may have had its effect already.
   for (std::size_t i = 0; !difference.empty() && i < pool.open.size();) {
     const PoolLogOp* other = pool.open[i];
@@ -180,12 +184,32 @@ void Lockstep::leave(const PoolLogOp& op) {
     differ(op, difference);
     ++report_.settled;
   }
-  const bool last = op.header.kind == POOL_LOG_SCRUB && op.argument == 0;
   if (pool.inside == 0 || last) {
     check_released(pool, op);
   }
   if (last) {
     known_.erase(found);
+  }
+}
+
+// A return that this call interrupted may have had its effect before: then more pages are back than this call explains.
+void Lockstep::apply_interrupted(Pool& pool, const PoolLogOp& op) {
+  const bool put = op.header.kind == POOL_LOG_PUT;
+  if (!put && (op.header.kind != POOL_LOG_ALLOC || op.header.page == 0)) {
+    return;
+  }
+  const auto home = [](const PoolLogCounts& c) {
+    return static_cast<std::int32_t>(c.cache + c.ring + c.release - c.hold);
+  };
+  while (home(op.counts) - home(counts_of(*pool.model)) > (put ? 1 : -1)) {
+    const auto other = std::find_if(pool.open.begin(), pool.open.end(),
+                                    [](const PoolLogOp* open) { return open->header.kind == POOL_LOG_PUT; });
+    if (other == pool.open.end()) {
+      return;
+    }
+    const PoolLogOp* interrupted = *other;
+    pool.open.erase(other);
+    apply(pool, *interrupted);
   }
 }
 
@@ -370,7 +394,13 @@ void Lockstep::check_handed_out(const PoolLogOp& op, PageId page) {
   if (page == no_page) {
     return;
   }
-  const auto named = to_kernel_.find(page);
+  auto named = to_kernel_.find(page);
+  if (named != to_kernel_.end() && std::any_of(released_.begin(), released_.end(), [&](const PoolLogHold* crossing) {
+        return crossing->header.page == named->second;
+      })) {
+    forget(named->second);  // released by both, and here once more before its old pool was quiet
+    named = to_kernel_.end();
+  }
   const auto known = to_model_.find(kernel_page);
   if (named == to_kernel_.end() && known == to_model_.end()) {
     to_kernel_[page] = kernel_page;
@@ -407,17 +437,27 @@ void Lockstep::check_released(Pool& pool, const PoolLogOp& op) {
     if (crossing->header.pool != op.header.pool) {
       return false;
     }
-    if (const auto known = to_model_.find(crossing->header.page); known != to_model_.end()) {
-      const PageId page = known->second;
-      if (allocator_.page(page).pool == pool.model->id()) {
-        differ(op, "the kernel released a page that the model kept");
-      }
-      to_kernel_.erase(page);
-      to_model_.erase(known);
+    if (const auto known = to_model_.find(crossing->header.page);
+        known != to_model_.end() && allocator_.page(known->second).pool == pool.model->id()) {
+      differ(op, "the kernel released a page that the model kept");
     }
-    node_of_.erase(crossing->header.page);
+    forget_name(crossing->header.page);
     return true;
   });
+}
+
+void Lockstep::forget_name(std::uint32_t kernel_page) {
+  if (const auto known = to_model_.find(kernel_page); known != to_model_.end()) {
+    to_kernel_.erase(known->second);
+    to_model_.erase(known);
+  }
+  node_of_.erase(kernel_page);
+}
+
+// A page that enters a pool is a new one, whatever was known of it.
+void Lockstep::forget(std::uint32_t kernel_page) {
+  std::erase_if(released_, [&](const PoolLogHold* crossing) { return crossing->header.page == kernel_page; });
+  forget_name(kernel_page);
 }
 
 void Lockstep::differ(const PoolLogOp& op, const std::string& what) {

@@ -57,6 +57,7 @@ class Lockstep {
   void enter(const PoolLogOp& op);
   void leave(const PoolLogOp& op);
   void create(const PoolLogOp& op);
+  void apply_interrupted(Pool& pool, const PoolLogOp& op);
   void apply(Pool& pool, const PoolLogOp& op);
   void put_bulk(const PoolLogBulk& bulk, MemoryContext& ctx);
   void put(Pool& pool, const PoolLogOp& op, MemoryContext& ctx);
@@ -64,6 +65,8 @@ class Lockstep {
   void scrub(Pool& pool, const PoolLogOp& op, MemoryContext& ctx);
   void check_handed_out(const PoolLogOp& op, PageId page);
   void check_released(Pool& pool, const PoolLogOp& op);
+  void forget(std::uint32_t kernel_page);
+  void forget_name(std::uint32_t kernel_page);
   /// Empty when model and kernel agree.
   std::string compare(const Pool& pool, const PoolLogCounts& counts) const;
   PageId model_page(const PoolLogOp& op, std::uint32_t kernel_page);
