@@ -42,13 +42,13 @@ std::optional<Hook> hook_of(const std::string& section) {
   return std::nullopt;
 }
 
-bool is_entry(const ElfView& elf, const Function& function) {
+bool is_entry(const ElfView& elf, const ObjectFunction& function) {
   return function.global && elf.sections[function.section].name != ".text";
 }
 
 void read_programs(const ElfView& elf, const CodeReader& code, Object& object) {
   std::size_t instructions = 0;
-  for (const Function& function : code.functions()) {
+  for (const ObjectFunction& function : code.functions()) {
     if (!is_entry(elf, function)) {
       continue;
     }
@@ -106,7 +106,7 @@ void compare_with_libbpf(std::span<const std::uint8_t> bytes, const ElfView& elf
       lines.push_back(inventory_line(map.name, map.type, map.key_size, map.value_size, map.max_entries, map.flags));
     }
   }
-  for (const Function& function : code.functions()) {
+  for (const ObjectFunction& function : code.functions()) {
     if (is_entry(elf, function)) {
       lines.push_back(inventory_line(without_mark(elf.sections[function.section].name), function.name, function.count));
     }

@@ -26,7 +26,7 @@ bool is_code(const ElfSection& section) {
 struct CodeReader::Linked {
   Program program;
   std::vector<std::pair<std::size_t, std::uint32_t>> origins;  // section and instruction, per instruction
-  std::map<const Function*, std::uint32_t> placed;
+  std::map<const ObjectFunction*, std::uint32_t> placed;
 };
 
 CodeReader::CodeReader(const ElfView& elf, const Btf& btf, const MapTable& maps, const LoadOptions& options)
@@ -82,11 +82,11 @@ void CodeReader::read_functions() {
     functions_.push_back({symbol.name, symbol.section, static_cast<std::uint32_t>(symbol.value / sizeof(Insn)),
                           static_cast<std::uint32_t>(symbol.size / sizeof(Insn)), symbol.global});
   }
-  std::sort(functions_.begin(), functions_.end(), [](const Function& a, const Function& b) {
+  std::sort(functions_.begin(), functions_.end(), [](const ObjectFunction& a, const ObjectFunction& b) {
     return std::tie(a.section, a.first, a.name) < std::tie(b.section, b.first, b.name);
   });
   for (std::size_t i = 1; i < functions_.size(); ++i) {
-    const Function& before = functions_[i - 1];
+    const ObjectFunction& before = functions_[i - 1];
     if (before.section == functions_[i].section && before.first + before.count > functions_[i].first) {
       refuse("functions " + before.name + " and " + functions_[i].name + " overlap");
     }
@@ -241,16 +241,16 @@ void CodeReader::read_extension(const BtfSectionExtension& extension) {
   }
 }
 
-const Function* CodeReader::function_at(const Target& target) const {
+const ObjectFunction* CodeReader::function_at(const Target& target) const {
   const auto found = std::lower_bound(
-      functions_.begin(), functions_.end(), target, [](const Function& function, const Target& wanted) {
+      functions_.begin(), functions_.end(), target, [](const ObjectFunction& function, const Target& wanted) {
         return std::pair(function.section, std::int64_t{function.first}) < std::pair(wanted.section, wanted.insn);
       });
   const bool hit = found != functions_.end() && found->section == target.section && found->first == target.insn;
   return hit ? &*found : nullptr;
 }
 
-std::uint32_t CodeReader::append(Linked& linked, const Function& function) const {
+std::uint32_t CodeReader::append(Linked& linked, const ObjectFunction& function) const {
   const auto known = linked.placed.find(&function);
   if (known != linked.placed.end()) {
     return known->second;
@@ -275,7 +275,7 @@ std::uint32_t CodeReader::append(Linked& linked, const Function& function) const
   return first;
 }
 
-Program CodeReader::link(const Function& entry) const {
+Program CodeReader::link(const ObjectFunction& entry) const {
   Linked linked;
   linked.program.name = entry.name;
   linked.program.section = elf_.sections[entry.section].name;
@@ -285,7 +285,7 @@ Program CodeReader::link(const Function& entry) const {
     const auto& targets = code_.at(section).targets;
     const auto target = targets.find(original);
     if (target != targets.end()) {
-      const Function* callee = function_at(target->second);
+      const ObjectFunction* callee = function_at(target->second);
       if (callee == nullptr) {
         refuse(place(section, original) + ": call to something that is not the start of a function");
       }

@@ -15,7 +15,7 @@
 
 namespace rxpool::bpf {
 
-struct Function {
+struct ObjectFunction {
   std::string name;
   std::size_t section = 0;
   std::uint32_t first = 0;  // instruction within the section
@@ -27,12 +27,12 @@ class CodeReader {
  public:
   CodeReader(const ElfView& elf, const Btf& btf, const MapTable& maps, const LoadOptions& options);
 
-  const std::vector<Function>& functions() const { return functions_; }
+  const std::vector<ObjectFunction>& functions() const { return functions_; }
   const std::vector<Kfunc>& kfuncs() const { return kfuncs_; }
   const std::vector<std::string>& notes() const { return notes_; }
 
   /// The function and everything it calls, as one program (hook not set).
-  Program link(const Function& entry) const;
+  Program link(const ObjectFunction& entry) const;
 
  private:
   struct Target {  // of a pseudo call or a function address
@@ -56,8 +56,8 @@ class CodeReader {
   void find_local_calls(std::size_t section);
   void read_extension(const BtfSectionExtension& extension);
   std::uint32_t kfunc_index(const ElfSymbol& symbol);
-  std::uint32_t append(Linked& linked, const Function& function) const;
-  const Function* function_at(const Target& target) const;
+  std::uint32_t append(Linked& linked, const ObjectFunction& function) const;
+  const ObjectFunction* function_at(const Target& target) const;
   std::string place(std::size_t section, std::uint32_t at) const;
 
   const ElfView& elf_;
@@ -65,7 +65,7 @@ class CodeReader {
   const MapTable& maps_;
   const LoadOptions& options_;
   std::map<std::size_t, Code> code_;  // by ELF section
-  std::vector<Function> functions_;
+  std::vector<ObjectFunction> functions_;
   std::vector<Kfunc> kfuncs_;
   std::vector<std::string> notes_;
 };
