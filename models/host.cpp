@@ -70,10 +70,18 @@ std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Calib
 }  // namespace
 
 Host::Host(const Scenario& scenario, std::uint32_t replication)
-    : scenario_(scenario), calibration_(load_calibration_file(scenario.calibration_file)), registry_(metric_table()) {
+    : scenario_(scenario),
+      calibration_(load_calibration_file(scenario.calibration_file)),
+      idle_table_(idle_table(calibration_)),
+      registry_(metric_table()) {
+  if (!calibration_.era.empty()) {
+    warnings_.push_back("costs are those of " + calibration_.machine + ", era " + calibration_.era +
+                        "; the rules are those of Linux " + std::to_string(scenario.kernel.release.major) + "." +
+                        std::to_string(scenario.kernel.release.minor));
+  }
   build_memory();
   build_cores();
-  build_sockets();
+  build_sockets(replication);
   build_nics(replication);
   build_actors();
   register_metrics(*this);
@@ -149,7 +157,7 @@ void Host::build_cores() {
     params.scheduler.release = std::to_string(kernel.release.major) + "." + std::to_string(kernel.release.minor);
     params.scheduler.hz = static_cast<int>(kernel.hz);
     params.scheduler.cpus = static_cast<int>(scenario_.cpus.size());
-    params.idle = idle_params(calibration_, cpu.idle_states, static_cast<int>(kernel.hz));
+    params.idle = idle_params(idle_table_, cpu.idle_states, static_cast<int>(kernel.hz));
     cores_.push_back(std::make_unique<Core>(params, calibration_, engine_));
     Core& core = *cores_.back();
     engine_.add(core.event(), params.name, groups[number], &core, &Core::fire);
@@ -157,7 +165,7 @@ void Host::build_cores() {
   }
 }
 
-void Host::build_sockets() {
+void Host::build_sockets(std::uint32_t replication) {
   slab_ = std::make_unique<SkbSlab>(4096);
   skb_free_ = std::make_unique<SkbFree>(*slab_, scenario_.kernel.skb_defer_max);
   for (const auto& core : cores_) skb_free_->add(*core);
@@ -176,6 +184,9 @@ void Host::build_sockets() {
     SocketReaderParams reader;
     reader.batch = params.reader.batch;
     reader.service = time_from_ns(params.reader.service_ns);
+    if (params.reader.service_law == scenario::ServiceLaw::exponential) {
+      reader.exponential.emplace(scenario_.seed, replication, made.name + ".service");
+    }
     if (params.reader.rate_pps > 0) reader.interval = Time{std::llround(1e12 / params.reader.rate_pps)};
     reader.paused = params.reader.paused;
     for (const auto& [pause_name, pause] : params.reader.pauses) {
@@ -303,6 +314,7 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.cancelled = status == Engine::Status::cancelled;
   const Time now = result.cancelled ? engine_.now() : end;
   settle(*this, now);
+  for (const auto& nic : nics_) nic->port->close(now);
 
   const Time measured = now - time_from_ms(scenario_.warmup_ms);
   result.simulated_ms = static_cast<double>(measured.ps) * 1e-9;

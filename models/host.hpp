@@ -7,6 +7,7 @@
 // Built once from a Scenario, runs one replication, reports. Everything it owns lives in plain members; nothing is
 // global, so two hosts can run in two threads.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -76,7 +77,7 @@ class Host final : private KswapdListener {
  private:
   void build_memory();
   void build_cores();
-  void build_sockets();
+  void build_sockets(std::uint32_t replication);
   void build_nics(std::uint32_t replication);
   void build_actors();
   void power_on();
@@ -84,6 +85,7 @@ class Host final : private KswapdListener {
 
   const Scenario& scenario_;
   Calibration calibration_;
+  std::array<IdleState, 3> idle_table_;
   Engine engine_;
   Journal journal_;
   MetricRegistry registry_;

@@ -202,6 +202,13 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
                              std::make_unique<Steering>(steering_params(params), readable), pages, *nic->llc, journal);
   const auto policy = scenario.policies.find(name);
   nic->hook.kind = hook_kind(policy == scenario.policies.end() ? "none" : policy->second.program);
+  for_each_program(scenario, name, [&](const std::string& program) {
+    const bool at_start = policy != scenario.policies.end() && program == policy->second.program;
+    if (hook_kind(program) != XdpHook::Kind::program || at_start) return;
+    throw InputError(
+        "events: policies." + name + ": \"" + program +
+        "\" is not attached at the start; a timed change can switch between that policy, none, pass and drop");
+  });
   nic->program = make_program(name, scenario, replication, calibration, readable);
   nic->hook.program = nic->program.get();
   nic->netfilter = netfilter_params(params.netfilter);

@@ -25,9 +25,17 @@ MemoryPrices memory_prices(const Calibration& calibration) {
   return prices;
 }
 
-IdleParams idle_params(const Calibration&, scenario::IdleStates deepest, int hz) {
+std::array<IdleState, 3> idle_table(const Calibration& calibration) {
+  const auto state = [](const char* name, const IdleCost& cost) {
+    return IdleState{name, cost.exit.ps / 1000, cost.residency.ps / 1000};
+  };
+  return {state("POLL", calibration.idle.poll), state("C1", calibration.idle.c1), state("DEEP", calibration.idle.deep)};
+}
+
+IdleParams idle_params(std::span<const IdleState> table, scenario::IdleStates deepest, int hz) {
   IdleParams params;
-  params.states = deepest == scenario::IdleStates::poll ? "poll" : "hsw";
+  params.table = table;
+  if (deepest == scenario::IdleStates::poll) params.deepest = "POLL";
   if (deepest == scenario::IdleStates::c1) params.deepest = "C1";
   params.hz = hz;
   return params;

@@ -143,10 +143,20 @@ void settle(Host& host, Time now) {
   }
 }
 
+void check_closed(const std::string& of, const Ledger& ledger) {
+  std::uint64_t sum = 0;
+  for (const auto& [place, count] : ledger.places) sum += count;
+  if (sum != ledger.total) {
+    throw BugError(of + " ledger does not close: " + std::to_string(ledger.total) + " in all, " + std::to_string(sum) +
+                   " found");
+  }
+}
+
 Ledger packet_ledger(Host& host) {
   Ledger ledger;
   for (const auto& nic : host.nics()) {
     ledger.total += nic->port->stats().rx_packets_phy;
+    ledger.places["in_flight." + nic->component] += nic->port->waiting();
     for (HostQueue& queue : nic->queues) {
       ledger.places["in_flight." + nic->component] += queue.queue->ring().completed();
       ledger.places["in_flight.stack"] += queue.queue->undelivered().size();
@@ -169,12 +179,7 @@ Ledger packet_ledger(Host& host) {
       ledger.places["dropped." + std::string(fate_names[i])] += count;
     }
   }
-  std::uint64_t sum = 0;
-  for (const auto& [place, count] : ledger.places) sum += count;
-  if (sum != ledger.total) {
-    throw BugError("packet ledger does not close: " + std::to_string(ledger.total) + " offered, " +
-                   std::to_string(sum) + " found");
-  }
+  check_closed("packet", ledger);
   return ledger;
 }
 
@@ -230,12 +235,7 @@ Ledger page_ledger(Host& host) {
       ledger.places["pool_ring"] += queue.pool->ring_count();
     }
   }
-  std::uint64_t sum = 0;
-  for (const auto& [place, count] : ledger.places) sum += count;
-  if (sum != ledger.total) {
-    throw BugError("page ledger does not close: " + std::to_string(ledger.total) + " pages, " + std::to_string(sum) +
-                   " found");
-  }
+  check_closed("page", ledger);
   return ledger;
 }
 

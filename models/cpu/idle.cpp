@@ -59,7 +59,7 @@ std::span<const IdleState> idle_states_of(const std::string& table) {
 }
 
 IdleStates::IdleStates(const IdleParams& params)
-    : states_(cut_at(idle_states_of(params.states), params)),
+    : states_(cut_at(params.table.empty() ? idle_states_of(params.states) : params.table, params)),
       tick_ns_(0),
       latency_limit_ns_(std::numeric_limits<std::int64_t>::max()),
       counters_(states_.size()) {

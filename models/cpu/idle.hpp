@@ -28,7 +28,8 @@ std::span<const IdleState> idle_states_of(const std::string& table);
 
 struct IdleParams {
   std::string states = "icx";
-  std::string deepest;  ///< name of the deepest state used, as by intel_idle.max_cstate; empty = all
+  std::span<const IdleState> table;  ///< states of one's own in place of a named table; must outlive the user
+  std::string deepest;               ///< name of the deepest state used, as by intel_idle.max_cstate; empty = all
   std::optional<std::int64_t> latency_limit_us;  ///< /dev/cpu_dma_latency, 0 or more; default no limit
   int hz = 1000;                                 ///< CONFIG_HZ
 };

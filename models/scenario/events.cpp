@@ -13,7 +13,7 @@ using nlohmann::json;
 
 const std::vector<std::string_view>& event_paths() {
   static const std::vector<std::string_view> paths = {
-      "nics.*.rx_queues.*.cpu",  "nics.*.rx_ring",     "nics.*.link_gbps", "nics.*.link_up", "policies.*",
+      "nics.*.rx_queues.*.cpu",  "nics.*.link_gbps",   "nics.*.link_up", "policies.*",
       "sockets.*.reader.paused", "traffic.*.rate_pps",
   };
   return paths;

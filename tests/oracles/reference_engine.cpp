@@ -32,7 +32,7 @@ class ReferenceHost final : KswapdListener {
   void build_memory();
   void add_user(const BackgroundParameters& params, std::uint64_t prefill);
   void build_cpus();
-  void build_sockets();
+  void build_sockets(std::uint32_t replication);
   void power_on();
   void plan_memory();
   void plan_changes();
@@ -49,6 +49,7 @@ class ReferenceHost final : KswapdListener {
 
   const Scenario& scenario_;
   Calibration calibration_;
+  std::array<IdleState, 3> idle_table_;
   EventQueue events_;
   Journal journal_;
   std::vector<std::string> components_;
@@ -67,8 +68,11 @@ class ReferenceHost final : KswapdListener {
 };
 
 ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication)
-    : scenario_(scenario), calibration_(load_calibration_file(scenario.calibration_file)),
-      frees_(scenario.kernel.skb_defer_max), stack_(sockets_, journal_),
+    : scenario_(scenario),
+      calibration_(load_calibration_file(scenario.calibration_file)),
+      idle_table_(idle_table(calibration_)),
+      frees_(scenario.kernel.skb_defer_max),
+      stack_(sockets_, journal_),
       end_(time_from_ms(scenario.warmup_ms) + time_from_ms(scenario.duration_ms)) {
   build_memory();
   for (const auto& [name, params] : scenario.cpus) components_.push_back("cpus." + name);
@@ -80,7 +84,7 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
   for (const auto& [name, params] : scenario.events) components_.push_back("events." + name);
   std::sort(components_.begin(), components_.end());
   build_cpus();
-  build_sockets();
+  build_sockets(replication);
   for (const auto& [name, params] : scenario.nics) {
     nics_.push_back(std::make_unique<Nic>(name, static_cast<std::uint32_t>(nics_.size()), scenario, replication,
                                           calibration_, events_, allocator_->pages(), journal_, stack_));
@@ -157,26 +161,28 @@ void ReferenceHost::build_cpus() {
     settings.budget = scenario_.kernel.netdev_budget;
     settings.budget_usecs = scenario_.kernel.netdev_budget_usecs;
     settings.hz = scenario_.kernel.hz;
-    settings.scheduler.release = std::to_string(scenario_.kernel.release.major) + "." +
-                                 std::to_string(scenario_.kernel.release.minor);
+    settings.scheduler.release =
+        std::to_string(scenario_.kernel.release.major) + "." + std::to_string(scenario_.kernel.release.minor);
     settings.scheduler.hz = static_cast<int>(scenario_.kernel.hz);
     settings.scheduler.cpus = static_cast<int>(scenario_.cpus.size());
-    settings.idle = idle_params(calibration_, params.idle_states, static_cast<int>(scenario_.kernel.hz));
+    settings.idle = idle_params(idle_table_, params.idle_states, static_cast<int>(scenario_.kernel.hz));
     cpus_.push_back(std::make_unique<Cpu>(settings, calibration_, events_));
     frees_.add(*cpus_.back());
   }
 }
 
-void ReferenceHost::build_sockets() {
+void ReferenceHost::build_sockets(std::uint32_t replication) {
   std::uint32_t number = 0;
   for (const auto& [name, params] : scenario_.sockets) {
     auto socket = std::make_unique<Socket>();
     socket->name = "sockets." + name;
     socket->port = params.port;
-    socket->rcvbuf = params.rcvbuf == 0 ? scenario_.kernel.rmem_default
-                                        : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
+    socket->rcvbuf =
+        params.rcvbuf == 0 ? scenario_.kernel.rmem_default : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
     socket->counts_new_packet = scenario_.kernel.at_least(6, 15);
-    readers_.push_back(std::make_unique<Reader>(params.reader, *socket, frees_, journal_));
+    readers_.push_back(std::make_unique<Reader>(params.reader,
+                                                RandomStream(scenario_.seed, replication, socket->name + ".service"),
+                                                *socket, frees_, journal_));
     readers_.back()->component_id = ++number;
     readers_.back()->name = socket->name;
     socket->reader = readers_.back().get();
