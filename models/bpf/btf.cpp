@@ -226,6 +226,8 @@ Btf Btf::parse(std::span<const std::uint8_t> bytes, const std::string& label) {
         cursor.refuse("a member of type " + std::to_string(id) + " has a type that does not exist");
       }
     }
+  }
+  for (std::uint32_t id = 1; id < btf.count(); ++id) {  // only now that every reference leads somewhere
     std::uint32_t walker = id;
     for (int depth = 0; is_modifier(btf.types_[walker].kind); ++depth) {
       if (depth > max_depth) {
