@@ -99,6 +99,25 @@ bool Port::carry_block(Time to) {
   return certain_to_go_on;
 }
 
+void Port::close(Time end) {
+  while (next_ != fetched_ || fetch(end)) {
+    const Packet& packet = block_[next_];
+    if (packet.arrival > end) return;
+    ++next_;
+    ++stats_.rx_packets_phy;
+    stats_.rx_bytes_phy += packet.frame_bytes;
+    if (packet.queue == Steering::drop) {
+      journal_.ended(packet, Fate::rx_steering_drop, packet.arrival);
+    } else if (buffer_.admits(packet.frame_bytes, packet.arrival)) {
+      buffer_.enter(packet.frame_bytes, Time::never());
+      ++waiting_;
+    } else {
+      ++stats_.rx_discards_phy;
+      journal_.ended(packet, Fate::rx_discards_phy, packet.arrival);
+    }
+  }
+}
+
 Probability Port::read_miss(const Packet& packet, Time now, std::uint32_t queue) {
   if (packet.page == no_page) return 0;
   return llc_.cpu_read(pages_[packet.page], llc_log_.at(now, queues_[queue].llc_cursor));

@@ -56,6 +56,9 @@ class Port {
   /// Carries everything that arrives up to `to` as far as it is certain; returns the instant up to
   /// which all completions are known.
   Time catch_up(Time to) { return to <= known_ ? known_ : advance(to); }
+  /// At the end of the run: books what has arrived by then and waits in the packet buffer for its transfer to begin.
+  void close(Time end);
+  std::uint64_t waiting() const { return waiting_; }
   Time known() const { return known_; }
   /// No completion of the queue beyond those it has can come before this instant, which is after known().
   Time next_completion_bound(std::uint32_t queue) const;
@@ -90,6 +93,7 @@ class Port {
   Time fetched_until_{-1};
   Time known_{-1};
   Time pcie_free_{0};
+  std::uint64_t waiting_ = 0;
   PortStats stats_;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/distribution.hpp"
+
 namespace rxpool {
 
 SocketReader::SocketReader(SocketReaderParams params, UdpSocket& socket, SkbSlab& slab, SkbFree& free, Journal& journal)
@@ -39,6 +41,10 @@ Time SocketReader::enter_call(Core& core) {
   core.charge(Step::syscall_entry);
   phase_ = Phase::receive;
   return Time{0};
+}
+
+Time SocketReader::next_service() {
+  return params_.exponential ? ExponentialTime(params_.service)(*params_.exponential) : params_.service;
 }
 
 Task::Outcome SocketReader::sleep_until(Core& core, Time at) {
@@ -81,7 +87,7 @@ Task::Outcome SocketReader::step(Core& core) {
     }
     case Phase::free:
       if (!free_.attempt_defer(core, message_)) return Outcome::waiting;
-      core.charge(Work::application, params_.service);
+      core.charge(Work::application, next_service());
       if (params_.interval.ps != 0) next_read_ = std::max(next_read_, core.now() - params_.interval) + params_.interval;
       phase_ = Phase::receive;
       if (++received_ == params_.batch) {

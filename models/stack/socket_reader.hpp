@@ -12,6 +12,7 @@
 #include "models/journal.hpp"
 #include "models/stack/skb_free.hpp"
 #include "models/stack/udp_socket.hpp"
+#include "sim/random.hpp"
 
 namespace rxpool {
 
@@ -23,6 +24,7 @@ struct SocketReaderParams {
   };
   std::uint32_t batch = 1;  ///< messages per system call
   Time service;             ///< application's work per message
+  std::optional<RandomStream> exponential;  ///< then `service` is the mean of an exponential law
   Time interval;            ///< shortest time between two reads; 0: as fast as it can
   bool paused = false;      ///< at the start
   std::vector<Pause> pauses;
@@ -49,6 +51,7 @@ class SocketReader final : public Task {
   Time paused_until(Time now) const;
   /// Enters recvmsg unless it has to wait; then it returns until when.
   Time enter_call(Core& core);
+  Time next_service();
   Outcome sleep_until(Core& core, Time at);
 
   SocketReaderParams params_;

@@ -97,6 +97,7 @@ Json make_traffic(Draw& draw, const std::string& nic, double total_pps) {
 Json make_reader(Draw& draw, double duration_ms) {
   Json reader;
   if (draw.chance(60)) reader["service_ns"] = draw.one_of<double>({100, 700, 2500, 10000});
+  if (draw.chance(20)) reader["service_law"] = "exponential";
   if (draw.chance(30)) reader["batch"] = draw.one_of<int>({2, 8, 64});
   if (draw.chance(20)) reader["rate_pps"] = draw.one_of<double>({20000, 150000, 700000});
   if (draw.chance(20)) reader["nice"] = draw.one_of<int>({-5, 5, 10});

@@ -106,7 +106,8 @@ bool Nic::steer(Packet& packet) const {
   return true;
 }
 
-void Nic::arrive(Packet packet) {
+void Nic::arrive(const Packet& arrived) {
+  Packet packet = arrived;
   ++rx_packets_phy;
   if (!steer(packet)) {
     journal.ended(packet, Fate::rx_steering_drop, packet.arrival);

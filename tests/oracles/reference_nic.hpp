@@ -128,7 +128,7 @@ class Nic {
 
  private:
   void fetch();
-  void arrive(Packet packet);
+  void arrive(const Packet& arrived);
   bool steer(Packet& packet) const;
   void begin_transfers();
   void transferred(const Ring::Completion& completion);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "models/traffic/flow.hpp"
+#include "sim/distribution.hpp"
 
 namespace rxpool::reference {
 
@@ -80,8 +81,9 @@ SkbPtr Socket::pop() {
 
 // ---- Reader.
 
-Reader::Reader(const scenario::ReaderParams& params, Socket& socket, Frees& frees, Journal& journal)
-    : Process(Context::application), params_(params), socket_(socket), frees_(frees), journal_(journal),
+Reader::Reader(const scenario::ReaderParams& params, RandomStream service, Socket& socket, Frees& frees,
+               Journal& journal)
+    : Process(Context::application), params_(params), service_(service), socket_(socket), frees_(frees), journal_(journal),
       paused_(params.paused) {
   nice = params.nice;
   if (params.rate_pps > 0) interval_ = Time{std::llround(1e12 / params.rate_pps)};
@@ -162,7 +164,9 @@ Job Reader::unit(Cpu& cpu) {
     case Next::free:
       frees_.attempt_defer(cpu, in_hand);
       in_hand.reset();
-      cpu.charge(time_from_ns(params_.service_ns));
+      cpu.charge(params_.service_law == scenario::ServiceLaw::exponential
+                     ? ExponentialTime(time_from_ns(params_.service_ns))(service_)
+                     : time_from_ns(params_.service_ns));
       if (interval_.ps != 0) next_read_ = std::max(next_read_ + interval_, cpu.clock);
       ++received_;
       next_ = Next::receive;

@@ -10,6 +10,7 @@
 
 #include "models/journal.hpp"
 #include "models/scenario.hpp"
+#include "sim/random.hpp"
 #include "tests/oracles/reference_cpu.hpp"
 #include "tests/oracles/reference_ring.hpp"
 
@@ -69,7 +70,7 @@ struct Socket {
 
 class Reader final : public Process {
  public:
-  Reader(const scenario::ReaderParams& params, Socket& socket, Frees& frees, Journal& journal);
+  Reader(const scenario::ReaderParams& params, RandomStream service, Socket& socket, Frees& frees, Journal& journal);
   void start(Cpu& cpu);
   Job unit(Cpu& cpu) override;
   void set_paused(bool paused, Time now);
@@ -88,6 +89,7 @@ class Reader final : public Process {
   void sleep_until(Time at);
 
   const scenario::ReaderParams& params_;
+  RandomStream service_;
   Socket& socket_;
   Frees& frees_;
   Journal& journal_;

@@ -1,0 +1,117 @@
+#include "tests/host/invariants.hpp"
+
+#include <algorithm>
+
+#include "models/fate.hpp"
+
+namespace rxpool {
+
+Numbers numbers_of(Host& host) {
+  Numbers numbers;
+  for (const auto& nic : host.nics()) {
+    NicNumbers made;
+    made.name = nic->component;
+    made.arrived = nic->port->stats().rx_packets_phy;
+    made.discards = nic->port->stats().rx_discards_phy;
+    made.waiting = nic->port->waiting();
+    for (std::uint32_t i = 0; i < nic->queues.size(); ++i) {
+      RxQueue& queue = *nic->queues[i].queue;
+      made.out_of_buffer += nic->port->queue(i).out_of_buffer;
+      const RxQueueStats& stats = queue.stats();
+      made.queues.push_back({queue.name(), stats.rx_packets, stats.xdp_drop, stats.xdp_aborted, stats.skb_alloc_fail,
+                             stats.polls, queue.ring().size(), queue.ring().missing(), queue.ring().fill(),
+                             queue.ring().completed()});
+      numbers.to_stack += stats.rx_packets - stats.xdp_drop - stats.xdp_aborted - stats.skb_alloc_fail;
+      numbers.in_stack += queue.undelivered().size();
+      PagePool* pool = nic->queues[i].pool;
+      if (pool == nullptr) continue;
+      PoolNumbers p;
+      p.name = queue.name();
+      p.hold = pool->hold_cnt();
+      p.release = pool->release_cnt();
+      p.inflight = pool->inflight();
+      p.cache = pool->cache_count();
+      p.ring = pool->ring_count();
+      p.posted = queue.buffers().posted();
+      p.held = queue.buffers().held();
+      p.fast = pool->stats.alloc_fast;
+      p.refill = pool->stats.alloc_refill;
+      p.slow = pool->stats.alloc_slow;
+      p.slow_high_order = pool->stats.alloc_slow_high_order;
+      p.empty = pool->stats.alloc_empty;
+      p.state_hold_events = pool->stats.page_pool_state_hold;
+      p.state_release_events = pool->stats.page_pool_state_release;
+      p.cached = pool->stats.recycle_cached;
+      p.to_ring = pool->stats.recycle_ring;
+      p.released_refcnt = pool->stats.recycle_released_refcnt;
+      p.ring_full = pool->stats.recycle_ring_full;
+      numbers.pools.push_back(p);
+    }
+    numbers.nics.push_back(std::move(made));
+  }
+  numbers.steering_drops = host.journal().count(Fate::rx_steering_drop);
+  for (const auto& core : host.cores()) {
+    const SoftnetStats& stats = core->softirq().stats();
+    numbers.cpus.push_back(
+        {core->name(), stats.net_rx_action, stats.polls, stats.poll_work, host.scenario().kernel.netdev_budget});
+  }
+  numbers.skbs_live = host.slab().live();
+  numbers.skbs_queued = numbers.in_stack;
+  host.skb_free().for_each_deferred([&](SkbId) { ++numbers.skbs_queued; });
+  for (HostSocket& socket : host.sockets()) {
+    numbers.in_stack += socket.socket->queued();
+    numbers.skbs_queued += socket.socket->queued() + (socket.reader->message_in_hand() ? 1 : 0);
+  }
+  numbers.delivered = host.journal().count(Fate::delivered);
+  for (const Fate fate : {Fate::netfilter_drop, Fate::no_socket, Fate::unhandled_proto, Fate::socket_rcvbuff}) {
+    numbers.stack_drops += host.journal().count(fate);
+  }
+  return numbers;
+}
+
+std::vector<std::string> violations(const Numbers& numbers) {
+  std::vector<std::string> found;
+  const auto check = [&](bool holds, const std::string& what) {
+    if (!holds) found.push_back(what);
+  };
+  for (const PoolNumbers& pool : numbers.pools) {
+    check(pool.hold - pool.release == pool.inflight, "2 hold - release = inflight: " + pool.name);
+    check(pool.inflight == pool.cache + pool.ring + pool.posted + pool.held, "2 inflight by places: " + pool.name);
+    check(pool.inflight >= 0 && pool.held >= 0, "2 never negative: " + pool.name);
+    check(pool.cache >= 0 && pool.cache <= static_cast<std::int64_t>(pool.cache_size), "3 cache size: " + pool.name);
+    check(pool.hold <= static_cast<std::int64_t>(pool.cache_refill * pool.slow + pool.slow_high_order),
+          "4 pages per slow call: " + pool.name);
+    // Every page that left the cache came in by a slow call, a refill of at most 64, or a direct return (3, 4).
+    const std::uint64_t taken = pool.fast + pool.refill + pool.slow + pool.slow_high_order;
+    const std::uint64_t given = pool.cache_refill * (pool.slow + pool.refill) + pool.slow_high_order + pool.cached;
+    check(taken <= given, "4 allocations have a source: " + pool.name);
+    check(taken + static_cast<std::uint64_t>(pool.cache) >= static_cast<std::uint64_t>(pool.hold),
+          "4 a page that is held was allocated or is in the cache: " + pool.name);
+    check(pool.state_hold_events == static_cast<std::uint64_t>(pool.hold) &&
+              pool.state_release_events == static_cast<std::uint64_t>(pool.release),
+          "12 tracepoints: " + pool.name);
+    check(pool.ring_full <= static_cast<std::uint64_t>(pool.release), "13 ring_full: " + pool.name);
+  }
+  for (const CpuNumbers& cpu : numbers.cpus) {
+    check(cpu.poll_work <= 64 * cpu.polls, "8 work per poll: " + cpu.name);
+    check(cpu.poll_work <= (cpu.budget + 63) * cpu.net_rx_action, "8 work per pass: " + cpu.name);
+  }
+  std::uint64_t arrived = 0;
+  std::uint64_t found_again = numbers.steering_drops;
+  for (const NicNumbers& nic : numbers.nics) {
+    arrived += nic.arrived;
+    found_again += nic.discards + nic.out_of_buffer + nic.waiting;
+    for (const QueueNumbers& queue : nic.queues) {
+      found_again += queue.seen + queue.ring_completed;
+      check(queue.seen <= 64 * queue.polls, "8 packets per poll: " + queue.name);
+      check(queue.seen >= queue.xdp_drop + queue.xdp_aborted + queue.skb_alloc_failed, "9 verdicts: " + queue.name);
+      check(queue.ring_missing + queue.ring_fill + queue.ring_completed == queue.ring_size, "ring: " + queue.name);
+    }
+  }
+  check(arrived == found_again, "9 packets of the NICs");
+  check(numbers.to_stack == numbers.delivered + numbers.stack_drops + numbers.in_stack, "9 packets of the stack");
+  check(numbers.skbs_live == numbers.skbs_queued, "9 skbs");
+  return found;
+}
+
+}  // namespace rxpool

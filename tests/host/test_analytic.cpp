@@ -1,0 +1,193 @@
+// Queues whose answer is known, built from scenarios: a socket of K packets and its reader, a ring in overload, pages
+// that are held. Each stands inside the simulated 95 % interval, and the interval is narrow enough to say something.
+#include <catch2/catch.hpp>
+
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "models/host.hpp"
+#include "models/result.hpp"
+#include "tests/host/random_scenario.hpp"
+
+using namespace rxpool;
+
+namespace {
+
+double metric(const ReplicationResult& result, const std::string& component, const std::string& name) {
+  for (const MetricRow& row : result.metrics) {
+    if (row.component == component && row.metric == name) return row.value;
+  }
+  FAIL("no metric " << component << "." << name);
+  return 0;
+}
+
+struct Interval {
+  double mean = 0;
+  double half_width = 0;
+  bool contains(double value) const { return std::abs(value - mean) <= half_width; }
+};
+
+/// 95 %, from ten independent replications (t with nine degrees of freedom).
+Interval interval(const std::vector<double>& values) {
+  REQUIRE(values.size() == 10);
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / 10;
+  double squares = 0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return {mean, 2.262 * std::sqrt(squares / 9 / 10)};
+}
+
+/// Room for four packets of an ixgbe half page (2304 bytes each), and one in service: a system of five.
+constexpr int system_size = 5;
+std::string socket_queue(const std::string& law, double load) {
+  const double service_ns = 400000;
+  return R"({"duration_ms": 60000, "seed": 11,
+    "cpus": {"cpu0": {"idle_states": "poll"}, "cpu1": {"idle_states": "poll"}},
+    "nics": {"nic0": {"driver": "ixgbe", "adaptive_rx": false, "rx_usecs": 0, "rx_frames": 1,
+                      "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+    "sockets": {"app": {"port": 4000, "cpu": "cpu1", "rcvbuf": 4608,
+                        "reader": {"service_ns": )" + std::to_string(service_ns) + R"(, "service_law": ")" + law + R"("}}},
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": )" + std::to_string(load * 1e9 / service_ns) +
+         R"(, "sizes": 128, "flows": {"destination_ports": "4000"}}}})";
+}
+
+struct SocketQueue {
+  Interval loss;
+  Interval wait_ns;  ///< from the wire to the reader, without service
+  double service_ns = 0;
+  double rate_per_ns = 0;
+};
+
+SocketQueue run_socket_queue(const std::string& law, double load) {
+  const Scenario scenario = load_random(socket_queue(law, load));
+  std::vector<double> loss;
+  std::vector<double> wait;
+  double busy_ns = 0;
+  double delivered_total = 0;
+  double arrived = 0;
+  for (std::uint32_t replication = 0; replication < 10; ++replication) {
+    const ReplicationResult result = run_replication(scenario, {.replication = replication});
+    const double delivered = metric(result, "sockets.app", "UdpInDatagrams");
+    const double refused = metric(result, "sockets.app", "UdpRcvbufErrors");
+    loss.push_back(refused / (delivered + refused));
+    wait.push_back(metric(result, "sockets.app", "socket_queue_mean") * result.simulated_ms * 1e6 / delivered);
+    busy_ns += metric(result, "cpus.cpu1", "busy_application") * result.simulated_ms * 1e6;
+    delivered_total += delivered;
+    arrived += delivered + refused;
+  }
+  SocketQueue queue;
+  queue.loss = interval(loss);
+  queue.wait_ns = interval(wait);
+  queue.service_ns = busy_ns / delivered_total;
+  queue.rate_per_ns = arrived / (10 * 60000 * 1e6);
+  return queue;
+}
+
+/// M/M/1/K: probability of n in the system, n = 0 … K.
+std::vector<double> mm1k(double rho, int k) {
+  std::vector<double> p(static_cast<std::size_t>(k) + 1, 1);
+  for (int n = 1; n <= k; ++n) p[n] = p[n - 1] * rho;
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  for (double& value : p) value /= sum;
+  return p;
+}
+
+/// M/D/1/K from the chain embedded at departures (Gross and Harris, finite M/G/1).
+std::vector<double> md1k(double rho, int k) {
+  std::vector<double> arrivals(static_cast<std::size_t>(k) + 1);
+  arrivals[0] = std::exp(-rho);
+  for (int n = 1; n <= k; ++n) arrivals[n] = arrivals[n - 1] * rho / n;
+  // pi[0..k-1]: customers left behind by a departure.
+  std::vector<double> pi(static_cast<std::size_t>(k), 0);
+  pi[0] = 1;
+  for (int n = 0; n + 1 < k; ++n) {
+    double rest = pi[n] - pi[0] * arrivals[n];
+    for (int m = 1; m <= n; ++m) rest -= pi[m] * arrivals[n - m + 1];
+    pi[n + 1] = rest / arrivals[0];
+  }
+  const double sum = std::accumulate(pi.begin(), pi.end(), 0.0);
+  std::vector<double> p(static_cast<std::size_t>(k) + 1);
+  const double scale = pi[0] / sum + rho;
+  for (int n = 0; n < k; ++n) p[n] = pi[n] / sum / scale;
+  p[k] = 1 - 1 / scale;
+  return p;
+}
+
+/// Mean time in the queue of those admitted (Little).
+double waiting_ns(const std::vector<double>& p, double rate_per_ns) {
+  double queued = 0;
+  for (std::size_t n = 2; n < p.size(); ++n) queued += static_cast<double>(n - 1) * p[n];
+  return queued / (rate_per_ns * (1 - p.back()));
+}
+
+void check(const SocketQueue& queue, const std::vector<double>& p) {
+  INFO("loss " << queue.loss.mean << " +- " << queue.loss.half_width << ", exact " << p.back());
+  INFO("wait " << queue.wait_ns.mean << " +- " << queue.wait_ns.half_width << ", exact "
+               << waiting_ns(p, queue.rate_per_ns));
+  CHECK(queue.loss.contains(p.back()));
+  CHECK(queue.loss.half_width <= 0.02 * queue.loss.mean);
+  CHECK(queue.wait_ns.contains(waiting_ns(p, queue.rate_per_ns)));
+  CHECK(queue.wait_ns.half_width <= 0.02 * queue.wait_ns.mean);
+}
+
+}  // namespace
+
+TEST_CASE("the closed forms give known values", "[analytic]") {
+  CHECK(mm1k(1, 4)[4] == Approx(0.2));
+  CHECK(md1k(0.5, 1)[1] == Approx(0.5 / 1.5));  // Erlang loss does not depend on the service law
+  const std::vector<double> p = md1k(0.8, 6);
+  CHECK(std::accumulate(p.begin(), p.end(), 0.0) == Approx(1));
+}
+
+TEST_CASE("a socket with an exponential reader is an M/M/1/K queue", "[analytic]") {
+  const SocketQueue queue = run_socket_queue("exponential", 0.9);
+  check(queue, mm1k(queue.rate_per_ns * queue.service_ns, system_size));
+}
+
+TEST_CASE("a socket with a constant reader is an M/D/1/K queue", "[analytic]") {
+  const SocketQueue queue = run_socket_queue("constant", 0.9);
+  check(queue, md1k(queue.rate_per_ns * queue.service_ns, system_size));
+}
+
+TEST_CASE("in overload latency grows by one service time per descriptor", "[analytic]") {
+  const auto latency_of = [](int ring) {
+    const Scenario scenario = load_random(R"({"warmup_ms": 2, "duration_ms": 20, "cpus": {"cpu0": {}},
+      "nics": {"nic0": {"driver": "mlx5", "rx_ring": )" + std::to_string(ring) + R"(, "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+      "policies": {"nic0": "drop"},
+      "traffic": {"flood": {"nic": "nic0", "kind": "poisson", "rate_pps": 30000000, "sizes": 64, "flows": {"count": 9}}}})");
+    const ReplicationResult result = run_replication(scenario, {});
+    const std::string queue = "nics.nic0.rx_queues.rx0";
+    return std::pair(metric(result, queue, "rx_latency_mean"), result.simulated_ms * 1e6 / metric(result, queue, "rx_packets"));
+  };
+  const auto [small, service_small] = latency_of(1024);
+  const auto [large, service_large] = latency_of(4096);
+  CHECK(service_large == Approx(service_small).epsilon(0.02));
+  CHECK(large - small == Approx((4096 - 1024) * service_large).epsilon(0.02));
+}
+
+TEST_CASE("a polled queue serves whole rings when it is overloaded", "[analytic]") {
+  // Throughput of a server that is never idle does not depend on the law of arrivals.
+  const auto rate = [](const std::string& kind) {
+    const Scenario scenario = load_random(R"({"warmup_ms": 2, "duration_ms": 20, "cpus": {"cpu0": {}},
+      "nics": {"nic0": {"rx_queues": {"rx0": {"cpu": "cpu0"}}}}, "policies": {"nic0": "drop"},
+      "traffic": {"flood": {"nic": "nic0", "kind": ")" + kind + R"(", "rate_pps": 40000000, "sizes": 64, "flows": {"count": 9}}}})");
+    return metric(run_replication(scenario, {}), "nics.nic0.rx_queues.rx0", "rx_packets");
+  };
+  CHECK(rate("poisson") == Approx(rate("constant")).epsilon(0.005));
+}
+
+TEST_CASE("the pages held are the rate times the time they are held", "[analytic]") {
+  // Little's law on pages: one packet a page (vmxnet3), an application that needs 5 us of 10.
+  const Scenario scenario = load_random(R"({"warmup_ms": 5, "duration_ms": 1000, "cpus": {"cpu0": {}, "cpu1": {}},
+    "nics": {"nic0": {"driver": "vmxnet3", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+    "sockets": {"app": {"port": 4000, "cpu": "cpu1", "rcvbuf": 4194304, "reader": {"service_ns": 5000}}},
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 100000, "sizes": 128, "flows": {"destination_ports": "4000"}}}})");
+  const ReplicationResult result = run_replication(scenario, {});
+  const double rate_per_ns = metric(result, "sockets.app", "UdpInDatagrams") / (result.simulated_ms * 1e6);
+  const double queued = metric(result, "sockets.app", "socket_queue_mean");
+  const double from_wire_ns = metric(result, "sockets.app", "socket_latency_mean");
+  const double to_driver_ns = metric(result, "nics.nic0.rx_queues.rx0", "rx_latency_mean");
+  // What is in the socket is less than what came past the driver and was not read yet; the difference is the stack's.
+  CHECK(queued < rate_per_ns * (from_wire_ns - to_driver_ns));
+  CHECK(queued == Approx(rate_per_ns * (from_wire_ns - to_driver_ns)).margin(rate_per_ns * 2500));
+}
