@@ -337,6 +337,14 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.pages = page_ledger(*this);
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
+  std::uint64_t no_transmit = 0;
+  for (const auto& nic : nics_) {
+    for (const HostQueue& queue : nic->queues) no_transmit += queue.queue->stats().xdp_no_transmit;
+  }
+  if (no_transmit != 0) {
+    warnings_.push_back(std::to_string(no_transmit) + " packets with verdict XDP_TX or XDP_REDIRECT were counted as " +
+                        "xdp_aborted: the host has no transmit path");
+  }
   result.warnings = warnings_;
   return result;
 }

@@ -220,6 +220,7 @@ void RxQueue::one_packet(Core& core) {
   } else {
     const bool drop = action == XdpAction::drop;
     ++(drop ? stats_.xdp_drop : stats_.xdp_aborted);
+    if (action == XdpAction::tx || action == XdpAction::redirect) ++stats_.xdp_no_transmit;
     env_.journal->ended(packet, drop ? Fate::xdp_drop : Fate::xdp_aborted, core.now());
     buffers_->drop(core, ring_, slot);
   }

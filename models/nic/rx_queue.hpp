@@ -47,6 +47,7 @@ struct RxQueueStats {
   std::uint64_t xdp_drop = 0;
   std::uint64_t xdp_pass = 0;
   std::uint64_t xdp_aborted = 0;
+  std::uint64_t xdp_no_transmit = 0;  ///< of these, verdict XDP_TX or XDP_REDIRECT: no transmit path here
   std::uint64_t interrupts = 0;
   std::uint64_t polls = 0;
   std::uint64_t skb_alloc_fail = 0;
