@@ -1,7 +1,7 @@
-// The guest's only program beside the shell: loads the probes, drives traffic through every page_pool user that the guest
-// has, and writes the log to a raw disk. Phases are sized so that the ring buffer holds one of them whole; it is emptied
-// between phases, never during one, so that reading does not disturb the order of calls. A record that was lost, or a
-// probe that was skipped, ends the run with an error: a gap would make the log worthless.
+// The guest's only program beside the shell: loads the probes, drives traffic through every page_pool user that the
+// guest has, and writes the log to a raw disk. Phases are sized so that the ring buffer holds one of them whole; it is
+// emptied between phases, never during one, so that reading does not disturb the order of calls. A record that was
+// lost, or a probe that was skipped, ends the run with an error: a gap would make the log worthless.
 //   agent PROBES.bpf.o TRAFFIC.bpf.o DISK NODE_SHIFT OPERATIONS SEED
 
 #include <cstdio>
@@ -16,7 +16,9 @@
 namespace rxpool::guest {
 namespace {
 
-constexpr std::uint32_t address(std::uint32_t net, std::uint32_t host) { return 198U << 24 | 18U << 16 | net << 8 | host; }
+constexpr std::uint32_t address(std::uint32_t net, std::uint32_t host) {
+  return 198U << 24 | 18U << 16 | net << 8 | host;
+}
 
 // Every phase is one use of a pool from its creation to its end, with drawn sizes.
 class Phases {
@@ -57,7 +59,7 @@ class Phases {
 
   // Live frames into a veth whose other end drops, passes to a socket, sends back, or hands to a cpumap.
   void through_veth(bool threaded) {
-        make_veth();
+    make_veth();
     const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, length());
     traffic_.attach("pool1", "receive");
     traffic_.attach("pool0", "swallow");
@@ -87,7 +89,18 @@ class Phases {
         }
         log_.flush();
       }
-    }  // what the reader left in its queue is freed here, by a task with bottom halves enabled
+      // Copies for a packet socket outlive the datagrams: read when all is quiet, their pages come home from a task
+      // with bottom halves enabled.
+      Tap tap("pool1");
+      TrafficKnobs knobs{};
+      knobs.verdict = XDP_PASS;
+      knobs.generate_ifindex = static_cast<std::uint32_t>(Traffic::index("pool0"));
+      traffic_.set(knobs);
+      traffic_.live_frames(frame, draw(100, 500), batch());
+      reader.drain();
+      tap.drain();
+    }
+    log_.flush();
     traffic_.clear_cpumap(1);
     traffic_.detach("pool1");
     traffic_.detach("pool0");
@@ -124,7 +137,8 @@ class Phases {
   // A driver with a descriptor ring: virtio_net sends, vmxnet3 receives; ring and queues change under it.
   void through_vmxnet3() {
     run_on(0);
-    shell("/bin/ip link set wire1 down; /bin/ethtool -G wire1 rx " + std::to_string(64U << draw(0, 2)) + "; /bin/ip link set wire1 up");
+    shell("/bin/ip link set wire1 down; /bin/ethtool -G wire1 rx " + std::to_string(64U << draw(0, 2)) +
+          "; /bin/ip link set wire1 up");
     traffic_.attach("wire1", "receive");
     usleep(300000);
     {
@@ -179,7 +193,9 @@ int run(char** arguments) {
   Log log(arguments[1], arguments[3], static_cast<std::uint32_t>(std::stoul(arguments[4])));
   Traffic traffic(arguments[2]);
   shell("/nics");  // loads the NIC drivers, so that their pools are made under the probes' eyes
-  shell("/bin/ip link set lo up; /bin/ip addr add 198.18.2.1/24 dev wire1; /bin/ip addr add 198.18.3.1/24 dev wire0; /bin/ip link set wire0 up; /bin/ip link set wire1 up");
+  shell(
+      "/bin/ip link set lo up; /bin/ip addr add 198.18.2.1/24 dev wire1; /bin/ip addr add 198.18.3.1/24 dev wire0; "
+      "/bin/ip link set wire0 up; /bin/ip link set wire1 up");
   Phases phases(log, traffic, static_cast<std::uint32_t>(std::stoul(arguments[6])));
   phases.run(std::stoull(arguments[5]));
   log.finish();

@@ -22,7 +22,9 @@ namespace rxpool::guest {
 
 using Bytes = std::vector<std::uint8_t>;
 
-[[noreturn]] inline void fail(const std::string& what) { throw std::runtime_error(what + ": " + std::strerror(errno)); }
+[[noreturn]] inline void fail(const std::string& what) {
+  throw std::runtime_error(what + ": " + std::strerror(errno));
+}
 
 inline int check(int result, const std::string& what) {
   if (result < 0) {
@@ -57,8 +59,8 @@ inline std::uint16_t checksum(const std::uint8_t* data, std::size_t size) {
 }
 
 // Ethernet, IPv4, UDP without checksum.
-inline Bytes udp_frame(const std::array<std::uint8_t, 6>& to, std::uint32_t source, std::uint32_t destination, std::uint16_t port,
-                std::size_t length) {
+inline Bytes udp_frame(const std::array<std::uint8_t, 6>& to, std::uint32_t source, std::uint32_t destination,
+                       std::uint16_t port, std::size_t length) {
   Bytes frame(length, 0);
   std::copy(to.begin(), to.end(), frame.begin());
   frame[6] = 2;

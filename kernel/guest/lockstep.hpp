@@ -3,8 +3,8 @@
 // cache, ring, whether the ring looks full, the eleven statistics, and which page was handed out or released. What the
 // kernel decides is never taken from the log; only what it was given is: arguments, the page's reference counts, the
 // context (CPU, bottom halves, NAPI owner), and when. Calls that overlapped another one of the same pool (an interrupt,
-// the other CPU) are settled at the first instant at which the counts agree; at the latest when the pool is quiet again.
-// Left out: pools made before the log began, and what the page allocator does (PA rules). Rules: PP-1..55.
+// the other CPU) are settled at the first instant at which the counts agree; at the latest when the pool is quiet
+// again. Left out: pools made before the log began, and what the page allocator does (PA rules). Rules: PP-1..55.
 
 #include <cstdint>
 #include <map>
@@ -31,6 +31,9 @@ struct LockstepReport {
   std::vector<std::string> first_differences;  ///< at most 20
   RuleCounts rules;
 };
+
+/// The model's counters in the log's terms.
+PoolLogCounts counts_of(const PagePool& pool);
 
 class Lockstep {
  public:
@@ -79,7 +82,7 @@ class Lockstep {
   std::unordered_map<std::uint32_t, PageId> to_model_;    ///< by the kernel's page; looked up only
   std::unordered_map<PageId, std::uint32_t> to_kernel_;
   std::unordered_map<std::uint32_t, std::uint32_t> node_of_;  ///< of kernel pages in pools
-  std::vector<const PoolLogHold*> released_;  ///< by the kernel, not yet seen in the model
+  std::vector<const PoolLogHold*> released_;                  ///< by the kernel, not yet seen in the model
   LockstepReport report_;
 };
 

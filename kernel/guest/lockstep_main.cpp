@@ -1,5 +1,5 @@
-// rxpool-lockstep LOG [MAJOR.MINOR]: replays a page_pool log of the guest and prints what was compared. Exit code 0: equal
-// after every call; 1: differences; 2: bad arguments or log.
+// rxpool-lockstep LOG [MAJOR.MINOR]: replays a page_pool log of the guest and prints what was compared. Exit code 0:
+// equal after every call; 1: differences; 2: bad arguments or log.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -16,7 +16,7 @@ namespace {
 
 int replay(const char* path, rxpool::KernelRelease release) {
   const int fd = open(path, O_RDONLY);
-  struct stat info {};
+  struct stat info{};
   if (fd < 0 || fstat(fd, &info) != 0 || info.st_size == 0) {
     throw rxpool::InputError(std::string(path) + ": cannot be read");
   }

@@ -1,12 +1,16 @@
 #pragma once
-// A UDP reader that can be told to pause.
+// A UDP reader that can be told to pause, and a packet socket that keeps copies.
 
 #include <arpa/inet.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <net/if.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <thread>
 
 #include "kernel/guest/frames.hpp"
@@ -61,6 +65,31 @@ class Reader {
   std::atomic<bool> paused_ = false;
   std::atomic<std::uint64_t> received_ = 0;
   std::thread thread_;
+};
+
+/// A packet socket on one interface that keeps what it saw until it is told to read.
+class Tap {
+ public:
+  explicit Tap(const std::string& interface) {
+    fd_ = check(socket(AF_PACKET, SOCK_RAW, 0), "packet socket");
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(ETH_P_IP);
+    address.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+    check(bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)), "binding to " + interface);
+  }
+  ~Tap() { close(fd_); }
+  Tap(const Tap&) = delete;
+  Tap& operator=(const Tap&) = delete;
+
+  void drain() {
+    char data[2048];
+    while (recv(fd_, data, sizeof(data), MSG_DONTWAIT) > 0) {
+    }
+  }
+
+ private:
+  int fd_ = -1;
 };
 
 }  // namespace rxpool::guest

@@ -47,7 +47,9 @@ constexpr const char* all_rules[] = {
 
 }  // namespace
 
-void RuleCounts::created(const PoolLogOp&) { count("PP-1  pool created, ring size taken over"); }
+void RuleCounts::created(const PoolLogOp&) {
+  count("PP-1  pool created, ring size taken over");
+}
 
 void RuleCounts::bulk(const PoolLogBulk& bulk) {
   count("PP-31 bulk return");
@@ -96,8 +98,9 @@ void RuleCounts::called(const PoolLogOp& op, const PoolLogCounts& before, const 
       }
       break;
     case POOL_LOG_ALLOC_FRAG:
-      count(op.frag_page != 0 && op.frag_page == op.header.page && op.result_offset != 0 ? "PP-45 fragment of the current page"
-                                                                                         : "PP-45 current page drained");
+      count(op.frag_page != 0 && op.frag_page == op.header.page && op.result_offset != 0
+                ? "PP-45 fragment of the current page"
+                : "PP-45 current page drained");
       break;
     case POOL_LOG_PUT:
       if ((flags & POOL_LOG_ALLOW_DIRECT) != 0) {
@@ -112,7 +115,8 @@ void RuleCounts::called(const PoolLogOp& op, const PoolLogCounts& before, const 
         count("PP-22 not direct: NAPI owned by another CPU or none");
       }
       if (after.released_refcnt != before.released_refcnt) {
-        count((flags & POOL_LOG_PFMEMALLOC) != 0 ? "PP-23 not recyclable: pfmemalloc" : "PP-23 not recyclable: referenced");
+        count((flags & POOL_LOG_PFMEMALLOC) != 0 ? "PP-23 not recyclable: pfmemalloc"
+                                                 : "PP-23 not recyclable: referenced");
       }
       break;
     case POOL_LOG_PUT_BULK:

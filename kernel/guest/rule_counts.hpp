@@ -14,8 +14,7 @@ class RuleCounts {
  public:
   void created(const PoolLogOp& op);
   /// A call that took the pool from `before` to `after`.
-  void called(const PoolLogOp& op, const PoolLogCounts& before, const PoolLogCounts& after,
-              const PagePool& pool);
+  void called(const PoolLogOp& op, const PoolLogCounts& before, const PoolLogCounts& after, const PagePool& pool);
   void bulk(const PoolLogBulk& bulk);
   void count(const std::string& rule, std::uint64_t times = 1) { counts_[rule] += times; }
   /// Rule with a short description, and how often; rules never reached are there with 0.

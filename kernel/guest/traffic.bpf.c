@@ -21,7 +21,8 @@ static int judge(__u32 action) {
   if (action != XDP_REDIRECT) {
     return action;
   }
-  return knobs.redirect_ifindex ? bpf_redirect(knobs.redirect_ifindex, 0) : bpf_redirect_map(&cpus, knobs.redirect_cpu, 0);
+  return knobs.redirect_ifindex ? bpf_redirect(knobs.redirect_ifindex, 0)
+                                : bpf_redirect_map(&cpus, knobs.redirect_cpu, 0);
 }
 
 SEC("xdp")
@@ -45,9 +46,13 @@ int receive(struct xdp_md* ctx) {
 }
 
 SEC("xdp")
-int generate(struct xdp_md* ctx) { return knobs.generate_ifindex ? bpf_redirect(knobs.generate_ifindex, 0) : XDP_DROP; }
+int generate(struct xdp_md* ctx) {
+  return knobs.generate_ifindex ? bpf_redirect(knobs.generate_ifindex, 0) : XDP_DROP;
+}
 
 SEC("xdp")
-int swallow(struct xdp_md* ctx) { return XDP_DROP; }
+int swallow(struct xdp_md* ctx) {
+  return XDP_DROP;
+}
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -98,16 +98,21 @@ int pace(struct xdp_md* ctx) {
 }
 
 SEC("xdp")
-int pass(struct xdp_md* ctx) { return XDP_PASS; }
+int pass(struct xdp_md* ctx) {
+  return XDP_PASS;
+}
 
 SEC("xdp")
-int drop(struct xdp_md* ctx) { return XDP_DROP; }
+int drop(struct xdp_md* ctx) {
+  return XDP_DROP;
+}
 
 // --- probes ---
 
 SEC("tp_btf/page_pool_state_hold")
 int BPF_PROG(on_hold, const struct page_pool* pool) {
-  if (!shared.counters.pool && shared.control.generator_tid && (__u32)bpf_get_current_pid_tgid() == shared.control.generator_tid) {
+  if (!shared.counters.pool && shared.control.generator_tid &&
+      (__u32)bpf_get_current_pid_tgid() == shared.control.generator_tid) {
     shared.counters.pool = (__u64)pool;
   }
   if (shared.counters.pool == (__u64)pool) {

@@ -27,7 +27,9 @@ namespace {
 constexpr const char* receiver_address = "198.18.0.1";  // RFC 2544 benchmark range
 constexpr std::int64_t settle_ns = 50'000'000;          // generator up, pool known, before the first send
 
-[[noreturn]] void fail(const std::string& what) { throw Unavailable(what + ": " + std::strerror(errno)); }
+[[noreturn]] void fail(const std::string& what) {
+  throw Unavailable(what + ": " + std::strerror(errno));
+}
 
 void shell(const std::string& command) {
   if (std::system((command + " >/dev/null 2>&1").c_str()) != 0) {
@@ -91,7 +93,8 @@ void set_parameters(bpf_object* object, const std::map<std::string, double>& par
     for (int i = 0; i < btf_vlen(section); ++i) {
       const btf_type* variable = btf__type_by_id(types, variables[i].type);
       const auto found = left.find(btf__name_by_offset(types, variable->name_off));
-      if (found == left.end() || variables[i].size > sizeof(std::int64_t) || variables[i].offset + variables[i].size > size) {
+      if (found == left.end() || variables[i].size > sizeof(std::int64_t) ||
+          variables[i].offset + variables[i].size > size) {
         continue;
       }
       const auto value = static_cast<std::int64_t>(found->second);  // little endian, as every host of the lab
@@ -151,7 +154,7 @@ void Lab::make_devices() {
   shell("ip address add " + std::string(receiver_address) + "/24 dev " + receiver_);
   shell("ip link set " + sender_ + " up");
   shell("ip link set " + receiver_ + " up");
-  struct stat space {};
+  struct stat space{};
   stat("/proc/self/ns/net", &space);
   LabControl& control = probes_->control();
   control.netns = static_cast<std::uint32_t>(space.st_ino);
@@ -258,7 +261,7 @@ Lab::Sample Lab::sample() {
 }
 
 std::string Lab::run() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_stop;
   sigaction(SIGUSR1, &action, nullptr);
   const auto count = static_cast<std::size_t>(plan_.duration_ms * 1000 / plan_.sample_us) + 1;

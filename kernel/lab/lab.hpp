@@ -1,8 +1,8 @@
 #pragma once
 // The laboratory: one veth pair in a namespace of its own, a generator, the policy, readers, probes, a 1 ms sampler.
-// On the live-frames path the pool under test is the generator's own (ring = batch, no NAPI owner, no posted pages), and
-// `held` is hold - release - cache - ring, the median of five reads. What differs from a
-// NIC is said by python/rxpool/kernel/plan.py (LIMITS).
+// On the live-frames path the pool under test is the generator's own (ring = batch, no NAPI owner, no posted pages),
+// and `held` is hold - release - cache - ring, the median of five reads. What differs from a NIC is said by
+// python/rxpool/kernel/plan.py (LIMITS).
 
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,7 @@
 // rxpool-lab PLAN.json SCHEDULE: runs one plan on this machine's kernel and prints what it saw as one JSON object.
 //
-//   generator (live frames, paced by lab.bpf.c) -> veth "sender" -> veth "receiver" with the policy -> UDP sockets, readers
+//   generator (live frames, paced by lab.bpf.c) -> veth "sender" -> veth "receiver" with the policy -> UDP sockets,
+//   readers
 //
 // Everything is made inside a network namespace without a name, which ends with this process however it ends: nothing
 // can be left behind. No other interface is touched. The plan is written by rxpool.kernel; the schedule holds the send

@@ -1,6 +1,6 @@
 #pragma once
-// What the lab is asked to do: the kernel-honourable part of a scenario, as plain values. Times are relative to the first
-// send; warm-up included.
+// What the lab is asked to do: the kernel-honourable part of a scenario, as plain values. Times are relative to the
+// first send; warm-up included.
 
 #include <cstdint>
 #include <map>
@@ -36,12 +36,12 @@ struct SocketPlan {
 struct Plan {
   double duration_ms = 0;
   double sample_us = 1000;
-  std::uint32_t batch = 64;  ///< live frames per round, and the ring of their pool
+  std::uint32_t batch = 64;        ///< live frames per round, and the ring of their pool
   std::uint32_t frame_bytes = 60;  ///< without FCS
   int generator_cpu = 0;
   bool threaded = false;
   int napi_cpu = 0;
-  std::string policy = "pass";  ///< pass, drop, or a BPF object
+  std::string policy = "pass";           ///< pass, drop, or a BPF object
   std::map<std::string, double> params;  ///< of the object's `const volatile` variables
   std::vector<std::uint16_t> ports;      ///< of each source
   std::vector<SocketPlan> sockets;

@@ -13,9 +13,13 @@
 namespace rxpool::lab {
 namespace {
 
-std::string reason() { return std::strerror(errno); }
+std::string reason() {
+  return std::strerror(errno);
+}
 
-void quiet() { libbpf_set_print(nullptr); }
+void quiet() {
+  libbpf_set_print(nullptr);
+}
 
 }  // namespace
 
@@ -25,7 +29,7 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path)
     throw Unavailable("the kernel has no BTF (/sys/kernel/btf/vmlinux); the probes need it");
   }
   const int file = open(schedule_path.c_str(), O_RDONLY);
-  struct stat info {};
+  struct stat info{};
   if (file < 0 || fstat(file, &info) != 0 || info.st_size < 8) {
     throw std::runtime_error(schedule_path + ": cannot be read");
   }
@@ -64,7 +68,9 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path)
   }
 }
 
-Probes::~Probes() { bpf_object__close(object_); }
+Probes::~Probes() {
+  bpf_object__close(object_);
+}
 
 int Probes::program(const char* name) const {
   return bpf_program__fd(bpf_object__find_program_by_name(object_, name));

@@ -21,7 +21,9 @@ Log shipped_log() {
   return Log(std::istreambuf_iterator<char>(file), {});
 }
 
-LockstepReport replay(const Log& log) { return Lockstep({6, 18}, 2).replay(log); }
+LockstepReport replay(const Log& log) {
+  return Lockstep({6, 18}, 2).replay(log);
+}
 
 // The n-th record of a kind, to be changed in place.
 template <typename Record>
