@@ -103,6 +103,7 @@ std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenar
   PolicyProgramParams params;
   params.name = "policies." + nic;
   params.file = policy->second.file;
+  params.include_folder = policy->second.include_folder;
   for (const auto& [knob, value] : policy->second.params) {
     if (const auto* number = std::get_if<double>(&value)) {
       params.knobs[knob] = static_cast<std::int64_t>(*number);

@@ -75,7 +75,7 @@ class Port {
   bool carry_block(Time to);
   bool fetch(Time to);
 
-  static constexpr std::size_t block_packets = 512;
+  static constexpr std::size_t block_packets = 128;  // stays in the L1 cache between pulling and carrying
 
   Engine& engine_;
   Pcie pcie_;

@@ -45,9 +45,14 @@ class RxRing {
     posted_ += n;
   }
   /// The i-th completion not yet polled; valid for i < completed().
-  Packet& completion(std::uint32_t i = 0) { return completions_[static_cast<std::uint32_t>(polled_ + i) & mask_]; }
+  Packet& completion(std::uint32_t i = 0) { return completions_[(first_completion_ + i) & mask_]; }
   std::uint32_t next_polled_slot() const { return static_cast<std::uint32_t>(polled_) & mask_; }
-  void poll(std::uint32_t n) { polled_ += n; }
+  void poll(std::uint32_t n) {
+    polled_ += n;
+    first_completion_ += n;
+    // An empty queue begins at the front again: while little waits, little host memory is touched.
+    if (polled_ == consumed_) first_completion_ = next_completion_ = 0;
+  }
 
   // NIC side.
   bool has_descriptor(Time at) const {
@@ -60,7 +65,7 @@ class RxRing {
   /// Consumes the next descriptor for `packet`; returns the page it was written to.
   PageId complete(const Packet& packet, Time completed) {
     const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;
-    Packet& completion = completions_[slot];
+    Packet& completion = completions_[next_completion_++ & mask_];
     completion = packet;
     completion.completed = completed;
     completion.page = pages_[slot];
@@ -69,7 +74,7 @@ class RxRing {
   /// Completion time of the n-th packet (from 1) the driver has not seen yet; never() if there are fewer.
   Time completed_at(std::uint32_t n) const {
     if (n == 0 || completed() < n) return Time::never();
-    return completions_[static_cast<std::uint32_t>(polled_ + n - 1) & mask_].completed;
+    return completions_[(first_completion_ + n - 1) & mask_].completed;
   }
 
  private:
@@ -80,7 +85,9 @@ class RxRing {
   std::uint64_t polled_ = 0;
   std::vector<Time> posted_at_;
   std::vector<PageId> pages_;
-  std::vector<Packet> completions_;
+  std::vector<Packet> completions_;  ///< ring of its own, in completion order
+  std::uint32_t first_completion_ = 0;
+  std::uint32_t next_completion_ = 0;
 };
 
 }  // namespace rxpool

@@ -37,7 +37,8 @@ std::string find_path(const std::string& named, const std::string& place, const 
   return path.lexically_normal().string();
 }
 
-/// A shipped file by its bare name: in `first`, else in `subfolder` of the scenario's folder or of one above it.
+/// A shipped file by its bare name: in `first`, else in `subfolder` of the scenario's folder or of one above it, else
+/// where they are shipped.
 std::optional<std::string> find_shipped(const std::string& file_name, const std::string& subfolder,
                                         const std::string& first, const LoadOptions& options) {
   std::error_code error;
@@ -52,6 +53,9 @@ std::optional<std::string> find_shipped(const std::string& file_name, const std:
     if (folder == folder.parent_path()) break;
     folder = folder.parent_path();
   }
+  const fs::path shipped = fs::path(options.shipped_folder) / subfolder / file_name;
+  if (!options.shipped_folder.empty() && fs::is_regular_file(shipped, error))
+    return shipped.lexically_normal().string();
   return std::nullopt;
 }
 
@@ -89,6 +93,8 @@ void find_files(Scenario& scenario, const LoadOptions& options, const Origin& or
   }
   for (auto& [name, policy] : scenario.policies) {
     policy.file = find_policy(policy.program, "policies." + name + ".program", options, origin);
+    const auto header = find_shipped("policy.bpf.h", "policies", "", options);
+    if (header) policy.include_folder = std::filesystem::path(*header).parent_path().string();
   }
 }
 

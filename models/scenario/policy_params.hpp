@@ -12,7 +12,8 @@ namespace rxpool::scenario {
 struct PolicyParams {
   std::string program = "none";
   std::map<std::string, ParamValue> params;
-  std::string file;  ///< the program's file as found, empty for the built-in ones; not a key
+  std::string file;            ///< the program's file as found, empty for the built-in ones; not a key
+  std::string include_folder;  ///< where policy.bpf.h is, for a program to be compiled; not a key
 };
 
 inline void fields(FieldVisitor& v, PolicyParams& p) {

@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <utility>
 
+#include "models/bpf/compile.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
@@ -32,6 +35,22 @@ bool per_cpu(std::uint32_t type) {
   return type == percpu_hash || type == percpu_array || type == lru_percpu_hash;
 }
 
+/// The object of a policy. Compiling takes clang some tenths of a second, so a source is compiled once per process; the
+/// result depends on nothing but the source and its header.
+std::unique_ptr<bpf::Policy> load_policy(const PolicyProgramParams& params, const bpf::PolicyOptions& options) {
+  if (!params.file.ends_with(".bpf.c")) return bpf::Policy::load(params.file, options);
+  static std::mutex mutex;
+  static std::map<std::string, std::vector<std::uint8_t>> compiled;  // by path
+  const std::lock_guard lock(mutex);
+  std::vector<std::uint8_t>& object = compiled[params.file];
+  if (object.empty()) {
+    bpf::CompileOptions compile;
+    compile.include_folder = params.include_folder;
+    object = bpf::compile_policy_file(params.file, compile);
+  }
+  return bpf::Policy::load(object, params.file, options);
+}
+
 }  // namespace
 
 class PolicyProgram::CpuRandom final : public bpf::RandomSource {
@@ -58,7 +77,7 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
                                      {"bpf_map_delete_elem", price(Step::bpf_map_update)},
                                      {"bpf_ktime_get_ns", price(Step::bpf_ktime)}};
   options.helper_costs.other_ps = price(Step::bpf_helper);
-  policy_ = bpf::Policy::load(params.file, options);
+  policy_ = load_policy(params, options);
   entry_ = policy_->entry(bpf::Hook::xdp);
   if (entry_ < 0) {
     throw InputError(params.name + ": " + params.file + " has no program for the xdp hook; give one SEC(\"xdp\")",

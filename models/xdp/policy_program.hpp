@@ -18,9 +18,10 @@
 namespace rxpool {
 
 struct PolicyProgramParams {
-  std::string name;   ///< component path, policies.<nic>: keys the random streams
-  std::string file;   ///< .bpf.o
-  bpf::Params knobs;  ///< const volatile variables
+  std::string name;            ///< component path, policies.<nic>: keys the random streams
+  std::string file;            ///< .bpf.o, or .bpf.c to be compiled
+  std::string include_folder;  ///< of policy.bpf.h
+  bpf::Params knobs;           ///< const volatile variables
   std::uint32_t cpus = 1;
   std::uint32_t ifindex = 1;
   std::uint64_t seed = 1;
