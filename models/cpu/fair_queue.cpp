@@ -195,7 +195,7 @@ void FairQueue::clear_buddies(const Thread& thread) {
 }
 
 std::int64_t FairQueue::virtual_time(std::int64_t ns, const Thread& thread) const {
-  return thread.weight == kNice0Weight ? ns : scale_by_weight(ns, kNice0Weight, thread.inverse_weight);
+  return thread.weight == nice_0_weight ? ns : scale_by_weight(ns, nice_0_weight, thread.inverse_weight);
 }
 
 }  // namespace rxpool

@@ -8,34 +8,40 @@
 namespace rxpool {
 namespace {
 
-constexpr std::int64_t kUs = 1'000;
+constexpr std::int64_t us_in_ns = 1'000;
 
 // intel_idle.c: hsw_cstates (to C6, all that servers have), skx_cstates, icx_cstates, spr_cstates; poll_state.c.
-constexpr IdleState kPoll = {"POLL", 0, 0};
-constexpr std::array<IdleState, 5> kHaswell = {{kPoll,
-                                                {"C1", 2 * kUs, 2 * kUs},
-                                                {"C1E", 10 * kUs, 20 * kUs},
-                                                {"C3", 33 * kUs, 100 * kUs},
-                                                {"C6", 133 * kUs, 400 * kUs}}};
-constexpr std::array<IdleState, 4> kSkylake = {
-    {kPoll, {"C1", 2 * kUs, 2 * kUs}, {"C1E", 10 * kUs, 20 * kUs}, {"C6", 133 * kUs, 600 * kUs}}};
-constexpr std::array<IdleState, 4> kIceLake = {
-    {kPoll, {"C1", 1 * kUs, 1 * kUs}, {"C1E", 4 * kUs, 4 * kUs}, {"C6", 170 * kUs, 600 * kUs}}};
-constexpr std::array<IdleState, 4> kSapphireRapids = {
-    {kPoll, {"C1", 1 * kUs, 1 * kUs}, {"C1E", 2 * kUs, 4 * kUs}, {"C6", 290 * kUs, 800 * kUs}}};
-constexpr std::array<IdleState, 1> kPollOnly = {{kPoll}};
+constexpr IdleState poll_state = {"POLL", 0, 0};
+constexpr std::array<IdleState, 5> haswell_states = {{poll_state,
+                                                      {"C1", 2 * us_in_ns, 2 * us_in_ns},
+                                                      {"C1E", 10 * us_in_ns, 20 * us_in_ns},
+                                                      {"C3", 33 * us_in_ns, 100 * us_in_ns},
+                                                      {"C6", 133 * us_in_ns, 400 * us_in_ns}}};
+constexpr std::array<IdleState, 4> skylake_states = {{poll_state,
+                                                      {"C1", 2 * us_in_ns, 2 * us_in_ns},
+                                                      {"C1E", 10 * us_in_ns, 20 * us_in_ns},
+                                                      {"C6", 133 * us_in_ns, 600 * us_in_ns}}};
+constexpr std::array<IdleState, 4> ice_lake_states = {{poll_state,
+                                                       {"C1", 1 * us_in_ns, 1 * us_in_ns},
+                                                       {"C1E", 4 * us_in_ns, 4 * us_in_ns},
+                                                       {"C6", 170 * us_in_ns, 600 * us_in_ns}}};
+constexpr std::array<IdleState, 4> sapphire_rapids_states = {{poll_state,
+                                                              {"C1", 1 * us_in_ns, 1 * us_in_ns},
+                                                              {"C1E", 2 * us_in_ns, 4 * us_in_ns},
+                                                              {"C6", 290 * us_in_ns, 800 * us_in_ns}}};
+constexpr std::array<IdleState, 1> poll_only_states = {{poll_state}};
 
 // menu.c, gov.h.
-constexpr std::int64_t kUnity = 1024 * 8;  ///< RESOLUTION x DECAY
-constexpr std::int64_t kResolution = 1024;
-constexpr std::int64_t kMaxInterestingNs = 50'000 * kUs;
-constexpr std::int64_t kShortResidencyNs = 15 * kUs;
-constexpr std::int64_t kFarNs = std::int64_t{1}
+constexpr std::int64_t unity = 1024 * 8;  ///< RESOLUTION x DECAY
+constexpr std::int64_t resolution = 1024;
+constexpr std::int64_t max_interesting_ns = 50'000 * us_in_ns;
+constexpr std::int64_t short_residency_ns = 15 * us_in_ns;
+constexpr std::int64_t far_ns = std::int64_t{1}
                                 << 40;  ///< stands for "no timer"; the clock's own limit is minutes, too
 
 std::size_t bucket_of(std::int64_t duration_ns) {
   std::size_t bucket = 0;
-  for (std::int64_t limit = 10 * kUs; bucket < 5 && duration_ns >= limit; limit *= 10) ++bucket;
+  for (std::int64_t limit = 10 * us_in_ns; bucket < 5 && duration_ns >= limit; limit *= 10) ++bucket;
   return bucket;
 }
 
@@ -50,11 +56,11 @@ std::span<const IdleState> cut_at(std::span<const IdleState> states, const IdleP
 }  // namespace
 
 std::span<const IdleState> idle_states_of(const std::string& table) {
-  if (table == "hsw") return kHaswell;
-  if (table == "skx") return kSkylake;
-  if (table == "icx") return kIceLake;
-  if (table == "spr") return kSapphireRapids;
-  if (table == "poll") return kPollOnly;
+  if (table == "hsw") return haswell_states;
+  if (table == "skx") return skylake_states;
+  if (table == "icx") return ice_lake_states;
+  if (table == "spr") return sapphire_rapids_states;
+  if (table == "poll") return poll_only_states;
   throw InputError("idle.states: \"" + table + "\" is not one of hsw, skx, icx, spr, poll");
 }
 
@@ -72,9 +78,9 @@ IdleStates::IdleStates(const IdleParams& params)
       throw InputError("idle.latency_limit_us: " + std::to_string(*params.latency_limit_us) +
                        " is outside 0 to 2000000000");
     }
-    latency_limit_ns_ = *params.latency_limit_us * kUs;
+    latency_limit_ns_ = *params.latency_limit_us * us_in_ns;
   }
-  correction_.fill(kUnity);
+  correction_.fill(unity);
 }
 
 std::optional<std::int64_t> IdleStates::typical_interval_us() const {
@@ -96,7 +102,7 @@ std::optional<std::int64_t> IdleStates::typical_interval_us() const {
       if (value <= threshold) variance += (value - average) * (value - average);
     }
     variance /= count;
-    constexpr auto kAll = static_cast<std::int64_t>(kIntervals);
+    constexpr auto kAll = static_cast<std::int64_t>(interval_count);
     if (variance <= 400 || (average * average > 36 * variance && count * 4 >= kAll * 3)) return average;
     if (count * 4 <= kAll * 3) return std::nullopt;
     threshold = longest - 1;
@@ -105,19 +111,19 @@ std::optional<std::int64_t> IdleStates::typical_interval_us() const {
 
 bool IdleStates::enter(Time now, Time next_timer) {
   std::int64_t predicted_ns = std::numeric_limits<std::int64_t>::max();
-  if (const auto typical_us = typical_interval_us()) predicted_ns = *typical_us * kUs;
+  if (const auto typical_us = typical_interval_us()) predicted_ns = *typical_us * us_in_ns;
   // The tick falls on multiples of its period.
   std::int64_t to_tick_ns = tick_ns_ - now / nanoseconds(1) % tick_ns_;
-  if (predicted_ns > kShortResidencyNs) {
+  if (predicted_ns > short_residency_ns) {
     next_timer_ns_ =
-        next_timer == Time::never() ? kFarNs : std::clamp((next_timer - now) / nanoseconds(1), std::int64_t{0}, kFarNs);
+        next_timer == Time::never() ? far_ns : std::clamp((next_timer - now) / nanoseconds(1), std::int64_t{0}, far_ns);
     bucket_ = bucket_of(next_timer_ns_);
-    const std::int64_t timer_us = (next_timer_ns_ * correction_[bucket_] + kUnity * kUs / 2) / (kUnity * kUs);
-    predicted_ns = std::min(timer_us * kUs, predicted_ns);
+    const std::int64_t timer_us = (next_timer_ns_ * correction_[bucket_] + unity * us_in_ns / 2) / (unity * us_in_ns);
+    predicted_ns = std::min(timer_us * us_in_ns, predicted_ns);
   } else {
-    next_timer_ns_ = kFarNs;
+    next_timer_ns_ = far_ns;
     to_tick_ns = tick_ns_ / 2;
-    bucket_ = bucket_of(kFarNs);
+    bucket_ = bucket_of(far_ns);
   }
 
   entered_at_ = now;
@@ -141,8 +147,8 @@ std::int64_t IdleStates::choose(std::int64_t predicted_ns) {
       continue;
     }
     // Halting beats polling where it costs little and no timer is near.
-    if (entered_ == 0 && state.target_residency_ns < kShortResidencyNs && state.target_residency_ns <= next_timer_ns_ &&
-        state.exit_latency_ns <= predicted_ns) {
+    if (entered_ == 0 && state.target_residency_ns < short_residency_ns &&
+        state.target_residency_ns <= next_timer_ns_ && state.exit_latency_ns <= predicted_ns) {
       entered_ = i;
       return state.target_residency_ns;
     }
@@ -172,15 +178,15 @@ void IdleStates::learn(std::int64_t residency_ns, bool by_tick) {
   const std::int64_t latency_ns = states_[entered_].exit_latency_ns;
   std::int64_t measured_ns = residency_ns > 2 * latency_ns ? residency_ns - latency_ns : residency_ns / 2;
   // A tick that cut a longer sleep short says nothing about its length.
-  if (by_tick && next_timer_ns_ > tick_ns_) measured_ns = 9 * kMaxInterestingNs / 10;
+  if (by_tick && next_timer_ns_ > tick_ns_) measured_ns = 9 * max_interesting_ns / 10;
   measured_ns = std::min(measured_ns, next_timer_ns_);
 
   std::int64_t& factor = correction_[bucket_];
   factor -= factor / 8;
   factor +=
-      next_timer_ns_ > 0 && measured_ns < kMaxInterestingNs ? kResolution * measured_ns / next_timer_ns_ : kResolution;
-  intervals_us_[next_interval_] = measured_ns / kUs;
-  next_interval_ = (next_interval_ + 1) % kIntervals;
+      next_timer_ns_ > 0 && measured_ns < max_interesting_ns ? resolution * measured_ns / next_timer_ns_ : resolution;
+  intervals_us_[next_interval_] = measured_ns / us_in_ns;
+  next_interval_ = (next_interval_ + 1) % interval_count;
 }
 
 }  // namespace rxpool

@@ -59,8 +59,8 @@ class IdleStates {
   const IdleCounters& counters(std::size_t state) const { return counters_[state]; }
 
  private:
-  static constexpr std::size_t kIntervals = 8;
-  static constexpr std::size_t kBuckets = 6;
+  static constexpr std::size_t interval_count = 8;
+  static constexpr std::size_t bucket_count = 6;
 
   std::optional<std::int64_t> typical_interval_us() const;
   /// Sets entered_; returns the prediction that the choice rests on.
@@ -75,8 +75,8 @@ class IdleStates {
   Time entered_at_;
   std::int64_t next_timer_ns_ = 0;
   std::size_t bucket_ = 0;
-  std::array<std::int64_t, kBuckets> correction_{};      ///< 8192 = the next timer is right
-  std::array<std::int64_t, kIntervals> intervals_us_{};  ///< idle times, oldest at next_interval_
+  std::array<std::int64_t, bucket_count> correction_{};      ///< 8192 = the next timer is right
+  std::array<std::int64_t, interval_count> intervals_us_{};  ///< idle times, oldest at next_interval_
   std::size_t next_interval_ = 0;
 };
 

@@ -27,14 +27,14 @@ void check_thread(const Thread& thread, const SchedulerRules& rules) {
 
 }  // namespace
 
-RunQueue::RunQueue(const SchedulerParams& params) : rules_(scheduler_rules(params)), fair_(rules_, kMaxThreads) {
-  fifo_.reserve(kMaxThreads);
+RunQueue::RunQueue(const SchedulerParams& params) : rules_(scheduler_rules(params)), fair_(rules_, max_threads) {
+  fifo_.reserve(max_threads);
 }
 
 void RunQueue::attach(Thread& thread) {
   check_thread(thread, rules_);
-  if (attached_ == kMaxThreads) {
-    throw InputError("thread " + thread.name + ": more than " + std::to_string(kMaxThreads) + " threads on one CPU");
+  if (attached_ == max_threads) {
+    throw InputError("thread " + thread.name + ": more than " + std::to_string(max_threads) + " threads on one CPU");
   }
   ++attached_;
   fair_.set_weight(thread);

@@ -25,7 +25,7 @@ enum class SchedulePoint : std::uint8_t {
 
 class RunQueue {
  public:
-  static constexpr std::size_t kMaxThreads = 64;
+  static constexpr std::size_t max_threads = 64;
 
   /// Throws InputError for parameters out of range.
   explicit RunQueue(const SchedulerParams& params);

@@ -11,14 +11,14 @@ namespace rxpool {
 namespace {
 
 // core.c: sched_prio_to_weight.
-constexpr std::array<std::uint32_t, 40> kWeights = {
+constexpr std::array<std::uint32_t, 40> weights_by_nice = {
     88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916,  // -20 to -11
     9548,  7620,  6100,  4904,  3906,  3121,  2501,  1991,  1586,  1277,   // -10 to -1
     1024,  820,   655,   526,   423,   335,   272,   215,   172,   137,    // 0 to 9
     110,   87,    70,    56,    45,    36,    29,    23,    18,    15};    // 10 to 19
 
 // core.c: sched_prio_to_wmult, the kernel's own rounding of 2^32 / weight (neither always down nor always nearest).
-constexpr std::array<std::uint32_t, 40> kInverseWeights = {
+constexpr std::array<std::uint32_t, 40> inverse_weights_by_nice = {
     48388,     59856,     76040,     92818,     118348,     // -20
     147320,    184698,    229616,    287308,    360437,     // -15
     449829,    563644,    704093,    875809,    1099582,    // -10
@@ -97,11 +97,11 @@ SchedulerRules scheduler_rules(const SchedulerParams& params) {
 }
 
 std::uint32_t nice_weight(int nice) {
-  return kWeights[static_cast<std::size_t>(nice + 20)];
+  return weights_by_nice[static_cast<std::size_t>(nice + 20)];
 }
 
 std::uint32_t nice_inverse_weight(int nice) {
-  return kInverseWeights[static_cast<std::size_t>(nice + 20)];
+  return inverse_weights_by_nice[static_cast<std::size_t>(nice + 20)];
 }
 
 std::int64_t scale_by_weight(std::int64_t delta_ns, std::uint64_t weight, std::uint32_t inverse) {

@@ -52,7 +52,7 @@ std::uint32_t nice_weight(int nice);
 /// The kernel's 2^32 / weight for the same level, from its table.
 std::uint32_t nice_inverse_weight(int nice);
 
-inline constexpr std::uint32_t kNice0Weight = 1024;
+inline constexpr std::uint32_t nice_0_weight = 1024;
 
 /// delta × weight / other, where `inverse` is 2^32 / other: the kernel's truncating product (SC-4).
 std::int64_t scale_by_weight(std::int64_t delta_ns, std::uint64_t weight, std::uint32_t inverse);

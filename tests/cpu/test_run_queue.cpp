@@ -47,10 +47,10 @@ TEST_CASE("weights fall by about a quarter per nice level and have their inverse
 
 TEST_CASE("scaling by weight is the truncated quotient to within the precision of 32 bits", "[SC-4][scheduler]") {
   // 1 ms at nice 5 (335): 1024 / 335 ms = 3056716.4 ns.
-  CHECK(scale_by_weight(1'000'000, kNice0Weight, nice_inverse_weight(5)) == 3'056'716);
-  CHECK(scale_by_weight(1'000'000, kNice0Weight, nice_inverse_weight(-5)) == 328'099);
+  CHECK(scale_by_weight(1'000'000, nice_0_weight, nice_inverse_weight(5)) == 3'056'716);
+  CHECK(scale_by_weight(1'000'000, nice_0_weight, nice_inverse_weight(-5)) == 328'099);
   // Two hours do not overflow: 7.2e12 ns x 1024 / 15.
-  const std::int64_t scaled = scale_by_weight(7'200'000'000'000, kNice0Weight, nice_inverse_weight(19));
+  const std::int64_t scaled = scale_by_weight(7'200'000'000'000, nice_0_weight, nice_inverse_weight(19));
   CHECK(std::abs(static_cast<double>(scaled) / (7.2e12 * 1024 / 15) - 1.0) < 1e-6);
 }
 
@@ -100,7 +100,7 @@ TEST_CASE("CPU time counts in whole ns however it is reported", "[SC-3][schedule
     return thread.vruntime;
   };
   const std::int64_t whole = vruntime_after({1'000'000'500});
-  CHECK(whole == scale_by_weight(1'000'000, kNice0Weight, nice_inverse_weight(3)));
+  CHECK(whole == scale_by_weight(1'000'000, nice_0_weight, nice_inverse_weight(3)));
   CHECK(vruntime_after({333'333'333, 333'333'333, 333'333'334, 250, 250}) == whole);
 
   // Parts of a ns are not lost between two looks.
@@ -235,7 +235,7 @@ TEST_CASE("wrong parameters are refused with field and range", "[scheduler]") {
 
 TEST_CASE("a CPU takes 64 threads and refuses the next", "[scheduler]") {
   RunQueue queue(release("6.18"));
-  std::vector<Thread> threads(RunQueue::kMaxThreads + 1);
-  for (std::size_t i = 0; i < RunQueue::kMaxThreads; ++i) queue.attach(threads[i]);
+  std::vector<Thread> threads(RunQueue::max_threads + 1);
+  for (std::size_t i = 0; i < RunQueue::max_threads; ++i) queue.attach(threads[i]);
   CHECK_THROWS_AS(queue.attach(threads.back()), InputError);
 }

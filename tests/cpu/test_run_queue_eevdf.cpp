@@ -13,7 +13,7 @@ using rxpool::test::Work;
 
 namespace {
 
-constexpr std::int64_t kMs = 1'000'000;
+constexpr std::int64_t ms_in_ns = 1'000'000;
 
 }  // namespace
 
@@ -148,7 +148,7 @@ TEST_CASE("lag is kept within two slices or a tick, from 7.0 within the longest 
     Pair pair(release(row.release, row.hz));
     pair.queue.enqueue(pair.a, pair.now, true);
     pair.queue.pick_next(pair.now);
-    pair.b.vlag = 90 * kMs;
+    pair.b.vlag = 90 * ms_in_ns;
     pair.queue.enqueue(pair.b, pair.now, true);
     pair.queue.dequeue(pair.b, pair.now, true);
     CHECK(pair.b.vlag == row.limit_ns);
@@ -177,7 +177,7 @@ TEST_CASE("an eligible running thread is protected to its deadline, but not from
     for (Thread* thread : {&a, &b, &c}) queue.attach(*thread);
     queue.enqueue(a, Time{}, true);  // v 0, due 2.1
     queue.pick_next(Time{});
-    c.vlag = -3 * kMs;
+    c.vlag = -3 * ms_in_ns;
     queue.enqueue(c, Time{}, true);  // v 6, so V = 3 and a stays eligible
     b.vlag = 2'200'000;
     CHECK(queue.enqueue(b, Time{}, true) == row.preempts);  // v -0.3, due 1.8 or 0.7: earlier than a
@@ -224,7 +224,7 @@ TEST_CASE("from 6.17 a shorter slice that does not win the CPU shortens the prot
     queue.attach(b);
     queue.enqueue(a, Time{}, true);
     queue.pick_next(Time{});
-    b.vlag = -1 * kMs;
+    b.vlag = -1 * ms_in_ns;
     CHECK_FALSE(queue.enqueue(b, Time{}, true));
     CHECK(a.protected_until == (queue.rules().protect_by_vruntime ? 500'000 : 3'000'000));
   }

@@ -17,7 +17,7 @@ namespace {
 
 __extension__ using Wide = __int128;
 
-const char* const kReleases[] = {"5.15", "6.1", "6.6", "6.12", "6.18", "7.0"};
+const char* const releases[] = {"5.15", "6.1", "6.6", "6.12", "6.18", "7.0"};
 
 std::uint32_t draw(std::mt19937& random, std::uint32_t below) {
   return static_cast<std::uint32_t>(random()) % below;
@@ -27,7 +27,7 @@ std::uint32_t draw(std::mt19937& random, std::uint32_t below) {
 
 TEST_CASE("over a long time busy threads share the CPU by weight within 1 %", "[SC-2][SC-25][SC-46][scheduler]") {
   std::mt19937 random(1);
-  for (const char* name : kReleases) {
+  for (const char* name : releases) {
     for (int round = 0; round < 4; ++round) {
       MiniCpu cpu(release(name, round % 2 == 0 ? 1000 : 250, 1 << round));
       const std::size_t count = 2 + draw(random, 5);
@@ -160,7 +160,7 @@ TEST_CASE("the choice is the earliest deadline among threads with lag, by exact 
 
 TEST_CASE("the CPU is never idle while a thread is runnable, and its time adds up", "[SC-1][scheduler]") {
   std::mt19937 random(4);
-  for (const char* name : kReleases) {
+  for (const char* name : releases) {
     MiniCpu cpu(release(name));
     for (int i = 0; i < 6; ++i) {
       Work& work = cpu.add(std::string(1, static_cast<char>('a' + i)), static_cast<int>(draw(random, 9)) - 4);
@@ -193,7 +193,7 @@ TEST_CASE("the CPU is never idle while a thread is runnable, and its time adds u
 }
 
 TEST_CASE("equal threads are ordered by component id, not by who woke first", "[SC-10][scheduler]") {
-  for (const char* name : kReleases) {
+  for (const char* name : releases) {
     std::string expected;
     std::vector<std::size_t> order(5);
     std::iota(order.begin(), order.end(), std::size_t{0});

@@ -11,7 +11,7 @@ using rxpool::test::release;
 
 namespace {
 
-constexpr std::int64_t kMs = 1'000'000;
+constexpr std::int64_t ms_in_ns = 1'000'000;
 
 /// b runs alone until 1.2, a wakes then and is placed beside it (v 1.2), b runs on to 1.5 and sleeps owing 0.15.
 void let_b_sleep_in_debt(Pair& pair) {
@@ -96,7 +96,7 @@ TEST_CASE("a delayed thread that wakes in debt keeps its place, out of debt it l
     let_b_sleep_in_debt(pair);
     Thread c;
     c.component_id = 3;
-    c.vlag = 1 * kMs;
+    c.vlag = 1 * ms_in_ns;
     pair.queue.attach(c);
     pair.queue.enqueue(c, pair.now, true);  // moves V back
     pair.queue.enqueue(pair.b, pair.now, true);
@@ -121,8 +121,8 @@ TEST_CASE("a protected thread that fell asleep in debt leaves as soon as it is e
   for (Thread* thread : {&early, &next, &sleeper, &far}) {
     queue.set_weight(*thread);
     queue.enqueue(*thread, true);
-    thread->vruntime = vruntime_ms[i] * kMs;
-    thread->deadline = deadline_ms[i++] * kMs;
+    thread->vruntime = vruntime_ms[i] * ms_in_ns;
+    thread->deadline = deadline_ms[i++] * ms_in_ns;
   }
   queue.set_current(sleeper);
   early.delayed = true;
