@@ -102,9 +102,9 @@ std::optional<std::int64_t> IdleStates::typical_interval_us() const {
       if (value <= threshold) variance += (value - average) * (value - average);
     }
     variance /= count;
-    constexpr auto kAll = static_cast<std::int64_t>(interval_count);
-    if (variance <= 400 || (average * average > 36 * variance && count * 4 >= kAll * 3)) return average;
-    if (count * 4 <= kAll * 3) return std::nullopt;
+    constexpr auto all_intervals = static_cast<std::int64_t>(interval_count);
+    if (variance <= 400 || (average * average > 36 * variance && count * 4 >= all_intervals * 3)) return average;
+    if (count * 4 <= all_intervals * 3) return std::nullopt;
     threshold = longest - 1;
   }
 }
