@@ -101,8 +101,11 @@ std::vector<Lockstep::Event> Lockstep::read(std::span<const std::uint8_t> log) c
 }
 
 LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
-  for (const Event& event : read(log)) {
+  const std::vector<Event> events = read(log);
+  find_scrub_ends(events);
+  for (const Event& event : events) {
     if (is_crossing(*event.header)) {
+      finish_scrub(event);
       const auto& crossing = *reinterpret_cast<const PoolLogHold*>(event.header);
       if (event.header->kind == POOL_LOG_HOLD) {
         forget(event.header->page);
@@ -123,9 +126,57 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
 }
 
 void Lockstep::enter(const PoolLogOp& op) {
-  if (const auto found = known_.find(op.header.pool); found != known_.end()) {
-    found->second->open.push_back(&op);
-    ++found->second->inside;
+  const auto found = known_.find(op.header.pool);
+  if (found == known_.end()) {
+    return;
+  }
+  Pool& pool = *found->second;
+  ++pool.inside;
+  if (op.header.kind == POOL_LOG_SCRUB && !scrub_ends_.contains(&op)) {
+    apply(pool, op);  // it found nothing: what comes back during it stays
+  } else {
+    pool.open.push_back(&op);
+  }
+}
+
+// Interrupts return pages while a scrub empties the ring; it is over with the last page that it releases itself.
+void Lockstep::find_scrub_ends(const std::vector<Event>& events) {
+  std::map<std::uint32_t, const PoolLogOp*> scrubs;
+  std::map<const PoolLogOp*, std::uint32_t> interrupting;
+  for (const Event& event : events) {
+    const auto scrub = scrubs.find(event.header->pool);
+    if (event.header->kind == POOL_LOG_SCRUB) {
+      if (event.enter) {
+        scrubs[event.header->pool] = reinterpret_cast<const PoolLogOp*>(event.header);
+      } else {
+        scrubs.erase(event.header->pool);
+      }
+    } else if (scrub != scrubs.end() && event.header->cpu == scrub->second->header.cpu &&
+               event.header->kind != POOL_LOG_DESTROY) {
+      std::uint32_t& inside = interrupting[scrub->second];
+      if (event.header->kind == POOL_LOG_RELEASE && inside == 0) {
+        scrub_ends_[scrub->second] = event.seq;
+      } else if (!is_crossing(*event.header)) {
+        inside += event.enter ? 1U : inside > 0 ? ~0U : 0U;
+      }
+    }
+  }
+}
+
+void Lockstep::finish_scrub(const Event& event) {
+  const auto found = known_.find(event.header->pool);
+  if (event.header->kind != POOL_LOG_RELEASE || found == known_.end()) {
+    return;
+  }
+  std::vector<const PoolLogOp*>& open = found->second->open;
+  const auto scrub = std::find_if(open.begin(), open.end(), [&](const PoolLogOp* op) {
+    const auto end = scrub_ends_.find(op);
+    return end != scrub_ends_.end() && end->second == event.seq;
+  });
+  if (scrub != open.end()) {
+    const PoolLogOp* op = *scrub;
+    open.erase(scrub);
+    apply(*found->second, *op);
   }
 }
 

@@ -57,6 +57,8 @@ class Lockstep {
   };
 
   std::vector<Event> read(std::span<const std::uint8_t> log) const;
+  void find_scrub_ends(const std::vector<Event>& events);
+  void finish_scrub(const Event& event);
   void enter(const PoolLogOp& op);
   void leave(const PoolLogOp& op);
   void create(const PoolLogOp& op);
@@ -81,8 +83,9 @@ class Lockstep {
   std::map<std::uint32_t, std::unique_ptr<Pool>> known_;  ///< by the kernel's pool id
   std::unordered_map<std::uint32_t, PageId> to_model_;    ///< by the kernel's page; looked up only
   std::unordered_map<PageId, std::uint32_t> to_kernel_;
-  std::unordered_map<std::uint32_t, std::uint32_t> node_of_;  ///< of kernel pages in pools
-  std::vector<const PoolLogHold*> released_;                  ///< by the kernel, not yet seen in the model
+  std::unordered_map<std::uint32_t, std::uint32_t> node_of_;        ///< of kernel pages in pools
+  std::vector<const PoolLogHold*> released_;                        ///< by the kernel, not yet seen in the model
+  std::unordered_map<const PoolLogOp*, std::uint64_t> scrub_ends_;  ///< number of the last release; looked up only
   LockstepReport report_;
 };
 
