@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import ExitCode, InputError
 from rxpool.record import Replication
-from rxpool.scenario import Scenario, ScenarioSource, calibration_folder, load
+from rxpool.scenario import Scenario, ScenarioSource, load, shipped_folder
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -73,7 +73,7 @@ def run_one(scenario: Scenario, replication: int, progress: Progress | None = No
     from rxpool import _core
 
     folder = scenario.folder
-    return Replication.from_core(_core.run(scenario.text, folder, calibration_folder(folder), replication, progress))
+    return Replication.from_core(_core.run(scenario.text, folder, shipped_folder(), replication, progress))
 
 
 def _run_tasks(
@@ -150,7 +150,7 @@ def check_memory(scenario: Scenario, jobs: int = 1) -> None:
     """Raises :class:`InputError` (exit 5) when ``jobs`` replications would need more memory than this machine has."""
     from rxpool import _core
 
-    need = _core.memory_estimate(scenario.text, scenario.folder, calibration_folder(scenario.folder)) * jobs
+    need = _core.memory_estimate(scenario.text, scenario.folder, shipped_folder()) * jobs
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if need > machine:
         raise InputError(

@@ -61,7 +61,7 @@ class Scenario:
         from rxpool import _core
 
         named: dict[str, Path] = {}
-        for path in sorted(Path(p) for p in _core.named_files(self.text, self.folder, calibration_folder(self.folder))):
+        for path in sorted(Path(p) for p in _core.named_files(self.text, self.folder, shipped_folder())):
             inside = path.resolve().is_relative_to(self.folder)
             label = path.resolve().relative_to(self.folder).as_posix() if inside else path.name
             while label in named:
@@ -131,7 +131,7 @@ def load(
         changes["replications"] = replications
     overrides = [(key, json.dumps(value)) for key, value in changes.items()]
     home = str(Path(home).resolve())
-    resolved = _core.resolve(text, label, home, overrides, allow_path, calibration_folder(home))
+    resolved = _core.resolve(text, label, home, overrides, allow_path, shipped_folder())
     return Scenario(_safe_stem(name), resolved, home, label, allow_path)
 
 
@@ -201,18 +201,11 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def calibration_folder(folder: str) -> str:
-    """Where calibrations are looked up by name: beside the scenario or above it, else the shipped ones."""
-    if any((parent / "calibration").is_dir() for parent in [Path(folder), *Path(folder).parents]):
-        return ""
-    return str(shipped("calibration"))
-
-
-def shipped(name: str) -> Path:
-    """A folder of the shipped scenarios: in the installed package, or in the checkout."""
+def shipped_folder() -> str:
+    """The folder of the shipped scenarios, calibrations and policies: in the installed package, or in the checkout."""
     package = Path(__file__).parent
-    installed = package / "scenarios" / name
-    return installed if installed.is_dir() else package.parents[1] / "scenarios" / name
+    installed = package / "scenarios"
+    return str(installed if installed.is_dir() else package.parents[1] / "scenarios")
 
 
 def core_source() -> str:

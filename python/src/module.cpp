@@ -25,26 +25,26 @@ using Overrides = std::vector<std::pair<std::string, std::string>>;
 
 /// A scenario that was resolved and checked before: its files may lie wherever they were allowed to.
 rxpool::Scenario load_resolved(const std::string& resolved, const std::string& folder,
-                               const std::string& calibration_folder) {
+                               const std::string& shipped_folder) {
   rxpool::LoadOptions options;
   options.folder = folder;
   options.allow_path = true;
-  options.calibration_folder = calibration_folder;
+  options.shipped_folder = shipped_folder;
   return rxpool::load_scenario(resolved, options);
 }
 
 std::string resolve(const std::string& text, const std::string& source_name, const std::string& folder,
-                    const Overrides& overrides, bool allow_path, const std::string& calibration_folder) {
+                    const Overrides& overrides, bool allow_path, const std::string& shipped_folder) {
   rxpool::LoadOptions options;
   options.source_name = source_name;
   options.folder = folder;
   options.allow_path = allow_path;
-  options.calibration_folder = calibration_folder;
+  options.shipped_folder = shipped_folder;
   options.overrides = overrides;
   return rxpool::resolved_json(rxpool::load_scenario(text, options));
 }
 
-py::dict run(const std::string& resolved, const std::string& folder, const std::string& calibration_folder,
+py::dict run(const std::string& resolved, const std::string& folder, const std::string& shipped_folder,
              std::uint32_t replication, const py::object& progress) {
   bool python_failed = false;
   rxpool::RunOptions options;
@@ -66,7 +66,7 @@ py::dict run(const std::string& resolved, const std::string& folder, const std::
   rxpool::ReplicationResult result;
   {
     py::gil_scoped_release unlocked;
-    result = rxpool::run_replication(load_resolved(resolved, folder, calibration_folder), options);
+    result = rxpool::run_replication(load_resolved(resolved, folder, shipped_folder), options);
   }
   if (python_failed) throw py::error_already_set();
   return rxpool::python::to_python(std::move(result));
@@ -119,21 +119,21 @@ PYBIND11_MODULE(_core, m) {
   });
   const auto unlocked = py::call_guard<py::gil_scoped_release>();
   m.def("resolve", &resolve, py::arg("text"), py::arg("source_name"), py::arg("folder"), py::arg("overrides"),
-        py::arg("allow_path"), py::arg("calibration_folder"), unlocked);
+        py::arg("allow_path"), py::arg("shipped_folder"), unlocked);
   m.def("schema", &rxpool::scenario_schema_json);
   m.def(
       "named_files",
-      [](const std::string& resolved, const std::string& folder, const std::string& calibration_folder) {
-        return rxpool::named_files(load_resolved(resolved, folder, calibration_folder));
+      [](const std::string& resolved, const std::string& folder, const std::string& shipped_folder) {
+        return rxpool::named_files(load_resolved(resolved, folder, shipped_folder));
       },
-      py::arg("resolved"), py::arg("folder"), py::arg("calibration_folder"), unlocked);
+      py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), unlocked);
   m.def(
       "memory_estimate",
-      [](const std::string& resolved, const std::string& folder, const std::string& calibration_folder) {
-        return rxpool::memory_estimate_bytes(load_resolved(resolved, folder, calibration_folder));
+      [](const std::string& resolved, const std::string& folder, const std::string& shipped_folder) {
+        return rxpool::memory_estimate_bytes(load_resolved(resolved, folder, shipped_folder));
       },
-      py::arg("resolved"), py::arg("folder"), py::arg("calibration_folder"), unlocked);
-  m.def("run", &run, py::arg("resolved"), py::arg("folder"), py::arg("calibration_folder"), py::arg("replication"),
+      py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), unlocked);
+  m.def("run", &run, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), py::arg("replication"),
         py::arg("progress") = py::none());
   m.def("metric_table", &metric_table);
   m.def("build_info", &build_info);

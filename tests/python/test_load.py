@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import rxpool
+from conftest import ROOT
 from rxpool.measures import Measure, measure_names
 
 
@@ -39,9 +40,7 @@ def test_the_digest_forgets_replications_and_nothing_else(small: dict[str, Any])
 
 
 def test_the_digest_covers_the_bytes_of_named_files(tmp_path: Path, small: dict[str, Any]) -> None:
-    from rxpool.scenario import shipped
-
-    source = next(iter(shipped("calibration").glob("*.json")))
+    source = ROOT / "scenarios" / "calibration" / "m1-mlx5.json"
     copy = tmp_path / "mine.json"
     copy.write_bytes(source.read_bytes())
     first = rxpool.load({**small, "calibration": "mine.json"}, folder=tmp_path).digest
@@ -71,6 +70,14 @@ def test_a_wrong_scenario_is_one_line_with_its_place(
 def test_errors_survive_a_process_boundary() -> None:
     error = pickle.loads(pickle.dumps(rxpool.InputError("text", 5)))
     assert (str(error), error.code) == ("text", rxpool.ExitCode.LIMIT)
+
+
+def test_shipped_policies_are_found_from_anywhere(tmp_path: Path, small: dict[str, Any]) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps(small))
+    scenario = rxpool.load(tmp_path / "mine.json", policy="drop_udp_port")
+    assert "drop_udp_port.bpf.c" in scenario.files()
+    with pytest.raises(rxpool.InputError, match="no policy"):
+        rxpool.load(tmp_path / "mine.json", policy="drop_everything_twice")
 
 
 def test_a_run_is_a_function_of_scenario_seed_and_replication(small: dict[str, Any]) -> None:
