@@ -23,7 +23,6 @@ class Host;
 struct HostQueue {
   std::unique_ptr<RxQueue> queue;
   PagePool* pool = nullptr;  ///< null for drivers without one
-  Gauge inflight;
 };
 
 struct HostNic {

@@ -15,7 +15,6 @@ namespace {
 void register_pool(MetricRegistry& registry, const std::string& component, HostQueue& queue) {
   PagePool& pool = *queue.pool;
   PagePoolStats& stats = pool.stats;
-  registry.gauge(component, "inflight", &queue.inflight);
   registry.level(component, "pool_cache", [&pool] { return static_cast<double>(pool.cache_count()); });
   registry.level(component, "pool_ring", [&pool] { return static_cast<double>(pool.ring_count()); });
   const std::pair<const char*, const std::uint64_t*> counters[] = {
@@ -53,6 +52,7 @@ void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queu
   registry.counter(component, "skb_alloc_failed", &stats.skb_alloc_fail);
   if (latency) registry.latency(component, "rx_latency", &queue.latency());
   registry.gauge(component, "held", &queue.held());
+  registry.gauge(component, "inflight", &queue.inflight());
   registry.level(component, "posted", [&queue] { return static_cast<double>(queue.buffers().posted()); });
   registry.level(component, "rx_fill", [&queue] { return static_cast<double>(queue.ring().fill()); });
   registry.level(component, "rx_usecs", [&queue] { return static_cast<double>(queue.moderation().setting().usecs); });

@@ -100,7 +100,10 @@ void Core::enter_idle() {
 void Core::leave_idle() {
   idle_ = false;
   context_ = Context::hardirq;
-  charge(Work::idle_exit, idle_states_.leave(clock_));
+  // Waking up is still idle time to the kernel's accounting.
+  const Time latency = idle_states_.leave(clock_);
+  clock_ += latency;
+  attribute(Work::idle_exit, latency);
   tick_.start(clock_);
 }
 

@@ -46,6 +46,7 @@ class CopyBuffers final : public RxBuffers {
   std::uint32_t truesize() const override { return truesize_; }
   std::uint32_t posted() const override { return 0; }
   std::uint32_t held() const override { return static_cast<std::uint32_t>(pool_.outside()); }
+  std::uint32_t inflight() const override { return static_cast<std::uint32_t>(pool_.inflight()); }
 
  private:
   PagePool& pool_;

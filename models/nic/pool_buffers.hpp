@@ -51,6 +51,7 @@ class PoolBuffers final : public RxBuffers {
   std::uint32_t truesize() const override { return params_.truesize; }
   std::uint32_t posted() const override { return posted_; }
   std::uint32_t held() const override { return static_cast<std::uint32_t>(pool_.outside()) - posted_; }
+  std::uint32_t inflight() const override { return static_cast<std::uint32_t>(pool_.inflight()); }
   PagePool& pool() { return pool_; }
 
  private:

@@ -45,6 +45,8 @@ class RxBuffers : public RxPages {
   /// Pages in descriptors, and pages that skbs hold (PP-51: posted, held).
   virtual std::uint32_t posted() const = 0;
   virtual std::uint32_t held() const = 0;
+  /// hold - release of a page_pool (PP-50); what the driver took and has not back otherwise.
+  virtual std::uint32_t inflight() const { return posted() + held(); }
   const RxBufferStats& stats() const { return stats_; }
 
  protected:

@@ -88,6 +88,7 @@ class RxQueue final : public Napi {
   Moderation& moderation() { return moderation_; }
   Histogram& latency() { return latency_; }
   Gauge& held() { return held_; }
+  Gauge& inflight() { return inflight_; }
 
  private:
   enum class Phase : std::uint8_t { begin, packets, deliver, refill, complete };
@@ -157,6 +158,7 @@ class RxQueue final : public Napi {
   RxQueueStats stats_;
   Histogram latency_;
   Gauge held_;
+  Gauge inflight_;
   std::unique_ptr<NapiThread> thread_;
 };
 
