@@ -238,7 +238,7 @@ void Host::build_actors() {
   engine_.seal();
 }
 
-void Host::power_on() {
+void Host::fill_rings() {
   for (const auto& nic : nics_) {
     const bool xdp = ever_has_program(scenario_, nic->name);
     for (std::size_t i = 0; i < nic->queues.size(); ++i) {
@@ -266,6 +266,9 @@ void Host::power_on() {
         queue.queue->make_threaded(params.thread_cpu.empty() ? core : this->core(params.thread_cpu));
     }
   }
+}
+
+void Host::power_on() {
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     sockets_[i].reader->attach(*sockets_[i].socket->reader_core);
   }

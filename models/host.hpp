@@ -80,6 +80,8 @@ class Host final : private KswapdListener {
   void build_sockets(std::uint32_t replication);
   void build_nics(std::uint32_t replication);
   void build_actors();
+  /// Each queue its memory model, pages in its ring and a CPU for its interrupt.
+  void fill_rings();
   void power_on();
   void kswapd_woken(unsigned node, Time first_step) override;
 
