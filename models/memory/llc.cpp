@@ -63,7 +63,9 @@ Llc::Llc(const LlcParameters& parameters) {
   const auto fill = [&](std::vector<Probability>& table, std::uint32_t ways) {
     const PoissonTail tail(ways);
     for (std::uint64_t distance = 0;; distance += std::uint64_t{1} << distance_shift) {
-      table.push_back(tail.at((distance * lines_per_set_q32) >> 16));
+      // The middle of the step stands for it.
+      const std::uint64_t middle = distance == 0 ? 0 : distance + (std::uint64_t{1} << distance_shift) / 2;
+      table.push_back(tail.at((middle * lines_per_set_q32) >> 16));
       if (table.back() >= certain - 1) return;
     }
   };

@@ -115,7 +115,7 @@ class Llc {
     }
     page.touch_stamp = clock_;
   }
-  /// The tails are looked up by distance in steps of 16 pages, which is far below what separates two ring sizes.
+  /// The tails are looked up by distance in steps of 8 pages, which is far below what separates two ring sizes.
   Probability evicted(const Page& page, std::uint32_t distance, std::int64_t ddio_rate) const {
     const std::uint64_t ordinary = by_distance(ordinary_, distance >> distance_shift);
     if (page.ddio_share == 0) return ordinary;
@@ -132,7 +132,7 @@ class Llc {
     rest &= certain - 1;
   }
 
-  static constexpr unsigned distance_shift = 4;
+  static constexpr unsigned distance_shift = 3;
   std::vector<Probability> ordinary_;  ///< P[at least `ways` other lines in the set] by pages touched since
   std::vector<Probability> ddio_;      ///< the same for `ddio_ways`
   std::uint32_t clock_ = 1;            ///< pages touched at the packet line's offset
