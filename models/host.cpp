@@ -84,6 +84,8 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   build_sockets(replication);
   build_nics(replication);
   build_actors();
+  fill_rings();
+  register_metrics(*this);
   power_on();
 }
 
@@ -273,8 +275,6 @@ void Host::power_on() {
     sockets_[i].reader->attach(*sockets_[i].socket->reader_core);
   }
   for (const auto& core : cores_) core->power_on();
-
-  register_metrics(*this);  // the queues have their pools only now
 
   std::size_t next = kswapd_actors_.size();
   for (const auto& background : backgrounds_) {
