@@ -33,8 +33,7 @@ int main(int argc, char** argv) {
     try {
       agreement = compare_with_reference(load_random(text));
     } catch (const InputError& error) {
-      std::printf("seed %" PRIu64 ": not a scenario: %s\n", s, error.what());
-      continue;
+      agreement.differences.push_back(std::string("not a scenario: ") + error.what());
     } catch (const BugError& error) {
       agreement.differences.push_back(std::string("internal error: ") + error.what());
     }

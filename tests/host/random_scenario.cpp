@@ -48,7 +48,7 @@ Json make_nic(Draw& draw, std::uint64_t cpus, std::uint64_t queues) {
   }
   if (draw.chance(20)) nic["gro"] = false;
   if (draw.chance(15)) nic["netfilter"] = {{"raw_drop", {{"enabled", true}, {"dst_port", 4001}}}};
-  if (draw.chance(10)) nic["ntuple"] = {{"odd", {{"dst_port", 4001}, {"action", "drop"}}}};
+  if (draw.chance(10)) nic["ntuple"] = {{"odd", {{"protocol", "udp"}, {"dst_port", 4001}, {"action", "drop"}}}};
   for (std::uint64_t q = 0; q < queues; ++q) {
     Json queue = {{"cpu", cpu_name(draw.below(cpus))}};
     if (draw.chance(40)) {
@@ -95,7 +95,7 @@ Json make_traffic(Draw& draw, const std::string& nic, double total_pps) {
 }
 
 Json make_reader(Draw& draw, double duration_ms) {
-  Json reader;
+  Json reader = Json::object();
   if (draw.chance(60)) reader["service_ns"] = draw.one_of<double>({100, 700, 2500, 10000});
   if (draw.chance(20)) reader["service_law"] = "exponential";
   if (draw.chance(30)) reader["batch"] = draw.one_of<int>({2, 8, 64});
@@ -119,7 +119,7 @@ std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& opt
     scenario["cpus"][cpu_name(i)] = {{"idle_states", draw.one_of<std::string>({"poll", "c1", "deep"})}};
   }
   scenario["kernel"] = {{"release", draw.one_of<std::string>({"6.18", "6.18", "6.12", "6.1"})},
-                        {"hz", draw.one_of<std::string>({"1000", "1000", "250"})}};
+                        {"hz", draw.one_of<int>({1000, 1000, 250})}};
   if (draw.chance(20)) scenario["kernel"]["netdev_budget"] = draw.one_of<int>({64, 128});
   if (draw.chance(25)) scenario["kernel"]["skb_defer_max"] = draw.one_of<int>({0, 4, 16});
   if (draw.chance(20)) scenario["kernel"]["stat_interval_ms"] = 1;

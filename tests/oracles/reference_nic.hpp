@@ -108,7 +108,7 @@ class Nic {
 
   /// Arrivals up to this instant may be asked of the sources; later ones may still change.
   void arrivals_until(Time until);
-  std::uint64_t waiting() const { return waiting_.size() + (busy_ ? 1 : 0); }
+  std::uint64_t waiting() const { return waiting_.size(); }
 
   const std::string name;
   const scenario::NicParams& params;
