@@ -17,7 +17,7 @@ Job DeferList::flush(Cpu& cpu) {
   while (visible < skbs.size() && skbs[visible]->visible <= cpu.clock) ++visible;
   if (visible == 0) co_return;
   count = 0;
-  for (std::size_t i = 0; i < visible; ++i) {
+  for (std::size_t i = 0; i < visible && !skbs.empty(); ++i) {
     if (i != 0) co_await cpu.step(EventClass::poll);
     const SkbPtr skb = skbs.front();
     skbs.pop_front();
