@@ -139,15 +139,18 @@ Napi::Poll RxQueue::poll(Core& core) {
   }
 }
 
-/// Is there a completion that the driver sees at the core's clock?
+/// Is there a completion that the driver sees at the core's clock? Whoever reads packet data needs all DMA up to then.
 RxQueue::Look RxQueue::look(Core& core) {
   const Time now = core.now();
-  if (ring_.completed_at(1) <= now) return Look::packet;
-  if (port_.known() >= now) return Look::none;
-  core.engine().set_running_at(now);
-  if (port_.catch_up(std::max(now, core.engine().private_horizon())) >= now || ring_.completed_at(1) <= now) {
-    return ring_.completed_at(1) <= now ? Look::packet : Look::none;
+  const bool reads = hook_.kind != XdpHook::Kind::drop;
+  const auto seen = [&] { return ring_.completed_at(1) <= now; };
+  if (!reads && seen()) return Look::packet;
+  if (port_.known() < now) {
+    core.engine().set_running_at(now);
+    port_.catch_up(std::max(now, core.engine().private_horizon()));
   }
+  if (port_.known() >= now) return seen() ? Look::packet : Look::none;
+  if (!reads && seen()) return Look::packet;
   // Another queue's CPU decides what happens before `now`: let it come first.
   core.wait(EventClass::poll);
   return Look::waiting;
