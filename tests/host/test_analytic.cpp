@@ -71,7 +71,7 @@ SocketQueue run_socket_queue(const std::string& law, double load) {
     const double refused = metric(result, "sockets.app", "UdpRcvbufErrors");
     loss.push_back(refused / (delivered + refused));
     wait.push_back(metric(result, "sockets.app", "socket_queue_mean") * result.simulated_ms * 1e6 / delivered);
-    busy_ns += metric(result, "cpus.cpu1", "busy_application") * result.simulated_ms * 1e6;
+    busy_ns += metric(result, "cpus.cpu1", "busy_application") / 100 * result.simulated_ms * 1e6;
     delivered_total += delivered;
     arrived += delivered + refused;
   }
