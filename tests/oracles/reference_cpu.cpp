@@ -56,10 +56,12 @@ Job Cpu::step(EventClass event_class) {
   context_ = context;
 }
 
+/// Looks when the host's time has come to this CPU's clock: only then is it known what is due.
 Job Cpu::interrupts() {
-  while (due() != nullptr) {
-    co_await Turn{*this, due()->device ? EventClass::interrupt : EventClass::timer};
-    if (due() == nullptr) continue;
+  while (true) {
+    co_await Turn{*this, EventClass::interrupt};
+    if (due() != nullptr && !due()->device) co_await Turn{*this, EventClass::timer};
+    if (due() == nullptr) co_return;
     due()->take(*this);
     if (!in_softirq_ && net_rx_raised_) co_await softirq(false);
   }
