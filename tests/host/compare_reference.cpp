@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     if (!keep_going) return 1;
   }
-  std::printf("%" PRIu64 " scenarios, %" PRIu64 " packets, %" PRIu64 " scenarios differ\n", scenarios, packets, differences);
+  std::printf("%" PRIu64 " scenarios, %" PRIu64 " packets, %" PRIu64 " scenarios differ\n", scenarios, packets,
+              differences);
   return differences == 0 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The invariants of a receive path, as one pure check over the numbers of a finished run. The numbers are plain data, so
-// that a test can falsify each of them and see that the check notices.
+// The invariants of a receive path, as one pure check over the numbers of a finished run. The numbers are plain data,
+// so that a test can falsify each of them and see that the check notices.
 
 #include <cstdint>
 #include <string>
@@ -21,7 +21,7 @@ struct PoolNumbers {
 
 struct QueueNumbers {
   std::string name;
-  std::uint64_t seen = 0;        ///< packets that the driver saw
+  std::uint64_t seen = 0;  ///< packets that the driver saw
   std::uint64_t xdp_drop = 0, xdp_aborted = 0, skb_alloc_failed = 0;
   std::uint64_t polls = 0;
   std::uint64_t ring_size = 0, ring_missing = 0, ring_fill = 0, ring_completed = 0;
@@ -43,8 +43,8 @@ struct Numbers {
   std::vector<NicNumbers> nics;
   std::vector<CpuNumbers> cpus;
   std::uint64_t steering_drops = 0;
-  std::uint64_t skbs_live = 0, skbs_queued = 0;                                  ///< allocated; found in queues
-  std::uint64_t to_stack = 0, delivered = 0, stack_drops = 0, in_stack = 0;      ///< packets
+  std::uint64_t skbs_live = 0, skbs_queued = 0;                              ///< allocated; found in queues
+  std::uint64_t to_stack = 0, delivered = 0, stack_drops = 0, in_stack = 0;  ///< packets
 };
 
 Numbers numbers_of(Host& host);

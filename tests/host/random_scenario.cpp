@@ -26,7 +26,9 @@ class Draw {
   std::mt19937_64 random_;
 };
 
-std::string cpu_name(std::uint64_t i) { return "cpu" + std::to_string(i); }
+std::string cpu_name(std::uint64_t i) {
+  return "cpu" + std::to_string(i);
+}
 
 Json make_nic(Draw& draw, std::uint64_t cpus, std::uint64_t queues) {
   Json nic;
@@ -102,7 +104,8 @@ Json make_reader(Draw& draw, double duration_ms) {
   if (draw.chance(20)) reader["rate_pps"] = draw.one_of<double>({20000, 150000, 700000});
   if (draw.chance(20)) reader["nice"] = draw.one_of<int>({-5, 5, 10});
   if (draw.chance(20)) {
-    reader["pauses"] = {{"gc", {{"at_ms", duration_ms / 8}, {"for_ms", duration_ms / 6}, {"every_ms", duration_ms / 2}}}};
+    reader["pauses"] = {
+        {"gc", {{"at_ms", duration_ms / 8}, {"for_ms", duration_ms / 6}, {"every_ms", duration_ms / 2}}}};
   }
   return reader;
 }
@@ -159,7 +162,8 @@ std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& opt
   // Timed changes.
   const double at = options.duration_ms / 3;
   if (draw.chance(30)) {
-    scenario["events"]["move"] = {{"at_ms", at}, {"set", {{"nics.nic0.rx_queues.rx0.cpu", cpu_name(draw.below(cpus))}}}};
+    scenario["events"]["move"] = {{"at_ms", at},
+                                  {"set", {{"nics.nic0.rx_queues.rx0.cpu", cpu_name(draw.below(cpus))}}}};
     if (draw.chance(50)) {
       scenario["events"]["move_back"] = {{"at_ms", 2 * at},
                                          {"set", {{"nics.nic0.rx_queues.rx0.cpu", cpu_name(draw.below(cpus))}}}};

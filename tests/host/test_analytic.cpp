@@ -46,9 +46,10 @@ std::string socket_queue(const std::string& law, double load) {
     "nics": {"nic0": {"driver": "ixgbe", "adaptive_rx": false, "rx_usecs": 0, "rx_frames": 1,
                       "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu1", "rcvbuf": 4608,
-                        "reader": {"service_ns": )" + std::to_string(service_ns) + R"(, "service_law": ")" + law + R"("}}},
-    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": )" + std::to_string(load * 1e9 / service_ns) +
-         R"(, "sizes": 128, "flows": {"destination_ports": "4000"}}}})";
+                        "reader": {"service_ns": )" +
+         std::to_string(service_ns) + R"(, "service_law": ")" + law + R"("}}},
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": )" +
+         std::to_string(load * 1e9 / service_ns) + R"(, "sizes": 128, "flows": {"destination_ports": "4000"}}}})";
 }
 
 struct SocketQueue {
@@ -152,12 +153,14 @@ TEST_CASE("a socket with a constant reader is an M/D/1/K queue", "[analytic]") {
 TEST_CASE("in overload latency grows by one service time per descriptor", "[analytic]") {
   const auto latency_of = [](int ring) {
     const Scenario scenario = load_random(R"({"warmup_ms": 2, "duration_ms": 20, "cpus": {"cpu0": {}},
-      "nics": {"nic0": {"driver": "mlx5", "rx_ring": )" + std::to_string(ring) + R"(, "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+      "nics": {"nic0": {"driver": "mlx5", "rx_ring": )" +
+                                          std::to_string(ring) + R"(, "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
       "policies": {"nic0": "drop"},
       "traffic": {"flood": {"nic": "nic0", "kind": "poisson", "rate_pps": 30000000, "sizes": 64, "flows": {"count": 9}}}})");
     const ReplicationResult result = run_replication(scenario, {});
     const std::string queue = "nics.nic0.rx_queues.rx0";
-    return std::pair(metric(result, queue, "rx_latency_mean"), result.simulated_ms * 1e6 / metric(result, queue, "rx_packets"));
+    return std::pair(metric(result, queue, "rx_latency_mean"),
+                     result.simulated_ms * 1e6 / metric(result, queue, "rx_packets"));
   };
   const auto [small, service_small] = latency_of(1024);
   const auto [large, service_large] = latency_of(4096);
@@ -170,7 +173,8 @@ TEST_CASE("a polled queue serves whole rings when it is overloaded", "[analytic]
   const auto rate = [](const std::string& kind) {
     const Scenario scenario = load_random(R"({"warmup_ms": 2, "duration_ms": 20, "cpus": {"cpu0": {}},
       "nics": {"nic0": {"rx_queues": {"rx0": {"cpu": "cpu0"}}}}, "policies": {"nic0": "drop"},
-      "traffic": {"flood": {"nic": "nic0", "kind": ")" + kind + R"(", "rate_pps": 40000000, "sizes": 64, "flows": {"count": 9}}}})");
+      "traffic": {"flood": {"nic": "nic0", "kind": ")" +
+                                          kind + R"(", "rate_pps": 40000000, "sizes": 64, "flows": {"count": 9}}}})");
     return metric(run_replication(scenario, {}), "nics.nic0.rx_queues.rx0", "rx_packets");
   };
   CHECK(rate("poisson") == Approx(rate("constant")).epsilon(0.005));

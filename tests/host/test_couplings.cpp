@@ -48,7 +48,8 @@ TEST_CASE("a descriptor posted one step later comes too late", "[couplings]") {
   const Scenario scenario = load_random(R"({"duration_ms": 3, "cpus": {"cpu0": {}},
     "nics": {"nic0": {"driver": "mlx5", "rx_ring": 64, "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
     "policies": {"nic0": "drop"},
-    "traffic": {"burst": {"nic": "nic0", "kind": "poisson", "rate_pps": 20000000, )" + traffic_4000 + "}}}");
+    "traffic": {"burst": {"nic": "nic0", "kind": "poisson", "rate_pps": 20000000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(place(result.packets, "dropped.rx_out_of_buffer") > 1000);
   CHECK(place(result.packets, "dropped.xdp_drop") > 1000);
@@ -64,7 +65,8 @@ TEST_CASE("a queue at one packet per millisecond is served at its exact instant 
         "ntuple": {"rare": {"dst_port": 5000, "queue": "rx1"}, "flood": {"dst_port": 4000, "queue": "rx0"}}}},
       "policies": {"nic0": "drop"},
       "traffic": {
-        "flood": {"nic": "nic0", "kind": "constant", "rate_pps": )" + flood_rate + R"(, "sizes": 64, "flows": {"destination_ports": "4000"}},
+        "flood": {"nic": "nic0", "kind": "constant", "rate_pps": )" +
+           flood_rate + R"(, "sizes": 64, "flows": {"destination_ports": "4000"}},
         "rare": {"nic": "nic0", "kind": "constant", "rate_pps": 1000, "sizes": 64, "flows": {"destination_ports": "5000"}}}})";
   };
   const Scenario scenario = load_random(text("10000000"));
@@ -80,7 +82,8 @@ TEST_CASE("room in a socket is taken and given back in time order", "[couplings]
   const Scenario scenario = load_random(R"({"duration_ms": 3, "cpus": {"cpu0": {}, "cpu1": {}},
     "nics": {"nic0": {"rx_queues": {"rx0": {"cpu": "cpu0"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu1", "rcvbuf": 8192, "reader": {"service_ns": 900}}},
-    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 800000, )" + traffic_4000 + "}}}");
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 800000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(place(result.packets, "dropped.socket_rcvbuff") > 100);
   CHECK(place(result.packets, "delivered") > 100);
@@ -93,7 +96,8 @@ TEST_CASE("a page that a reader frees comes back through the allocating CPU", "[
     "kernel": {"skb_defer_max": 8},
     "nics": {"nic0": {"rx_ring": 64, "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu1", "rcvbuf": 1048576}},
-    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 900000, )" + traffic_4000 + "}}}");
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 900000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(metric(result, "stack", "skb_deferred") > 100);
   CHECK(metric(result, "stack", "skb_defer_rejected") > 0);
@@ -107,8 +111,10 @@ TEST_CASE("two queues that drain one zone share it in time order", "[couplings][
     "nics": {"nic0": {"driver": "mlx5", "rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu0"}}},
              "nic1": {"driver": "ixgbe", "rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu1"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu2", "rcvbuf": 4194304, "reader": {"paused": true}}},
-    "traffic": {"a": {"nic": "nic0", "kind": "poisson", "rate_pps": 900000, )" + traffic_4000 + R"(},
-                "b": {"nic": "nic1", "kind": "poisson", "rate_pps": 900000, )" + traffic_4000 + "}}}");
+    "traffic": {"a": {"nic": "nic0", "kind": "poisson", "rate_pps": 900000, )" +
+                                        traffic_4000 + R"(},
+                "b": {"nic": "nic1", "kind": "poisson", "rate_pps": 900000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(metric(result, "memory", "alloc_fail") > 0);
   same_as_reference(scenario);
@@ -121,7 +127,8 @@ TEST_CASE("a leak takes its pages between the refills", "[couplings][PA-51]") {
                "background": {"leak": {"pages_per_ms": 1500, "hold_ms": 1, "blocking": false}}},
     "nics": {"nic0": {"driver": "mlx5", "rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu1", "rcvbuf": 4194304, "reader": {"service_ns": 3000}}},
-    "traffic": {"a": {"nic": "nic0", "kind": "poisson", "rate_pps": 900000, )" + traffic_4000 + "}}}");
+    "traffic": {"a": {"nic": "nic0", "kind": "poisson", "rate_pps": 900000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(place(result.pages, "other") > 0);
   same_as_reference(scenario);
@@ -133,7 +140,8 @@ TEST_CASE("a policy that changes acts from its instant on", "[couplings]") {
     "nics": {"nic0": {"rx_queues": {"rx0": {"cpu": "cpu0"}}}},
     "policies": {"nic0": "pass"},
     "events": {"close": {"at_ms": 1, "set": {"policies.nic0": "drop"}}},
-    "traffic": {"load": {"nic": "nic0", "kind": "constant", "rate_pps": 500000, )" + traffic_4000 + "}}}");
+    "traffic": {"load": {"nic": "nic0", "kind": "constant", "rate_pps": 500000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   const std::uint64_t passed = place(result.packets, "dropped.no_socket");
   const std::uint64_t dropped = place(result.packets, "dropped.xdp_drop");
@@ -150,7 +158,8 @@ TEST_CASE("a moved interrupt leaves the running poll where it is", "[couplings][
     "sockets": {"app": {"port": 4000, "cpu": "cpu2"}},
     "events": {"away": {"at_ms": 1, "set": {"nics.nic0.rx_queues.rx0.cpu": "cpu1"}},
                "back": {"at_ms": 2, "set": {"nics.nic0.rx_queues.rx0.cpu": "cpu0"}}},
-    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 700000, )" + traffic_4000 + "}}}");
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 700000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(metric(result, "cpus.cpu1", "processed") > 400);
   CHECK(metric(result, "cpus.cpu0", "processed") > 900);
@@ -163,7 +172,8 @@ TEST_CASE("a NAPI thread runs on the CPU that the scenario gives it", "[coupling
     "nics": {"nic0": {"napi_threaded": true, "napi_defer_hard_irqs": 2, "gro_flush_timeout_ns": 20000,
                       "rx_queues": {"rx0": {"cpu": "cpu0", "thread_cpu": "cpu1"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu1", "reader": {"service_ns": 500}}},
-    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 300000, )" + traffic_4000 + "}}}");
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 300000, )" +
+                                        traffic_4000 + "}}}");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(metric(result, "cpus.cpu0", "processed") == 0);
   CHECK(metric(result, "cpus.cpu1", "processed") > 700);

@@ -61,7 +61,12 @@ TEST_CASE("every invariant notices a wrong number", "[invariants]") {
       {"2 never negative", [](Numbers& n) { n.pools[0].inflight = -1; }},
       {"3 cache size", [](Numbers& n) { n.pools[0].cache = 129; }},
       {"4 pages per slow call", [](Numbers& n) { n.pools[0].slow = 0; }},
-      {"4 allocations have a source", [](Numbers& n) { n.pools[0].cached = 0; n.pools[0].refill = 0; n.pools[0].fast = 1u << 30; }},
+      {"4 allocations have a source",
+       [](Numbers& n) {
+         n.pools[0].cached = 0;
+         n.pools[0].refill = 0;
+         n.pools[0].fast = 1u << 30;
+       }},
       {"4 a page that is held", [](Numbers& n) { n.pools[0].fast = n.pools[0].refill = 0; }},
       {"12 tracepoints", [](Numbers& n) { ++n.pools[0].state_hold_events; }},
       {"12 tracepoints", [](Numbers& n) { ++n.pools[0].state_release_events; }},

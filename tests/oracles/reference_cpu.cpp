@@ -7,7 +7,10 @@
 namespace rxpool::reference {
 
 Cpu::Cpu(CpuSettings settings, const Calibration& prices, EventQueue& events)
-    : settings_(std::move(settings)), prices_(prices), events_(events), run_queue_(settings_.scheduler),
+    : settings_(std::move(settings)),
+      prices_(prices),
+      events_(events),
+      run_queue_(settings_.scheduler),
       idle_states_(settings_.idle) {
   ksoftirqd_.name = settings_.name + ".ksoftirqd";
   add(ksoftirqd_);

@@ -9,8 +9,12 @@ namespace rxpool::reference {
 namespace {
 
 // Of two things at one instant a transfer ends before a packet arrives.
-constexpr std::uint32_t pcie_id(std::uint32_t nic) { return 2 * nic; }
-constexpr std::uint32_t wire_id(std::uint32_t nic) { return 2 * nic + 1; }
+constexpr std::uint32_t pcie_id(std::uint32_t nic) {
+  return 2 * nic;
+}
+constexpr std::uint32_t wire_id(std::uint32_t nic) {
+  return 2 * nic + 1;
+}
 
 RssKey rss_key(const std::string& hex) {
   RssKey key{};
@@ -33,22 +37,30 @@ LlcParameters llc_of(const Scenario& scenario, const Calibration& calibration) {
 
 Nic::Nic(const std::string& n, std::uint32_t number, const Scenario& s, std::uint32_t replication,
          const Calibration& calibration, EventQueue& events, PageTable& pages, Journal& j, Stack& st)
-    : name(n), params(s.nics.at(n)), scenario(s), journal(j), stack(st), events_(events), pages_(pages),
-      number_(number), toeplitz_(rss_key(params.rss.key)), indirection_(indirection_table(params)),
-      llc_(llc_of(s, calibration)), pcie_latency_(calibration.pcie.latency),
+    : name(n),
+      params(s.nics.at(n)),
+      scenario(s),
+      journal(j),
+      stack(st),
+      events_(events),
+      pages_(pages),
+      number_(number),
+      toeplitz_(rss_key(params.rss.key)),
+      indirection_(indirection_table(params)),
+      llc_(llc_of(s, calibration)),
+      pcie_latency_(calibration.pcie.latency),
       buffer_bytes_(static_cast<std::uint64_t>(params.buffer_kib * 1024)) {
-  pcie_packet_ = params.pcie.packet_ns > 0      ? time_from_ns(params.pcie.packet_ns)
-                 : params.pcie.cqe_compress     ? calibration.pcie.packet_cqe_compress
-                                                : calibration.pcie.packet;
+  pcie_packet_ = params.pcie.packet_ns > 0  ? time_from_ns(params.pcie.packet_ns)
+                 : params.pcie.cqe_compress ? calibration.pcie.packet_cqe_compress
+                                            : calibration.pcie.packet;
   pcie_ps_per_byte_ = params.pcie.gbytes_per_s > 0 ? static_cast<std::int64_t>(1000 / params.pcie.gbytes_per_s + 0.5)
                                                    : calibration.pcie.ps_per_byte;
   std::vector<Source*> senders;
   for (const auto& [source_name, traffic] : s.traffic) {
     if (traffic.nic != n) continue;
     source_names.push_back(source_name);
-    sources_.push_back(std::make_unique<SyntheticSource>("traffic." + source_name,
-                                                         static_cast<std::uint16_t>(sources_.size()), traffic.source,
-                                                         s.seed, replication));
+    sources_.push_back(std::make_unique<SyntheticSource>(
+        "traffic." + source_name, static_cast<std::uint16_t>(sources_.size()), traffic.source, s.seed, replication));
     senders.push_back(sources_.back().get());
   }
   const auto mbps = static_cast<std::uint32_t>(params.link_gbps * 1000 + 0.5);
@@ -99,8 +111,8 @@ bool Nic::steer(Packet& packet) const {
       packet.queue = 0xffff;
       return false;
     }
-    packet.queue = static_cast<std::uint16_t>(
-        std::distance(params.rx_queues.begin(), params.rx_queues.find(rule.queue)));
+    packet.queue =
+        static_cast<std::uint16_t>(std::distance(params.rx_queues.begin(), params.rx_queues.find(rule.queue)));
     break;
   }
   return true;
@@ -168,8 +180,14 @@ void Nic::transferred(const Ring::Completion& completion) {
 // ---- Interrupts.
 
 Queue::Queue(Nic& nic, std::string n, std::uint32_t index, const scenario::QueueParams& p)
-    : name(std::move(n)), params(p), ring(p.rx_ring), nic_(nic), index_(index), usecs_(p.rx_usecs),
-      frames_(p.rx_frames == 0 ? UINT32_MAX : p.rx_frames), dim_(nic.params.rx_cqe_mode) {
+    : name(std::move(n)),
+      params(p),
+      ring(p.rx_ring),
+      nic_(nic),
+      index_(index),
+      usecs_(p.rx_usecs),
+      frames_(p.rx_frames == 0 ? UINT32_MAX : p.rx_frames),
+      dim_(nic.params.rx_cqe_mode) {
   if (p.adaptive_rx) {
     usecs_ = dim_.usecs();
     frames_ = dim_.frames();

@@ -37,12 +37,12 @@ struct Ring {
   }
 
   const std::uint32_t size;
-  std::vector<PageId> pages;                 ///< by slot
-  std::vector<std::uint32_t> shares_given;   ///< to skbs, at the first slot of a page
-  std::deque<Descriptor> descriptors;        ///< the NIC's
-  std::deque<Completion> completions;        ///< visible to the driver
-  std::uint32_t transfers = 0;               ///< begun, not yet visible
-  std::uint32_t in_use = 0;                  ///< posted and not yet polled
+  std::vector<PageId> pages;                ///< by slot
+  std::vector<std::uint32_t> shares_given;  ///< to skbs, at the first slot of a page
+  std::deque<Descriptor> descriptors;       ///< the NIC's
+  std::deque<Completion> completions;       ///< visible to the driver
+  std::uint32_t transfers = 0;              ///< begun, not yet visible
+  std::uint32_t in_use = 0;                 ///< posted and not yet polled
   std::uint32_t next_to_post = 0;
 };
 

@@ -83,7 +83,12 @@ SkbPtr Socket::pop() {
 
 Reader::Reader(const scenario::ReaderParams& params, RandomStream service, Socket& socket, Frees& frees,
                Journal& journal)
-    : Process(Context::application), params_(params), service_(service), socket_(socket), frees_(frees), journal_(journal),
+    : Process(Context::application),
+      params_(params),
+      service_(service),
+      socket_(socket),
+      frees_(frees),
+      journal_(journal),
       paused_(params.paused) {
   nice = params.nice;
   if (params.rate_pps > 0) interval_ = Time{std::llround(1e12 / params.rate_pps)};

@@ -1,7 +1,7 @@
 #pragma once
-// Time of the reference engine: one queue of all pending events of the host, ordered by (time, class, component id), and
-// the Job, a coroutine that stops wherever the model says that something else may happen first. No batches, no running
-// ahead: what happens next in the host is what stands first in this queue.
+// Time of the reference engine: one queue of all pending events of the host, ordered by (time, class, component id),
+// and the Job, a coroutine that stops wherever the model says that something else may happen first. No batches, no
+// running ahead: what happens next in the host is what stands first in this queue.
 
 #include <coroutine>
 #include <cstdint>
