@@ -33,6 +33,10 @@ class DeferList final : public DeferredFrees {
   Job flush(Cpu& cpu) override;
   std::deque<SkbPtr> skbs;
   std::uint32_t count = 0;
+
+ private:
+  std::size_t visible(Time now) const;
+  std::uint64_t flushes_ = 0;
 };
 
 class Frees {
