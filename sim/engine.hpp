@@ -57,7 +57,10 @@ class Engine {
   }
   /// Last instant (inclusive) to which a component alone in its group may run ahead.
   Time private_horizon() const {
-    const Time global = key_time(groups_[everybody].winner_key());
+    // While one of everybody's events is handled, the horizon is the next one of the others.
+    const WinnerTree& tree = groups_[everybody];
+    const bool firing = firing_ != nullptr && firing_->group_ == everybody;
+    const Time global = key_time(firing ? tree.earliest_other(firing_->leaf_) : tree.winner_key());
     return global < window_end_ ? global : window_end_;
   }
   bool alone(const Event& event) const { return members_[event.group_] == 1; }
