@@ -62,7 +62,7 @@ TEST_CASE("a queue at one packet per millisecond is served at its exact instant 
     return R"({"duration_ms": 20, "cpus": {"cpu0": {}, "cpu1": {}},
       "nics": {"nic0": {"driver": "mlx5", "adaptive_rx": false, "rx_usecs": 5, "link_gbps": 400, "pcie": {"packet_ns": 1},
         "rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu1"}},
-        "ntuple": {"rare": {"dst_port": 5000, "queue": "rx1"}, "flood": {"dst_port": 4000, "queue": "rx0"}}}},
+        "ntuple": {"rare": {"protocol": "udp", "dst_port": 5000, "queue": "rx1"}, "flood": {"protocol": "udp", "dst_port": 4000, "queue": "rx0"}}}},
       "policies": {"nic0": "drop"},
       "traffic": {
         "flood": {"nic": "nic0", "kind": "constant", "rate_pps": )" +
@@ -107,7 +107,7 @@ TEST_CASE("a page that a reader frees comes back through the allocating CPU", "[
 
 TEST_CASE("two queues that drain one zone share it in time order", "[couplings][PA-44]") {
   const Scenario scenario = load_random(R"({"duration_ms": 4, "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}},
-    "memory": {"total_mib": 64, "free_mib": 16},
+    "memory": {"total_mib": 64, "free_mib": 8},
     "nics": {"nic0": {"driver": "mlx5", "rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu0"}}},
              "nic1": {"driver": "ixgbe", "rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu1"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu2", "rcvbuf": 4194304, "reader": {"paused": true}}},
