@@ -39,9 +39,15 @@ void Core::run(Time now) {
   while (true) {
     engine_.set_running_at(clock_);
     if (interrupt_due()) {
-      if (!may_step(next_source_->device() ? EventClass::interrupt : EventClass::timer)) return;
-      next_source_->interrupt(*this);
+      InterruptSource* const source = next_source_;
+      const EventClass event_class = source->device() ? EventClass::interrupt : EventClass::timer;
+      if (!may_step(event_class)) return;
+      const bool taken = source->interrupt(*this);
       interrupts_changed();
+      if (!taken && interrupt_due() && next_source_ == source) {
+        wait(event_class);  // whether it fires now, others decide first
+        return;
+      }
       continue;
     }
     if (softirq_.active()) {

@@ -60,6 +60,7 @@ void RxQueue::Line::update() {
     instant = queue_.moderation_.fires(queue_.ring_, armed_, queue_.port_.known());
   }
   at_ = instant.at;
+  exact_ = instant.exact;
   if (!instant.exact && queue_.ring_.completed() == 0) {
     at_ = std::max(at_, queue_.port_.next_completion_bound(queue_.params_.index));
   }
@@ -78,7 +79,7 @@ void RxQueue::Line::unmask(Core& on, Time at) {
 
 bool RxQueue::Line::interrupt(Core& on) {
   update();
-  if (at_ > on.now()) return false;
+  if (at_ > on.now() || !exact_) return false;
   at_ = Time::never();
   masked_ = true;
   on.enter_hardirq(Step::hardirq);

@@ -107,6 +107,7 @@ class RxQueue final : public Napi {
     RxQueue& queue_;
     Time armed_{0};
     bool masked_ = false;
+    bool exact_ = true;  ///< otherwise at_ is only the earliest instant possible
   };
   /// napi->timer: polls again after gro_flush_timeout (NA-24).
   class Watchdog final : public InterruptSource {
