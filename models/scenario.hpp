@@ -68,7 +68,7 @@ struct LoadOptions {
   std::string folder = ".";              ///< folder of the scenario file
   bool allow_path = false;               ///< files outside `folder` are allowed
   std::string calibration_folder;  ///< where named calibrations are; empty: `calibration/` beside the scenario or above
-  std::string shipped_folder;            ///< its `calibration/` and `policies/` are the last place to look
+  std::string shipped_folder;      ///< its `calibration/` and `policies/` are the last place to look
   /// Dotted path and JSON text; text that is not JSON is taken as a string.
   std::vector<std::pair<std::string, std::string>> overrides;
 };

@@ -1,4 +1,6 @@
 /* The least a program can do. */
 #include "bench_program.h"
 
-PROGRAM(p1) { return DROP; }
+PROGRAM(p1) {
+  return DROP;
+}

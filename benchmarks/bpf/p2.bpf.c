@@ -10,7 +10,9 @@ struct {
 } counters SEC(".maps");
 #endif
 
-static inline __attribute__((always_inline)) int swap16(int x) { return __builtin_bswap16((__u16)x); }
+static inline __attribute__((always_inline)) int swap16(int x) {
+  return __builtin_bswap16((__u16)x);
+}
 
 PROGRAM(p2) {
   void* data = DATA(ctx);

@@ -4,14 +4,14 @@
 struct flow_key {
   __u32 source;
   __u32 destination;
-  __u32 ports;  /* as they stand in the header */
+  __u32 ports; /* as they stand in the header */
   __u32 protocol;
 };
 struct bucket {
-  __u64 tokens;  /* bytes, shifted by 10 */
+  __u64 tokens; /* bytes, shifted by 10 */
   __u64 filled_ns;
-  __u64 rate;    /* bytes per 2^20 ns, shifted by 10 */
-  __u64 burst;   /* bytes, shifted by 10 */
+  __u64 rate;  /* bytes per 2^20 ns, shifted by 10 */
+  __u64 burst; /* bytes, shifted by 10 */
   __u64 passed;
   __u64 dropped;
 };

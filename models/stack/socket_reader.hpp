@@ -22,11 +22,11 @@ struct SocketReaderParams {
     Time length;
     Time every;  ///< 0: once
   };
-  std::uint32_t batch = 1;  ///< messages per system call
-  Time service;             ///< application's work per message
+  std::uint32_t batch = 1;                  ///< messages per system call
+  Time service;                             ///< application's work per message
   std::optional<RandomStream> exponential;  ///< then `service` is the mean of an exponential law
-  Time interval;            ///< shortest time between two reads; 0: as fast as it can
-  bool paused = false;      ///< at the start
+  Time interval;                            ///< shortest time between two reads; 0: as fast as it can
+  bool paused = false;                      ///< at the start
   std::vector<Pause> pauses;
 };
 

@@ -252,7 +252,8 @@ TEST_CASE("loads zero- or sign-extend, stores cut, at negative and positive offs
   CHECK(at(op::ldx | op::memsx | op::b, 0x7f) == 0x7f);
   for (const unsigned src : {0u, 1u, 2u, 5u, 7u}) {
     for (const unsigned size : {op::b, op::h, op::w, op::dw}) {
-      const std::uint64_t mask = size == op::dw ? ones : (std::uint64_t{1} << 8 * access_bytes(static_cast<std::uint8_t>(size))) - 1;
+      const std::uint64_t mask =
+          size == op::dw ? ones : (std::uint64_t{1} << 8 * access_bytes(static_cast<std::uint8_t>(size))) - 1;
       CHECK(run_all(Code(mov_reg(6, 10), insn(op::st | op::mem | op::dw, 6, 0, -8, 0), load_wide(src, x),
                          store(size, 6, -8, src), load(op::dw, 0, 6, -8), leave()))
                 .r0 == (x & mask));

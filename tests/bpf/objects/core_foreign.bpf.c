@@ -3,15 +3,14 @@
 #include "policy.bpf.h"
 
 struct sk_buff {
-	__u32 len;
+  __u32 len;
 } __attribute__((preserve_access_index));
 
 SEC("xdp")
-int foreign(struct xdp_md *ctx)
-{
-	struct sk_buff *skb = (void *)(long)ctx->data;
+int foreign(struct xdp_md* ctx) {
+  struct sk_buff* skb = (void*)(long)ctx->data;
 
-	return skb->len ? XDP_PASS : XDP_DROP;
+  return skb->len ? XDP_PASS : XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

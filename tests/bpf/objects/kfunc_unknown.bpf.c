@@ -2,12 +2,11 @@
 /* Calls a kernel function that nobody has. */
 #include "policy.bpf.h"
 
-extern int bpf_no_such_function(struct xdp_md *ctx) __ksym;
+extern int bpf_no_such_function(struct xdp_md* ctx) __ksym;
 
 SEC("xdp")
-int unknown(struct xdp_md *ctx)
-{
-	return bpf_no_such_function(ctx) ? XDP_PASS : XDP_DROP;
+int unknown(struct xdp_md* ctx) {
+  return bpf_no_such_function(ctx) ? XDP_PASS : XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -3,15 +3,13 @@
 #include "policy.bpf.h"
 
 SEC("xdp")
-static int hidden_program(struct xdp_md *ctx)
-{
-	return XDP_DROP;
+static int hidden_program(struct xdp_md* ctx) {
+  return XDP_DROP;
 }
 
 SEC("xdp")
-int visible(struct xdp_md *ctx)
-{
-	return XDP_PASS;
+int visible(struct xdp_md* ctx) {
+  return XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
