@@ -135,7 +135,7 @@ def test_interrupt_is_exit_130_and_keeps_what_is_finished(rxpool_command: Comman
         _, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
         # Python may complain about the pipes of a pool that got the same signal; our line comes first.
-    assert errors.startswith("rxpool: interrupted; finished replications are kept, run again to go on\n")
+        assert errors.startswith("rxpool: interrupted; finished replications are kept, run again to go on\n")
         assert not list(runs.rglob(".tmp-*"))
     folder = next(runs.iterdir())
     kept = len(list(folder.rglob("[0-9]*.parquet")))
