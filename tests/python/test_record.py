@@ -19,7 +19,7 @@ numbers = st.floats(allow_nan=False)
 def replications(draw: st.DrawFn) -> Replication:
     rows = draw(st.lists(st.tuples(names, names, names, numbers), max_size=6))
     series = []
-    for component, metric, unit in draw(st.lists(st.tuples(names, names, names), max_size=4)):
+    for component, metric, unit in draw(st.lists(st.tuples(names, names, names), max_size=4, unique=True)):
         length = draw(st.integers(1, 5))
         time_ns = np.cumsum(draw(st.lists(st.integers(1, 10**12), min_size=length, max_size=length)), dtype=np.int64)
         value = np.array(draw(st.lists(numbers, min_size=length, max_size=length)))
