@@ -31,7 +31,6 @@ class Engine {
 
   void arm(Event& event, Time at, EventClass event_class);
   void cancel(Event& event) { set_key(event, never_key()); }
-  bool armed(const Event& event) const { return groups_[event.group_].key(event.leaf_) != never_key(); }
   Time armed_at(const Event& event) const { return key_time(groups_[event.group_].key(event.leaf_)); }
 
   Time now() const { return now_; }

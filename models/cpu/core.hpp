@@ -147,7 +147,6 @@ class Core {
 
   const CoreStats& stats() const { return stats_; }
   const IdleStates& idle_states() const { return idle_states_; }
-  bool idle() const { return idle_; }
   /// Arms the core for its first work; called once after the engine is sealed.
   void power_on();
 

@@ -15,9 +15,6 @@ class RxBuffer {
   explicit RxBuffer(std::uint32_t bytes)
       : bytes_(bytes), mask_(std::bit_ceil(bytes / 64 + 2) - 1), waiting_(mask_ + 1) {}
 
-  std::uint32_t used_bytes() const { return used_; }
-  std::uint32_t packets() const { return static_cast<std::uint32_t>(tail_ - head_); }
-
   /// Room for a frame that arrives at `now`? Calls come in time order.
   bool admits(std::uint32_t frame_bytes, Time now) {
     while (head_ != tail_ && waiting_[head_ & mask_].leaves <= now) used_ -= waiting_[head_++ & mask_].bytes;

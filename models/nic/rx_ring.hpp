@@ -58,10 +58,6 @@ class RxRing {
   bool has_descriptor(Time at) const {
     return posted_ != consumed_ && posted_at_[static_cast<std::uint32_t>(consumed_) & mask_] <= at;
   }
-  /// When the next descriptor becomes usable; never() if the driver has posted none.
-  Time next_descriptor_at() const {
-    return posted_ == consumed_ ? Time::never() : posted_at_[static_cast<std::uint32_t>(consumed_) & mask_];
-  }
   /// Consumes the next descriptor for `packet`; returns the page it was written to.
   PageId complete(const Packet& packet, Time completed) {
     const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;
