@@ -47,6 +47,7 @@ void RxQueue::make_threaded(Core& core) {
 
 void RxQueue::observe(Time now) {
   held_.set(now, buffers_->held());
+  inflight_.set(now, buffers_->inflight());
 }
 
 // ---- Interrupts.
