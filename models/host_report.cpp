@@ -75,9 +75,12 @@ void register_core(MetricRegistry& registry, Host& host, Core& core) {
     registry.share(component, "busy_" + std::string(context_names[i]), std::span(&stats.busy_ps[i], 1));
   }
   if (!host.scenario().record.per_step) return;
-  for (std::size_t i = 0; i < profile_entries; ++i) {
-    const std::string_view step = i < step_count ? calibration_steps[i].name : work_names[i - step_count];
-    registry.counter(component + ".steps." + std::string(step), "step_time", &stats.profile_ps[i]);
+  for (std::size_t context = 0; context < context_names.size(); ++context) {
+    const std::string steps = component + ".steps." + std::string(context_names[context]) + ".";
+    for (std::size_t i = 0; i < profile_entries; ++i) {
+      const std::string_view step = i < step_count ? calibration_steps[i].name : work_names[i - step_count];
+      registry.counter(steps + std::string(step), "step_time", &stats.profile_ps[i][context]);
+    }
   }
 }
 

@@ -72,7 +72,7 @@ constexpr MetricDefinition definitions[] = {
     {"busy_kthread", "%", derived, "CPU time of NAPI threads and other kernel threads", "/proc/<pid>/stat"},
     {"busy_application", "%", derived, "CPU time of applications", "/proc/stat user+system"},
     {"busy", "%", derived, "CPU time not idle", "/proc/stat"},
-    {"step_time", "ps", counter, "CPU time of one step", "rxpool"},
+    {"step_time", "ps", counter, "CPU time of one step in one context", "rxpool"},
     {"hard_interrupts", "events", counter, "interrupts taken, ticks and IPIs not counted", "/proc/interrupts"},
     {"ipis", "events", counter, "inter-processor interrupts taken", "/proc/interrupts"},
     {"ticks", "events", counter, "timer ticks taken", "/proc/interrupts LOC"},

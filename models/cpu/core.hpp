@@ -34,8 +34,8 @@ struct CoreParams {
 
 struct CoreStats {
   std::array<std::uint64_t, context_names.size()> busy_ps{};
-  std::array<std::uint64_t, profile_entries> profile_ps{};
-  std::uint64_t interrupts = 0;  ///< devices and hrtimers
+  std::array<std::array<std::uint64_t, context_names.size()>, profile_entries> profile_ps{};  ///< by step, context
+  std::uint64_t interrupts = 0;                                                               ///< devices and hrtimers
   std::uint64_t ipis = 0;
   std::uint64_t ticks = 0;
   std::uint64_t context_switches = 0;
@@ -99,10 +99,10 @@ class Core {
     if (context_ >= Context::ksoftirqd) run_queue_.update_current(total);
   }
   void attribute(Step step, std::int64_t times) {
-    stats_.profile_ps[static_cast<std::size_t>(step)] += static_cast<std::uint64_t>((prices_.cost(step) * times).ps);
+    profile(static_cast<std::size_t>(step)) += static_cast<std::uint64_t>((prices_.cost(step) * times).ps);
   }
   void attribute(Work work, Time cost) {
-    stats_.profile_ps[step_count + static_cast<std::size_t>(work)] += static_cast<std::uint64_t>(cost.ps);
+    profile(step_count + static_cast<std::size_t>(work)) += static_cast<std::uint64_t>(cost.ps);
   }
 
   /// Context of a memory operation that begins now; charge_memory() afterwards.
@@ -183,8 +183,9 @@ class Core {
 
   void charge(std::size_t entry, Time cost) {
     advance(cost);
-    stats_.profile_ps[entry] += static_cast<std::uint64_t>(cost.ps);
+    profile(entry) += static_cast<std::uint64_t>(cost.ps);
   }
+  std::uint64_t& profile(std::size_t entry) { return stats_.profile_ps[entry][static_cast<std::size_t>(context_)]; }
   void run(Time now);
   bool run_task();
   void schedule();

@@ -75,6 +75,21 @@ class Comparison:
 
         return pd.concat([r.metrics for r in self.results], ignore_index=True)
 
+    @cached_property
+    def values(self) -> pd.DataFrame:
+        """What was compared, long form: policy, replication, metric, unit, value; for ``rxpool.plots.policies``."""
+        import pandas as pd
+
+        measures = {row.metric: row.unit for row in self.rows}
+        return pd.DataFrame(
+            [
+                {"policy": label, "replication": r.replication, "metric": name, "unit": unit, "value": value}
+                for result, label in self._labelled()
+                for name, unit in measures.items()
+                for r, value in zip(result.replications, Measure(name).values(result.replications), strict=True)
+            ]
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The comparison as plain values."""
         return {
