@@ -27,10 +27,6 @@ namespace {
 constexpr const char* receiver_address = "198.18.0.1";  // RFC 2544 benchmark range
 constexpr std::int64_t settle_ns = 50'000'000;          // generator up, pool known, before the first send
 
-[[noreturn]] void fail(const std::string& what) {
-  throw Unavailable(what + ": " + std::strerror(errno));
-}
-
 void shell(const std::string& command) {
   if (std::system((command + " >/dev/null 2>&1").c_str()) != 0) {
     throw Unavailable("failed (needs CAP_NET_ADMIN and iproute2): " + command);

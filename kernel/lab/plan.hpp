@@ -2,7 +2,9 @@
 // What the lab is asked to do: the kernel-honourable part of a scenario, as plain values. Times are relative to the
 // first send; warm-up included.
 
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -14,6 +16,11 @@ namespace rxpool::lab {
 struct Unavailable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+/// The failed system call by its purpose and errno.
+[[noreturn]] inline void fail(const std::string& what) {
+  throw Unavailable(what + ": " + std::strerror(errno));
+}
 
 struct Pause {
   double at_ms = 0;

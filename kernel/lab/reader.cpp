@@ -19,10 +19,6 @@ namespace {
 constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::size_t datagram_bytes = 2048;
 
-[[noreturn]] void fail(const std::string& what) {
-  throw Unavailable(what + ": " + std::strerror(errno));
-}
-
 void work_ns(double duration_ns) {
   const std::int64_t end = now_ns() + static_cast<std::int64_t>(duration_ns);
   while (now_ns() < end) {

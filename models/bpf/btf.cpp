@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t max_types = 1U << 20;
 constexpr std::uint32_t kind_enum64 = 19;  // BTF_KIND_ENUM64, spelled out for older UAPI headers
 constexpr int max_depth = 32;
-constexpr std::size_t max_name = 511;
+constexpr std::size_t longest_type_name = 511;
 constexpr std::size_t max_code_sections = 4096;
 
 class Cursor {
@@ -79,7 +79,7 @@ std::string text_at(const std::string& strings, std::uint32_t offset, const Curs
     cursor.refuse("a name lies outside the string table");
   }
   const std::string_view text(strings.c_str() + offset);  // the table ends with a zero (checked at parse)
-  if (text.size() > max_name) {
+  if (text.size() > longest_type_name) {
     cursor.refuse("a name of more than 511 bytes");
   }
   return std::string(text);
@@ -301,7 +301,7 @@ std::string Btf::string_at(std::uint32_t offset) const {
     return {};
   }
   const char* first = strings_.c_str() + offset;
-  return std::string(first, strnlen(first, max_name));
+  return std::string(first, strnlen(first, longest_type_name));
 }
 
 namespace {

@@ -32,12 +32,12 @@ constexpr CoreField egress_fields[] = {{"data", 0, 4},
                                        {"ring_fill", 24, 4},
                                        {"ring_size", 28, 4},
                                        {"backoff", 32, 4}};  // padded to 40
-constexpr CoreType types[] = {{"xdp_md", 24, xdp_md_fields},
+constexpr CoreType core_type_table[] = {{"xdp_md", 24, xdp_md_fields},
                               {"rxpool_signal", 64, signal_fields},
                               {"rxpool_return_ctx", 40, return_fields},
                               {"rxpool_egress_ctx", 40, egress_fields}};
 
-[[noreturn]] void refuse(const std::string& where, const std::string& why) {
+[[noreturn]] void refuse_relocation(const std::string& where, const std::string& why) {
   throw InputError(where + ": CO-RE: " + why, ExitCode::policy_rejected);
 }
 
@@ -48,7 +48,7 @@ std::string plain_name(const std::string& name) {
 }
 
 const CoreType* find_type(const std::string& name) {
-  for (const CoreType& type : types) {
+  for (const CoreType& type : core_type_table) {
     if (plain_name(name) == type.name) {
       return &type;
     }
@@ -65,7 +65,7 @@ std::vector<std::uint32_t> parse_access(const std::string& text, const std::stri
     std::uint32_t value = 0;
     const auto [next, error] = std::from_chars(at, end, value);
     if (error != std::errc() || (next != end && *next != ':')) {
-      refuse(where, "malformed access path \"" + text + "\"");
+      refuse_relocation(where, "malformed access path \"" + text + "\"");
     }
     path.push_back(value);
     at = next == end ? end : next + 1;
@@ -84,7 +84,7 @@ const CoreField* find_field(const CoreType& target, const std::string& name) {
 
 std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const std::string& where) {
   if (relocation.type >= btf.count()) {
-    refuse(where, "type " + std::to_string(relocation.type) + " does not exist");
+    refuse_relocation(where, "type " + std::to_string(relocation.type) + " does not exist");
   }
   if (relocation.kind == BPF_CORE_TYPE_ID_LOCAL) {
     return relocation.type;
@@ -94,7 +94,7 @@ std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const
   const std::string what = btf.describe(id);
   const CoreType* target = local.kind == BtfKind::structure ? find_type(local.name) : nullptr;
   if (target == nullptr) {
-    refuse(where, "relocation against " + what + ", a type that rxpool does not define");
+    refuse_relocation(where, "relocation against " + what + ", a type that rxpool does not define");
   }
   switch (relocation.kind) {
     case BPF_CORE_TYPE_EXISTS:
@@ -107,12 +107,12 @@ std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const
     case BPF_CORE_FIELD_SIGNED:
       break;
     default:
-      refuse(where,
+      refuse_relocation(where,
              "relocation of kind " + std::to_string(relocation.kind) + " against " + what + " has no answer here");
   }
   const auto path = parse_access(btf.string_at(relocation.access), where);
   if (path.size() != 2 || path[1] >= local.members.size()) {
-    refuse(where, "access \"" + btf.string_at(relocation.access) + "\" to " + what + " is not one plain field");
+    refuse_relocation(where, "access \"" + btf.string_at(relocation.access) + "\" to " + what + " is not one plain field");
   }
   const std::string& name = local.members[path[1]].name;
   const CoreField* field = find_field(*target, name);
@@ -120,7 +120,7 @@ std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const
     return field != nullptr ? 1 : 0;
   }
   if (field == nullptr) {
-    refuse(where, what + " has no field \"" + name + "\" here");
+    refuse_relocation(where, what + " has no field \"" + name + "\" here");
   }
   switch (relocation.kind) {
     case BPF_CORE_FIELD_BYTE_SIZE:
@@ -135,7 +135,7 @@ std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const
 }  // namespace
 
 std::span<const CoreType> core_types() {
-  return types;
+  return core_type_table;
 }
 
 void apply_core_relocation(const Btf& btf, const BtfCoreRelocation& relocation, std::span<Insn> insns,
@@ -147,7 +147,7 @@ void apply_core_relocation(const Btf& btf, const BtfCoreRelocation& relocation, 
     case BPF_ALU:
     case BPF_ALU64:
       if ((insn.opcode & BPF_X) != 0) {
-        refuse(where, "the instruction has no immediate to relocate");
+        refuse_relocation(where, "the instruction has no immediate to relocate");
       }
       insn.imm = static_cast<std::int32_t>(value);
       return;
@@ -155,13 +155,13 @@ void apply_core_relocation(const Btf& btf, const BtfCoreRelocation& relocation, 
     case BPF_ST:
     case BPF_STX:
       if (value > INT16_MAX) {
-        refuse(where, "the offset does not fit the instruction");
+        refuse_relocation(where, "the offset does not fit the instruction");
       }
       insn.offset = static_cast<std::int16_t>(value);
       return;
     default:
       if (insn.opcode != (BPF_LD | BPF_IMM | BPF_DW) || index + 1 >= insns.size()) {
-        refuse(where, "the instruction cannot be relocated");
+        refuse_relocation(where, "the instruction cannot be relocated");
       }
       insn.imm = static_cast<std::int32_t>(value);
       insns[index + 1].imm = static_cast<std::int32_t>(value >> 32);

@@ -11,7 +11,6 @@
 namespace rxpool::bpf {
 namespace {
 
-constexpr std::uint32_t relocation_64_64 = 1;      // R_BPF_64_64: LDDW
 constexpr std::uint32_t relocation_64_32 = 10;     // R_BPF_64_32: CALL
 constexpr std::int32_t error_not_supported = -95;  // -EOPNOTSUPP
 constexpr std::size_t max_source_text = 160;

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t max_sections = 4096;
 constexpr std::size_t max_symbols = 65536;
 constexpr std::size_t max_relocations = 262144;
-constexpr std::size_t max_name = 4095;
+constexpr std::size_t longest_symbol_name = 4095;
 
 class Reader {
  public:
@@ -47,7 +47,7 @@ class Reader {
     const auto tail = table.subspan(static_cast<std::size_t>(offset));
     const auto end = std::find(tail.begin(), tail.end(), std::uint8_t{0});
     const auto length = static_cast<std::size_t>(end - tail.begin());
-    if (end == tail.end() || length > max_name) {
+    if (end == tail.end() || length > longest_symbol_name) {
       refuse(std::string(what) + " has a name without end");
     }
     return std::string(reinterpret_cast<const char*>(tail.data()), length);

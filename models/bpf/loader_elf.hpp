@@ -15,6 +15,7 @@
 namespace rxpool::bpf {
 
 inline constexpr std::size_t max_object_bytes = std::size_t{16} << 20;
+inline constexpr std::uint32_t relocation_64_64 = 1;  // R_BPF_64_64, a 64-bit load of a symbol (LDDW)
 
 struct ElfSection {
   std::string name;

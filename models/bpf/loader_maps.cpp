@@ -14,7 +14,6 @@ namespace rxpool::bpf {
 namespace {
 
 constexpr std::size_t most_maps = 256;
-constexpr std::uint32_t relocation_64_64 = 1;     // R_BPF_64_64
 constexpr std::uint32_t relocation_64_abs64 = 2;  // R_BPF_64_ABS64, what .maps uses for .values
 
 class MapReader {

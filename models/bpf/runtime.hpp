@@ -16,6 +16,8 @@
 
 namespace rxpool::bpf {
 
+inline constexpr std::uint32_t ethernet_header = 14;  // bytes, ETH_HLEN
+
 class Map;
 struct FibTable;  // helpers/fib.hpp
 struct MtuTable;  // helpers/fib.hpp

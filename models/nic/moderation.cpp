@@ -3,13 +3,13 @@
 namespace rxpool {
 namespace {
 
-constexpr std::uint32_t profiles = 5;
+constexpr std::uint32_t dim_profiles = 5;
 constexpr std::uint32_t events_per_sample = 64;  // DIM_NEVENTS
-constexpr std::uint32_t tired_limit = 2 * profiles;
+constexpr std::uint32_t tired_limit = 2 * dim_profiles;
 
 // NA-52: RX profiles, EQE and CQE period mode.
-constexpr Coalescing eqe_profiles[profiles] = {{1, 256}, {8, 256}, {64, 256}, {128, 256}, {256, 256}};
-constexpr Coalescing cqe_profiles[profiles] = {{2, 256}, {8, 128}, {16, 64}, {32, 64}, {64, 64}};
+constexpr Coalescing eqe_profiles[dim_profiles] = {{1, 256}, {8, 256}, {64, 256}, {128, 256}, {256, 256}};
+constexpr Coalescing cqe_profiles[dim_profiles] = {{2, 256}, {8, 128}, {16, 64}, {32, 64}, {64, 64}};
 
 /// NA-52: a difference counts when it is above 10 % of the reference.
 bool differs(std::int64_t value, std::int64_t reference) {
@@ -85,7 +85,7 @@ bool Dim::step() {
     return false;
   }
   if (tune_ == Tune::going_right) {
-    if (index_ == profiles - 1) return park_on_top(), false;
+    if (index_ == dim_profiles - 1) return park_on_top(), false;
     ++index_;
     ++steps_right_;
   } else {

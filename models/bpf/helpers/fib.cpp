@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::uint64_t known_flags = 0x3f;  // BPF_FIB_LOOKUP_DIRECT … BPF_FIB_LOOKUP_MARK
 constexpr std::uint64_t skip_neighbour = 4;  // BPF_FIB_LOOKUP_SKIP_NEIGH
-constexpr std::uint32_t ethernet_header = 14;
 constexpr std::uint8_t family_ipv4 = 2;
 constexpr std::uint8_t family_ipv6 = 10;
 

@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::uint32_t frame_header_bytes = 40;  // struct xdp_frame at the start of the headroom, XD-1
 constexpr std::uint32_t max_metadata = 252;       // XD-2
-constexpr std::uint32_t ethernet_header = 14;
 constexpr std::uint32_t packet_hooks = hook_bit(Hook::xdp) | hook_bit(Hook::xdp_devmap) | hook_bit(Hook::xdp_cpumap);
 
 struct Frame {

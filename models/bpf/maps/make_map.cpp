@@ -19,7 +19,7 @@ constexpr std::uint64_t max_map_bytes = std::uint64_t{1} << 30;  // of one map, 
 constexpr std::uint32_t max_percpu_value = 32768;                // PCPU_MIN_UNIT_SIZE
 constexpr std::uint32_t max_value = std::uint32_t{1} << 26;
 constexpr std::uint32_t max_lpm_key = 4 + 256;
-constexpr int error_not_supported = -524;  // -ENOTSUPP, the kernel's own number without a name in errno.h
+constexpr int error_notsupp = -524;  // -ENOTSUPP, the kernel's own number without a name in errno.h
 
 // Flags that only change memory placement or access rights and are accepted (and mostly ignored) everywhere.
 constexpr std::uint32_t access_flags =
@@ -166,7 +166,7 @@ int check_map(const MapDefinition& definition, std::uint32_t cpus, std::string& 
   }
   const bool lru = entry->type == MapType::lru_hash || entry->type == MapType::lru_percpu_hash;
   if (verdict.error == 0 && lru && (definition.flags & BPF_F_NO_PREALLOC) != 0) {
-    verdict = {error_not_supported, "an LRU map is always preallocated"};
+    verdict = {error_notsupp, "an LRU map is always preallocated"};
   }
   if (verdict.error == 0 && (definition.flags & ~(entry->flags | access_flags)) != 0) {
     verdict = {-EINVAL, "it has flags that this type does not take"};
