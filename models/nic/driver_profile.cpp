@@ -24,22 +24,22 @@ constexpr DriverProfile profiles[] = {
     {Driver::veth, "tx_xdp_xmit_errors", "rx_alloc_fail", true},
 };
 
-constexpr std::uint32_t page = 4096;           // bytes
-constexpr std::uint32_t half_page = page / 2;  // bytes: stride at MTU 1500 without XDP
-constexpr std::uint32_t skb_overhead = 256;    // sk_buff; the shared info lies inside the buffer (SK-2)
+constexpr std::uint32_t page_bytes = 4096;
+constexpr std::uint32_t half_page = page_bytes / 2;  // bytes: stride at MTU 1500 without XDP
+constexpr std::uint32_t skb_overhead = 256;          // sk_buff; the shared info lies inside the buffer (SK-2)
 // A live frame of BPF_PROG_TEST_RUN keeps 112 bytes of its own at the start of the page.
-constexpr std::uint32_t veth_frame_truesize = page - 112 + skb_overhead;
+constexpr std::uint32_t veth_frame_truesize = page_bytes - 112 + skb_overhead;
 
 // DR-16: time from posting a UMR to its completion; general knowledge, about one round trip over PCIe.
 constexpr Time umr_latency = microseconds(1);
 
 PoolBuffersParams mlx5(const RxBuffersRequest& request) {
-  const std::uint32_t stride = request.xdp ? page : half_page;
+  const std::uint32_t stride = request.xdp ? page_bytes : half_page;
   // DR-12: a refill is due when this much is missing.
   const std::uint32_t cap_bytes = request.xdp ? 256 * 1024 : 512 * 1024;
   const std::uint32_t wqe_bulk = std::max(1u, std::min(cap_bytes, request.ring_size * stride / 4) / stride);
   PoolBuffersParams params;
-  params.slots_per_page = page / stride;
+  params.slots_per_page = page_bytes / stride;
   params.threshold = wqe_bulk;
   params.unit = std::min(64 * params.slots_per_page, request.ring_size);  // DR-13: at most 64 pages' worth
   params.truesize = stride + skb_overhead;
@@ -49,9 +49,9 @@ PoolBuffersParams mlx5(const RxBuffersRequest& request) {
 }
 
 PoolBuffersParams mlx5_striding(const RxBuffersRequest& request) {
-  const std::uint32_t stride = request.xdp ? page : half_page;
+  const std::uint32_t stride = request.xdp ? page_bytes : half_page;
   PoolBuffersParams params;
-  params.slots_per_page = page / stride;
+  params.slots_per_page = page_bytes / stride;
   params.unit = 64 * params.slots_per_page;  // DR-15, DR-19: one WQE of 64 pages
   params.whole_units = true;
   const std::uint32_t wqes = request.ring_size / params.unit;
@@ -68,7 +68,7 @@ PoolBuffersParams release_at_completion(const RxBuffersRequest& request, bool ha
   params.slots_per_page = halves && !request.xdp ? 2 : 1;
   params.threshold = params.slots_per_page;
   params.unit = 64;
-  params.truesize = page / params.slots_per_page + skb_overhead;
+  params.truesize = page_bytes / params.slots_per_page + skb_overhead;
   params.release_at_refill = false;
   params.on_failure =
       repoll ? PoolBuffersParams::OnFailure::keep_and_repoll : PoolBuffersParams::OnFailure::keep_and_stop;

@@ -46,6 +46,21 @@ TEST_CASE("the invariants hold in random scenarios", "[invariants]") {
   }
 }
 
+TEST_CASE("the levels that a run reports end at the pool's own numbers", "[PP-50][PP-51]") {
+  Host host(load_random(busy), 0);
+  host.run({});
+  for (const auto& nic : host.nics()) {
+    for (const HostQueue& queue : nic->queues) {
+      const Gauge& inflight = queue.queue->inflight();
+      const Gauge& held = queue.queue->held();
+      CHECK(inflight.level() == queue.pool->inflight());
+      CHECK(held.level() == queue.queue->buffers().held());
+      CHECK(inflight.max() >= held.max());
+      CHECK(inflight.level() > 0);
+    }
+  }
+}
+
 TEST_CASE("every invariant notices a wrong number", "[invariants]") {
   const Scenario scenario = load_random(busy);
   Host host(scenario, 0);
