@@ -206,8 +206,8 @@ void Host::build_sockets(std::uint32_t replication) {
 void Host::build_nics(std::uint32_t replication) {
   const RxEnvironment environment{stack_.get(), slab_.get(), &journal_};
   for (const auto& [name, params] : scenario_.nics) {
-    nics_.push_back(
-        make_host_nic(name, scenario_, replication, calibration_, engine_, allocator_->pages(), environment, journal_));
+    nics_.push_back(make_host_nic(name, scenario_, replication, calibration_, engine_, allocator_->pages().page_count(),
+                                  environment, journal_));
   }
 }
 

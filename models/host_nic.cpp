@@ -170,7 +170,7 @@ std::vector<std::uint16_t> indirection_table(const scenario::NicParams& nic) {
 }
 
 std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
-                                       const Calibration& calibration, Engine& engine, PageTable& pages,
+                                       const Calibration& calibration, Engine& engine, std::uint64_t page_count,
                                        const RxEnvironment& environment, Journal& journal) {
   auto nic = std::make_unique<HostNic>();
   nic->name = name;
@@ -196,11 +196,10 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
                                           : calibration.llc.bytes;
   llc.ways = scenario.memory.llc.ways != 0 ? scenario.memory.llc.ways : calibration.llc.ways;
   llc.ddio_ways = scenario.memory.llc.ddio_ways != 0 ? scenario.memory.llc.ddio_ways : calibration.llc.ddio_ways;
-  nic->llc = std::make_unique<Llc>(llc);
+  nic->llc = std::make_unique<Llc>(llc, page_count);
 
-  nic->port =
-      std::make_unique<Port>(port_params(params, calibration), engine, std::move(wire),
-                             std::make_unique<Steering>(steering_params(params), readable), pages, *nic->llc, journal);
+  nic->port = std::make_unique<Port>(port_params(params, calibration), engine, std::move(wire),
+                                     std::make_unique<Steering>(steering_params(params), readable), *nic->llc, journal);
   const auto policy = scenario.policies.find(name);
   nic->hook.kind = hook_kind(policy == scenario.policies.end() ? "none" : policy->second.program);
   for_each_program(scenario, name, [&](const std::string& program) {

@@ -43,7 +43,7 @@ struct HostNic {
 bool policy_shares_state(const std::string& name, const Scenario& scenario, const Calibration& calibration);
 /// Sources, wire, port and policy; queues without memory yet.
 std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
-                                       const Calibration& calibration, Engine& engine, PageTable& pages,
+                                       const Calibration& calibration, Engine& engine, std::uint64_t page_count,
                                        const RxEnvironment& environment, Journal& journal);
 /// The built-in program of that name; a policy object is looked up by whoever loads policies.
 XdpHook::Kind hook_kind(const std::string& program);

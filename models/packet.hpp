@@ -19,7 +19,7 @@ struct alignas(64) Packet {
   std::uint16_t queue = 0;             ///< RX queue, filled by the NIC's steering
   std::uint8_t ip_protocol = 0;        ///< 6 TCP, 17 UDP, 0 when not IP
   std::uint8_t flags = 0;              ///< PacketFlag bits
-  std::uint32_t page = 0;              ///< page the NIC wrote it to (models/memory/page.hpp)
+  std::uint32_t buffer = 0;            ///< where the NIC wrote it: BufferId of models/memory/llc.hpp
   std::uint16_t destination_port = 0;  ///< TCP or UDP, host byte order; filled by the NIC's steering
   std::uint16_t reserved = 0;
   Time completed;  ///< completion visible to the driver

@@ -115,18 +115,13 @@ void allocator_cross_cpu(benchmark::State& state) {
 BENCHMARK(allocator_cross_cpu);
 
 void llc_write_and_read(benchmark::State& state) {
-  Host host;
-  Llc llc({});
-  std::vector<PageId> pages(static_cast<std::size_t>(state.range(0)));
-  for (PageId& page : pages) {
-    page = host.allocator.alloc_pages(host.ctx, gfp::atomic, 0);
-  }
-  std::size_t next = 0;
+  const auto buffers = static_cast<BufferId>(state.range(0));
+  Llc llc({}, buffers + 1);
+  BufferId next = 1;
   for (auto _ : state) {
-    Page& page = host.allocator.page(pages[next]);
-    benchmark::DoNotOptimize(llc.dma_write(page));
-    benchmark::DoNotOptimize(llc.cpu_read(page, llc.view()));
-    next = next + 1 == pages.size() ? 0 : next + 1;
+    benchmark::DoNotOptimize(llc.dma_write(2 * next));
+    benchmark::DoNotOptimize(llc.cpu_read(2 * next, llc.view()));
+    next = next == buffers ? 1 : next + 1;
   }
   state.SetItemsProcessed(state.iterations());
 }

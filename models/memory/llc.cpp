@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "models/memory/page.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
@@ -9,11 +10,6 @@ namespace {
 
 constexpr std::uint64_t line_bytes = 64;
 constexpr std::uint64_t lines_per_page = page_bytes / line_bytes;
-
-const LlcParameters& checked(const LlcParameters& parameters) {
-  parameters.validate();
-  return parameters;
-}
 
 }  // namespace
 
@@ -56,8 +52,9 @@ PoissonTail::PoissonTail(std::uint32_t k) {
   }
 }
 
-Llc::Llc(const LlcParameters& parameters) {
-  checked(parameters);
+Llc::Llc(const LlcParameters& parameters, std::uint64_t page_count)
+    : memory_(2 * page_count * sizeof(Line)), lines_(static_cast<Line*>(memory_.base())) {
+  parameters.validate();
   // sets = bytes / (ways * 64); one in 64 of them is within reach.
   const std::uint64_t lines_per_set_q32 = ((parameters.ways * line_bytes * lines_per_page) << 32) / parameters.bytes;
   const auto fill = [&](std::vector<Probability>& table, std::uint32_t ways) {
@@ -66,7 +63,9 @@ Llc::Llc(const LlcParameters& parameters) {
       // The middle of the step stands for it.
       const std::uint64_t middle = distance == 0 ? 0 : distance + (std::uint64_t{1} << distance_shift) / 2;
       table.push_back(tail.at((middle * lines_per_set_q32) >> 16));
-      if (table.back() >= certain - 1) return;
+      if (table.back() < certain - 1) continue;
+      table.back() = certain;
+      return;
     }
   };
   fill(ordinary_, parameters.ways);

@@ -1,16 +1,17 @@
 #pragma once
 // The last-level cache as seen by packet buffers. A line at a fixed offset of a 4 KiB page reaches only 1/64 of the
 // sets; it is gone once at least `ways` other lines have fallen into its set since its last touch, which is a Poisson
-// tail in the number of other pages touched meanwhile. A DMA write updates a line that is cached and otherwise
-// allocates in the DDIO ways only, where just the other DMA allocations push it out, until a CPU reads it. Expected
-// values, not draws: a probability is charged as that share of a miss, and the miss counter carries the rest forward.
-// Left out: slices, replacement other than LRU, the private caches, prefetch. Figures it must explain: XP-14, XP-19,
-// DD-1.
+// tail in the number of other pages touched at that offset meanwhile. Buffers of half a page begin at two offsets,
+// which do not compete. A DMA write updates a line that is cached and otherwise allocates in the DDIO ways only, where
+// just the other DMA allocations push it out, until a CPU reads it. Expected values, not draws: a probability is
+// charged as that share of a miss, and the miss counter carries the rest forward. Left out: slices, replacement other
+// than LRU, the private caches, prefetch, what others than this NIC touch. Figures it must explain: XP-14, XP-19, DD-1.
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "models/memory/page.hpp"
+#include "models/memory/reserved_memory.hpp"
 #include "sim/time.hpp"
 
 namespace rxpool {
@@ -54,18 +55,23 @@ class PoissonTail {
   std::vector<Probability> table_;
 };
 
+/// Where an RX buffer begins, in halves of a page: page number * 2, + 1 for the second half. 0 is no buffer.
+using BufferId = std::uint32_t;
+
 class Llc {
  public:
-  explicit Llc(const LlcParameters& parameters);
+  /// For buffers in the page frames [0, page_count).
+  Llc(const LlcParameters& parameters, std::uint64_t page_count);
 
-  /// The NIC writes the page's packet line. Returns the probability that the line was not cached.
-  Probability dma_write(Page& page) {
-    const std::uint32_t distance = clock_ - page.touch_stamp;
-    const Probability miss = page.touch_stamp == 0 ? certain : evicted(page, distance, recent_ddio_rate_);
-    stamp(page);
+  /// The NIC writes the packet line of a buffer. Returns the probability that it was not cached.
+  Probability dma_write(BufferId buffer) {
+    Line& line = lines_[buffer];
+    std::uint64_t& clock = now_.clock[buffer & 1];
+    const std::uint64_t share = line.ddio_share();
+    const Probability miss = evicted(share, clock - line.clock(), now_.ddio_rate);
     // What was cached stays in its way; what was not goes to a DDIO way.
-    page.ddio_share = static_cast<std::uint16_t>((page.ddio_share * (certain - miss) + 65535 * miss) >> 32);
-    recent_ddio_rate_ += (static_cast<std::int64_t>(miss) - recent_ddio_rate_) / rate_window;
+    line.touch(++clock, (share * (certain - miss) + 65535 * miss) >> 32);
+    now_.ddio_rate += (static_cast<std::int64_t>(miss) - now_.ddio_rate) >> rate_window_shift;
     ++stats.dma_writes;
     carry(miss, dma_carry_, stats.dma_write_misses);
     return miss;
@@ -74,28 +80,20 @@ class Llc {
   /// How far the cache has come at some instant. DMA is simulated ahead of the CPUs: a read has to see the cache as it
   /// was at its own time.
   struct View {
-    std::uint32_t clock = 1;
-    std::int64_t ddio_rate = 0;
+    std::uint64_t clock[2] = {never_ago, never_ago};  ///< lines touched at the begin of each half of the pages
+    std::int64_t ddio_rate = 0;                       ///< moving mean of the probability of a DMA allocation
   };
-  View view() const { return {clock_, recent_ddio_rate_}; }
+  const View& view() const { return now_; }
 
   /// A CPU reads it. Returns the probability of a miss; the line then sits in an ordinary way.
-  Probability cpu_read(Page& page, const View& seen) {
-    const auto ahead = static_cast<std::int32_t>(seen.clock - page.touch_stamp);
-    const std::uint32_t distance = ahead > 0 ? static_cast<std::uint32_t>(ahead) : 0;
-    const Probability miss = page.touch_stamp == 0 ? certain : evicted(page, distance, seen.ddio_rate);
-    if (ahead > 0) page.touch_stamp = seen.clock;
-    page.ddio_share = 0;
+  Probability cpu_read(BufferId buffer, const View& seen) {
+    Line& line = lines_[buffer];
+    const std::uint64_t clock = std::max(seen.clock[buffer & 1], line.clock());
+    const Probability miss = evicted(line.ddio_share(), clock - line.clock(), seen.ddio_rate);
+    line.touch(clock, 0);
     ++stats.cpu_reads;
     carry(miss, cpu_carry_, stats.cpu_read_misses);
     return miss;
-  }
-
-  /// Lines touched by others, spread over all sets (skb heads, sockets, applications).
-  void pollute(std::uint32_t lines) {
-    pollution_ += lines;
-    clock_ += pollution_ / 64;
-    pollution_ %= 64;
   }
 
   /// Share of a price: expected cost of one access that misses with this probability.
@@ -103,28 +101,32 @@ class Llc {
     return Time{(price.ps * static_cast<std::int64_t>(miss >> 12)) >> 20};
   }
 
-  std::uint32_t clock() const { return clock_; }
   LlcStats stats;
 
  private:
-  static constexpr std::int64_t rate_window = 1024;
+  static constexpr std::uint64_t never_ago = 1ULL << 32;  ///< beyond the end of every table
+  static constexpr unsigned rate_window_shift = 10;
 
-  void stamp(Page& page) {
-    if (++clock_ == 0) {
-      clock_ = 1;
-    }
-    page.touch_stamp = clock_;
-  }
+  /// Clock at the last touch, and probability (of 65535) of sitting in a DDIO way; 0: never touched. A line belongs to
+  /// the NIC from post to completion and to the CPU from there to the next post, so that DMA simulated ahead of the
+  /// CPUs finds every line as they left it.
+  struct Line {
+    std::uint64_t word;
+    std::uint64_t clock() const { return word >> 16; }
+    std::uint64_t ddio_share() const { return word & 0xffff; }
+    void touch(std::uint64_t clock, std::uint64_t ddio_share) { word = clock << 16 | ddio_share; }
+  };
+
   /// The tails are looked up by distance in steps of 8 pages, which is far below what separates two ring sizes.
-  Probability evicted(const Page& page, std::uint32_t distance, std::int64_t ddio_rate) const {
-    const std::uint64_t ordinary = by_distance(ordinary_, distance >> distance_shift);
-    if (page.ddio_share == 0) return ordinary;
+  Probability evicted(std::uint64_t ddio_share, std::uint64_t distance, std::int64_t ddio_rate) const {
+    const Probability ordinary = by_distance(ordinary_, distance >> distance_shift);
+    if (ddio_share == 0) return ordinary;
     const std::uint64_t ddio_distance = (distance * static_cast<std::uint64_t>(ddio_rate >> 16)) >> 16;
-    const std::uint64_t in_ddio = by_distance(ddio_, ddio_distance >> distance_shift);
-    return in_ddio <= ordinary ? ordinary : ordinary + (((in_ddio - ordinary) >> 16) * page.ddio_share);
+    const Probability in_ddio = by_distance(ddio_, ddio_distance >> distance_shift);
+    return in_ddio <= ordinary ? ordinary : ordinary + (((in_ddio - ordinary) >> 16) * ddio_share);
   }
   static Probability by_distance(const std::vector<Probability>& table, std::uint64_t index) {
-    return table[index < table.size() ? index : table.size() - 1];
+    return table[std::min<std::uint64_t>(index, table.size() - 1)];
   }
   static void carry(Probability miss, std::uint64_t& rest, std::uint64_t& counter) {
     rest += miss;
@@ -135,9 +137,9 @@ class Llc {
   static constexpr unsigned distance_shift = 3;
   std::vector<Probability> ordinary_;  ///< P[at least `ways` other lines in the set] by pages touched since
   std::vector<Probability> ddio_;      ///< the same for `ddio_ways`
-  std::uint32_t clock_ = 1;            ///< pages touched at the packet line's offset
-  std::uint32_t pollution_ = 0;
-  std::int64_t recent_ddio_rate_ = 0;  ///< moving mean of the probability of a DMA allocation
+  ReservedMemory memory_;
+  Line* lines_;  ///< by buffer
+  View now_;
   std::uint64_t dma_carry_ = 0;
   std::uint64_t cpu_carry_ = 0;
 };

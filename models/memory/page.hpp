@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "models/memory/reserved_memory.hpp"
+
 namespace rxpool {
 
 /// Page frame number; 0 is no page (the lowest 4 MiB belong to no zone).
@@ -47,8 +49,6 @@ struct Page {
   PageId next;                ///< links of whichever list the page is in
   PageId prev;                ///
   std::int64_t pp_ref_count;  ///< fragments that still use the page (PP-20); 1 unless split
-  std::uint32_t touch_stamp;  ///< Llc's clock at the last touch of the page's first line; 0 never
-  std::uint16_t ddio_share;   ///< Llc: probability (of 65535) that the line sits in a DDIO way
   std::uint16_t refcount;     ///< struct page's count; 1 while only its owner holds it
   std::uint16_t pool;         ///< id of the owning page_pool, 0 for none
   PagePlace place;
@@ -68,20 +68,19 @@ static_assert(sizeof(Page) == 32);
 /// The records of all page frames [0, page_count).
 class PageTable {
  public:
-  explicit PageTable(std::uint64_t page_count);
-  ~PageTable();
-  PageTable(const PageTable&) = delete;
-  PageTable& operator=(const PageTable&) = delete;
+  explicit PageTable(std::uint64_t page_count)
+      : memory_(page_count * sizeof(Page)), base_(static_cast<Page*>(memory_.base())), page_count_(page_count) {}
 
   Page& operator[](PageId id) { return base_[id]; }
   const Page& operator[](PageId id) const { return base_[id]; }
   std::uint64_t page_count() const { return page_count_; }
   /// Bytes of records that the host really holds (for the memory estimate and the tests).
-  std::size_t resident_bytes() const;
+  std::size_t resident_bytes() const { return memory_.resident_bytes(); }
 
  private:
-  Page* base_ = nullptr;
-  std::uint64_t page_count_ = 0;
+  ReservedMemory memory_;
+  Page* base_;
+  std::uint64_t page_count_;
 };
 
 }  // namespace rxpool

@@ -17,28 +17,26 @@ FlipBuffers::FlipBuffers(const FlipBuffersParams& params, PageAllocator& allocat
 bool FlipBuffers::fill(MemoryContext& context, RxRing& ring) {
   const std::uint32_t slots = ring.missing();
   std::uint32_t filled = 0;
-  for (; filled < slots; ++filled) {
-    const PageId page = next_page(context);
-    if (page == no_page) break;
-    ring.set_page(ring.slot_ahead(filled), page);
-  }
+  while (filled < slots && next_page(context, ring, ring.slot_ahead(filled))) ++filled;
   ring.post(filled, Time{0});
   return filled == slots;
 }
 
-PageId FlipBuffers::next_page(MemoryContext& context) {
+bool FlipBuffers::next_page(MemoryContext& context, RxRing& ring, std::uint32_t slot) {
   if (reusable_count_ != 0) {
-    const PageId page = reusable_[reusable_head_];
+    const BufferId half = reusable_[reusable_head_];
+    ring.set_page(slot, half / 2, half % 2);
     reusable_head_ = (reusable_head_ + 1) & static_cast<std::uint32_t>(reusable_.size() - 1);
     --reusable_count_;
-    return page;
+    return true;
   }
   const PageId page = allocator_.alloc_pages(context, dev_alloc, 0);
-  if (page == no_page) return no_page;
+  if (page == no_page) return false;
+  ring.set_page(slot, page);
   allocator_.page(page).place = PagePlace::posted;
   ++posted_;
   ++stats_.page_alloc;
-  return page;
+  return true;
 }
 
 RxBuffers::Refill FlipBuffers::refill(Core& core, RxRing& ring) {
@@ -56,11 +54,7 @@ RxBuffers::Refill FlipBuffers::refill(Core& core, RxRing& ring) {
     if (reusable_count_ < slots && !core.may_touch_shared(EventClass::poll)) return Refill::waiting;
     MemoryContext& context = core.memory(true);
     std::uint32_t got = 0;
-    for (; got < slots; ++got) {
-      const PageId page = next_page(context);
-      if (page == no_page) break;
-      ring.set_page(ring.slot_ahead(refilled_ + got), page);
-    }
+    while (got < slots && next_page(context, ring, ring.slot_ahead(refilled_ + got))) ++got;
     core.charge_memory();
     core.charge(Step::refill_descriptor, got);
     refilled_ += got;
@@ -75,18 +69,19 @@ RxBuffers::Refill FlipBuffers::refill(Core& core, RxRing& ring) {
   return failed && params_.repoll_on_failure ? Refill::repoll : Refill::done;
 }
 
-void FlipBuffers::reuse(PageId page) {
-  reusable_[(reusable_head_ + reusable_count_++) & static_cast<std::uint32_t>(reusable_.size() - 1)] = page;
+void FlipBuffers::reuse(BufferId half) {
+  reusable_[(reusable_head_ + reusable_count_++) & static_cast<std::uint32_t>(reusable_.size() - 1)] = half;
   ++stats_.page_reuse;
 }
 
 PageId FlipBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
   const PageId page = ring.page_of(slot);
-  ring.set_page(slot, no_page);
+  const BufferId other_half = ring.buffer_of(slot) ^ 1;
+  ring.clear_page(slot);
   Page& record = allocator_.page(page);
   if (record.refcount == 1 && !record.pfmemalloc()) {
     ++record.refcount;
-    reuse(page);
+    reuse(other_half);
   } else {
     // DR-21: the other half is still up the stack. The skb gets the driver's reference.
     ++stats_.page_busy;
@@ -98,8 +93,8 @@ PageId FlipBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
 }
 
 void FlipBuffers::drop(Core&, RxRing& ring, std::uint32_t slot) {
-  reuse(ring.page_of(slot));
-  ring.set_page(slot, no_page);
+  reuse(ring.buffer_of(slot));
+  ring.clear_page(slot);
 }
 
 void FlipBuffers::put(MemoryContext& context, PageId page) {

@@ -39,13 +39,14 @@ class FlipBuffers final : public RxBuffers {
   std::uint32_t held() const override { return held_; }
 
  private:
-  PageId next_page(MemoryContext& context);
-  /// ixgbe_reuse_rx_page: the page serves the next slot that is refilled.
-  void reuse(PageId page);
+  /// Puts a page into the slot; false when memory is short.
+  bool next_page(MemoryContext& context, RxRing& ring, std::uint32_t slot);
+  /// ixgbe_reuse_rx_page: that half of the page serves the next slot that is refilled.
+  void reuse(BufferId half);
 
   FlipBuffersParams params_;
   PageAllocator& allocator_;
-  std::vector<PageId> reusable_;  ///< ring of pages waiting for a slot (next_to_alloc)
+  std::vector<BufferId> reusable_;  ///< ring of halves waiting for a slot (next_to_alloc)
   std::uint32_t reusable_head_ = 0;
   std::uint32_t reusable_count_ = 0;
   std::uint32_t posted_ = 0;  ///< pages the driver holds: in slots or waiting for one

@@ -35,7 +35,7 @@ bool FragmentBuffers::fill(MemoryContext& context, RxRing& ring) {
   for (; filled < slots; ++filled) {
     const PageId page = next_buffer(context);
     if (page == no_page) break;
-    ring.set_page(ring.slot_ahead(filled), page);
+    ring.set_page(ring.slot_ahead(filled), page, last_half());
   }
   ring.post(filled, Time{0});
   return filled == slots;
@@ -60,7 +60,7 @@ RxBuffers::Refill FragmentBuffers::refill(Core& core, RxRing& ring) {
     for (; got < slots; ++got) {
       const PageId page = next_buffer(context);
       if (page == no_page) break;
-      ring.set_page(ring.slot_ahead(refilled_ + got), page);
+      ring.set_page(ring.slot_ahead(refilled_ + got), page, last_half());
     }
     core.charge_memory();
     core.charge(Step::refill_descriptor, got);
@@ -78,7 +78,7 @@ RxBuffers::Refill FragmentBuffers::refill(Core& core, RxRing& ring) {
 
 PageId FragmentBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
   const PageId page = ring.page_of(slot);
-  ring.set_page(slot, no_page);
+  ring.clear_page(slot);
   return page;
 }
 

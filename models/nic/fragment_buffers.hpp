@@ -43,6 +43,8 @@ class FragmentBuffers final : public RxBuffers {
   static constexpr unsigned block_order = 3;  // SKB_FRAG_PAGE_ORDER
   /// Next buffer's block, with a reference for it; no_page when memory is short.
   PageId next_buffer(MemoryContext& context);
+  /// Where in its block that buffer begins.
+  std::uint32_t last_half() const { return (offset_ - params_.buffer_bytes) / (page_bytes / 2); }
   void put_reference(MemoryContext& context, PageId page);
 
   FragmentBuffersParams params_;

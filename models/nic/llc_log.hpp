@@ -16,7 +16,7 @@ class LlcLog {
   LlcLog() : entries_(capacity) {}
 
   void written(Time at, const Llc& llc) {
-    if ((++writes_ & (every - 1)) != 0) return;
+    if ((llc.stats.dma_writes & (every - 1)) != 0) return;
     entries_[newest_ & (capacity - 1)] = {at, llc.view()};
     ++newest_;
   }
@@ -36,7 +36,6 @@ class LlcLog {
   };
   Llc::View start_;
   std::vector<Entry> entries_;
-  std::uint64_t writes_ = 0;
   std::uint64_t newest_ = 0;
 };
 

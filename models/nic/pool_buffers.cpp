@@ -22,8 +22,9 @@ bool PoolBuffers::fill(MemoryContext& context, RxRing& ring) {
 
 bool PoolBuffers::unit_may_touch_zone(std::uint32_t pages) const {
   // Slots whose packets went to skbs may bring nothing back; the others surely come to the cache or the ring.
-  const std::uint32_t certain = pages - std::min(pages, taken_);
-  const std::uint32_t at_hand = pool_.cache_count() + pool_.ring_count() + (params_.release_at_refill ? certain : 0);
+  const std::uint32_t coming_back = pages - std::min(pages, taken_);
+  const std::uint32_t at_hand =
+      pool_.cache_count() + pool_.ring_count() + (params_.release_at_refill ? coming_back : 0);
   const std::uint32_t spill = pool_.cache_count() + pages > pool_.parameters().constants.cache_size ? pages : 0;
   return at_hand < pages || pool_.ring_count() + spill + PtrRing::consumer_batch > pool_.ring().size();
 }
@@ -40,7 +41,7 @@ void PoolBuffers::release_slot(MemoryContext& context, RxRing& ring, std::uint32
   } else {
     allocator_.page(page).place = PagePlace::stack;
   }
-  ring.set_page(slot, no_page);
+  ring.clear_page(slot);
 }
 
 /// Nothing of the unit went up the stack: its pages go through the cache and come back, last one first.
@@ -53,7 +54,7 @@ bool PoolBuffers::exchange_unit(MemoryContext& context, RxRing& ring, std::uint3
   }
   if (!pool_.exchange(context, std::span(exchange_).first(count), bias)) return false;
   for (std::uint32_t i = 0; i < slots; ++i) {
-    ring.set_page(ring.slot_ahead(ahead + i), exchange_[i / params_.slots_per_page]);
+    ring.set_page(ring.slot_ahead(ahead + i), exchange_[i / params_.slots_per_page], i % params_.slots_per_page);
   }
   return true;
 }
@@ -75,7 +76,7 @@ std::uint32_t PoolBuffers::replace_unit(MemoryContext& context, RxRing& ring, st
     allocator_.page(page).place = PagePlace::posted;
     if (params_.release_at_refill || params_.slots_per_page > 1) pool_.fragment(page, bias);
     const std::uint32_t first = ring.slot_ahead(ahead + i);
-    for (std::uint32_t k = 0; k < params_.slots_per_page; ++k) ring.set_page(ring.slot_ahead(ahead + i + k), page);
+    for (std::uint32_t k = 0; k < params_.slots_per_page; ++k) ring.set_page(ring.slot_ahead(ahead + i + k), page, k);
     used_[first] = 0;
     ++posted_;
     ++pages;
@@ -137,7 +138,7 @@ PageId PoolBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
     return page;
   }
   // The slot gives the page away; with two slots the second one to go takes the rest of the bias along.
-  ring.set_page(slot, no_page);
+  ring.clear_page(slot);
   if (params_.slots_per_page == 1) {
     --posted_;
     allocator_.page(page).place = PagePlace::stack;

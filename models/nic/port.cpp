@@ -6,13 +6,12 @@
 namespace rxpool {
 
 Port::Port(const PortParams& params, Engine& engine, std::unique_ptr<Wire> wire, std::unique_ptr<Steering> steering,
-           PageTable& pages, Llc& llc, Journal& journal)
+           Llc& llc, Journal& journal)
     : engine_(engine),
       pcie_(params.pcie),
       buffer_(params.buffer_bytes),
       wire_(std::move(wire)),
       steering_(std::move(steering)),
-      pages_(pages),
       llc_(llc),
       journal_(journal),
       queues_(params.queues),
@@ -74,9 +73,9 @@ bool Port::carry_block(Time to) {
     if (ring.has_descriptor(start)) [[likely]] {
       pcie_free = start + pcie_.service(packet.frame_bytes);
       buffer_.enter(packet.frame_bytes, pcie_free);
-      const PageId page = ring.complete(packet, pcie_free + pcie_.latency());
-      if (page != no_page) {
-        llc_.dma_write(pages_[page]);
+      const BufferId buffer = ring.complete(packet, pcie_free + pcie_.latency());
+      if (buffer != 0) {
+        llc_.dma_write(buffer);
         llc_log_.written(pcie_free, llc_);
       }
     } else if (start <= to && (ring.fill() != 0 || start <= engine_.group_front(*queue.cpu))) {
@@ -119,8 +118,8 @@ void Port::close(Time end) {
 }
 
 Probability Port::read_miss(const Packet& packet, Time now, std::uint32_t queue) {
-  if (packet.page == no_page) return 0;
-  return llc_.cpu_read(pages_[packet.page], llc_log_.at(now, queues_[queue].llc_cursor));
+  if (packet.buffer == 0) return 0;
+  return llc_.cpu_read(packet.buffer, llc_log_.at(now, queues_[queue].llc_cursor));
 }
 
 Time Port::next_completion_bound(std::uint32_t queue) const {

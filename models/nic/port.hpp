@@ -14,7 +14,6 @@
 
 #include "models/journal.hpp"
 #include "models/memory/llc.hpp"
-#include "models/memory/page.hpp"
 #include "models/nic/llc_log.hpp"
 #include "models/nic/pcie.hpp"
 #include "models/nic/rx_buffer.hpp"
@@ -48,7 +47,7 @@ class Port {
   };
 
   Port(const PortParams& params, Engine& engine, std::unique_ptr<Wire> wire, std::unique_ptr<Steering> steering,
-       PageTable& pages, Llc& llc, Journal& journal);
+       Llc& llc, Journal& journal);
 
   void set_queue(std::uint32_t index, RxRing& ring, const Event& cpu);
   Queue& queue(std::uint32_t index) { return queues_[index]; }
@@ -82,7 +81,6 @@ class Port {
   RxBuffer buffer_;
   std::unique_ptr<Wire> wire_;
   std::unique_ptr<Steering> steering_;
-  PageTable& pages_;
   Llc& llc_;
   LlcLog llc_log_;
   Journal& journal_;

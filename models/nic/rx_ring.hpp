@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/memory/llc.hpp"
 #include "models/memory/page.hpp"
 #include "models/packet.hpp"
 
@@ -37,8 +38,11 @@ class RxRing {
   // Driver side.
   std::uint32_t next_slot() const { return static_cast<std::uint32_t>(posted_) & mask_; }
   std::uint32_t slot_ahead(std::uint32_t n) const { return static_cast<std::uint32_t>(posted_ + n) & mask_; }
-  PageId page_of(std::uint32_t slot) const { return pages_[slot]; }
-  void set_page(std::uint32_t slot, PageId page) { pages_[slot] = page; }
+  PageId page_of(std::uint32_t slot) const { return pages_[slot].page; }
+  BufferId buffer_of(std::uint32_t slot) const { return pages_[slot].buffer; }
+  /// The slot's buffer begins `half` halves of a page after the begin of `page`.
+  void set_page(std::uint32_t slot, PageId page, std::uint32_t half = 0) { pages_[slot] = {page, 2 * page + half}; }
+  void clear_page(std::uint32_t slot) { pages_[slot] = {}; }
   /// Hands the next `n` slots to the NIC; they are usable from `at` on.
   void post(std::uint32_t n, Time at) {
     for (std::uint32_t i = 0; i < n; ++i) posted_at_[static_cast<std::uint32_t>(posted_ + i) & mask_] = at;
@@ -58,14 +62,14 @@ class RxRing {
   bool has_descriptor(Time at) const {
     return posted_ != consumed_ && posted_at_[static_cast<std::uint32_t>(consumed_) & mask_] <= at;
   }
-  /// Consumes the next descriptor for `packet`; returns the page it was written to.
-  PageId complete(const Packet& packet, Time completed) {
+  /// Consumes the next descriptor for `packet`; returns the buffer it was written to.
+  BufferId complete(const Packet& packet, Time completed) {
     const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;
     Packet& completion = completions_[next_completion_++ & mask_];
     completion = packet;
     completion.completed = completed;
-    completion.page = pages_[slot];
-    return completion.page;
+    completion.buffer = pages_[slot].buffer;
+    return completion.buffer;
   }
   /// Completion time of the n-th packet (from 1) the driver has not seen yet; never() if there are fewer.
   Time completed_at(std::uint32_t n) const {
@@ -74,13 +78,17 @@ class RxRing {
   }
 
  private:
+  struct Memory {
+    PageId page = no_page;  ///< head of its block
+    BufferId buffer = 0;
+  };
   std::uint32_t size_;
   std::uint32_t mask_;
   std::uint64_t posted_ = 0;
   std::uint64_t consumed_ = 0;
   std::uint64_t polled_ = 0;
   std::vector<Time> posted_at_;
-  std::vector<PageId> pages_;
+  std::vector<Memory> pages_;
   std::vector<Packet> completions_;  ///< ring of its own, in completion order
   std::uint32_t first_completion_ = 0;
   std::uint32_t next_completion_ = 0;

@@ -10,7 +10,7 @@ namespace {
 
 // Bytes per thing, from above; the records themselves are in models/memory, models/nic and models/traffic.
 constexpr double process_bytes = 24.0 * 1048576;  // the program, its libraries, tables of the models
-constexpr double page_record_bytes = 32;          // PageTable
+constexpr double page_record_bytes = 48;          // PageTable, two lines of the LLC
 constexpr double descriptor_bytes = 128;          // RxRing: a packet, a time, a page, per slot
 constexpr double histogram_bytes = 65536;         // latency of one component
 constexpr double flow_bytes = 96;                 // key, hash, queue, popularity

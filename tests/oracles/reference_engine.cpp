@@ -87,7 +87,7 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
   build_sockets(replication);
   for (const auto& [name, params] : scenario.nics) {
     nics_.push_back(std::make_unique<Nic>(name, static_cast<std::uint32_t>(nics_.size()), scenario, replication,
-                                          calibration_, events_, allocator_->pages(), journal_, stack_));
+                                          calibration_, events_, allocator_->pages().page_count(), journal_, stack_));
   }
   power_on();
 }

@@ -87,7 +87,10 @@ struct PoolPages final : Buffers {
     if (page == no_page) return false;
     allocator.page(page).place = PagePlace::posted;
     if (release_late || slots_per_page > 1) pool->fragment(page, 64);
-    for (std::uint32_t i = 0; i < slots_per_page; ++i) ring->pages[ring->ahead(ahead + i)] = page;
+    for (std::uint32_t i = 0; i < slots_per_page; ++i) {
+      ring->pages[ring->ahead(ahead + i)] = page;
+      ring->halves[ring->ahead(ahead + i)] = i;
+    }
     ring->shares_given[ring->ahead(ahead)] = 0;
     ++posted;
     return true;
@@ -122,25 +125,24 @@ struct PoolPages final : Buffers {
 struct FlippedPages final : Buffers {
   FlippedPages(PageAllocator& a, std::uint32_t t, bool r) : allocator(a), threshold(t), repolls(r) { truesize = 2304; }
 
-  PageId next(MemoryContext& context) {
+  bool fill_slot(MemoryContext& context, std::uint32_t slot) {
     if (!reusable.empty()) {
-      const PageId page = reusable.front();
+      ring->pages[slot] = reusable.front().page;
+      ring->halves[slot] = reusable.front().half;
       reusable.pop_front();
-      return page;
+      return true;
     }
     const PageId page = allocator.alloc_pages(context, gfp::atomic | gfp::memalloc | gfp::nowarn, 0);
-    if (page == no_page) return no_page;
+    if (page == no_page) return false;
+    ring->pages[slot] = page;
+    ring->halves[slot] = 0;
     allocator.page(page).place = PagePlace::posted;
     ++posted;
-    return page;
+    return true;
   }
   bool fill(MemoryContext& context) override {
     std::uint32_t done = 0;
-    for (; done < ring->missing(); ++done) {
-      const PageId page = next(context);
-      if (page == no_page) break;
-      ring->pages[ring->ahead(done)] = page;
-    }
+    while (done < ring->missing() && fill_slot(context, ring->ahead(done))) ++done;
     const bool all = done == ring->missing();
     ring->post(done, Time{0});
     return all;
@@ -157,11 +159,7 @@ struct FlippedPages final : Buffers {
       const std::uint32_t end = std::min(done + threshold, target);
       const std::uint32_t begin = done;
       MemoryContext context = cpu.context_now(true);
-      for (; done < end; ++done) {
-        const PageId page = next(context);
-        if (page == no_page) break;
-        ring->pages[ring->ahead(done)] = page;
-      }
+      while (done < end && fill_slot(context, ring->ahead(done))) ++done;
       cpu.charge(context.cost);
       cpu.charge(Step::refill_descriptor, done - begin);
       failed = done != end;
@@ -178,18 +176,24 @@ struct FlippedPages final : Buffers {
     Page& record = allocator.page(page);
     if (record.refcount == 1 && !record.pfmemalloc()) {
       ++record.refcount;
-      reusable.push_back(page);
+      reusable.push_back({page, 1 - ring->halves[slot]});
     } else {
       --posted;
       record.place = PagePlace::stack;
     }
     return page;
   }
-  void drop(Cpu&, std::uint32_t slot) override { reusable.push_back(std::exchange(ring->pages[slot], no_page)); }
+  void drop(Cpu&, std::uint32_t slot) override {
+    reusable.push_back({std::exchange(ring->pages[slot], no_page), ring->halves[slot]});
+  }
   void put(MemoryContext& context, PageId page) override { allocator.put_page(context, page); }
 
   PageAllocator& allocator;
-  std::deque<PageId> reusable;
+  struct Half {
+    PageId page;
+    std::uint32_t half;
+  };
+  std::deque<Half> reusable;
   const std::uint32_t threshold;
   const bool repolls;
 };
@@ -219,6 +223,7 @@ struct Fragments final : Buffers {
       const PageId page = next(context);
       if (page == no_page) break;
       ring->pages[ring->ahead(done)] = page;
+      ring->halves[ring->ahead(done)] = (2u << allocator.page(page).order) - buffers_left - 1;
     }
     const bool all = done == ring->missing();
     ring->post(done, Time{0});
@@ -240,6 +245,7 @@ struct Fragments final : Buffers {
         const PageId page = next(context);
         if (page == no_page) break;
         ring->pages[ring->ahead(done)] = page;
+        ring->halves[ring->ahead(done)] = (2u << allocator.page(page).order) - buffers_left - 1;
       }
       cpu.charge(context.cost);
       cpu.charge(Step::refill_descriptor, done - begin);

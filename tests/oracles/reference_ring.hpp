@@ -16,7 +16,7 @@
 namespace rxpool::reference {
 
 struct Ring {
-  explicit Ring(std::uint32_t n) : size(n), pages(n, no_page), shares_given(n, 0) {}
+  explicit Ring(std::uint32_t n) : size(n), pages(n, no_page), halves(n, 0), shares_given(n, 0) {}
 
   struct Descriptor {
     std::uint32_t slot;
@@ -38,6 +38,7 @@ struct Ring {
 
   const std::uint32_t size;
   std::vector<PageId> pages;                ///< by slot
+  std::vector<std::uint32_t> halves;        ///< of a page from its begin to where the slot's buffer begins
   std::vector<std::uint32_t> shares_given;  ///< to skbs, at the first slot of a page
   std::deque<Descriptor> descriptors;       ///< the NIC's
   std::deque<Completion> completions;       ///< visible to the driver
