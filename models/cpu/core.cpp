@@ -42,9 +42,10 @@ void Core::run(Time now) {
       InterruptSource* const source = next_source_;
       const EventClass event_class = source->device() ? EventClass::interrupt : EventClass::timer;
       if (!may_step(event_class)) return;
+      const Time asked = source->at();
       const bool taken = source->interrupt(*this);
       interrupts_changed();
-      if (!taken && interrupt_due() && next_source_ == source) {
+      if (!taken && source->at() == asked) {
         wait(event_class);  // whether it fires now, others decide first
         return;
       }
@@ -54,9 +55,13 @@ void Core::run(Time now) {
       if (!softirq_.run(*this)) return;
       continue;
     }
-    if (current_ == nullptr || (!in_unit_ && run_queue_.should_schedule(current_->schedule_point()))) {
-      schedule();
-      if (interrupt_due()) continue;
+    if (!in_unit_) {
+      // Another CPU's interrupt may be on its way, and wake a thread.
+      if (!may_step_ahead(EventClass::interrupt)) return;
+      if (current_ == nullptr || run_queue_.should_schedule(current_->schedule_point())) {
+        schedule();
+        if (interrupt_due()) continue;
+      }
     }
     if (current_ != nullptr) {
       if (!run_task()) return;
@@ -88,6 +93,9 @@ bool Core::run_task() {
   if (outcome == Task::Outcome::sleeps) {
     run_queue_.dequeue(task, clock_, true);
     current_ = nullptr;
+  }
+  if (outcome != Task::Outcome::waiting && std::exchange(bottom_halves_disabled_, false) && softirq_.raised()) {
+    start_softirq();
   }
   return outcome != Task::Outcome::waiting || interrupt_due();
 }
@@ -155,10 +163,14 @@ void Core::leave_hardirq() {
   // irq_exit runs pending softirqs unless it interrupted one (NA-3, NA-32: newer kernels do so beside ksoftirqd).
   if (softirq_.active()) {
     context_ = softirq_.from_ksoftirqd() ? Context::ksoftirqd : Context::softirq;
-  } else if (softirq_.raised()) {
-    context_ = Context::softirq;
-    softirq_.start(*this, false);
+  } else if (softirq_.raised() && !bottom_halves_disabled_) {
+    start_softirq();
   }
+}
+
+void Core::start_softirq() {
+  context_ = Context::softirq;
+  softirq_.start(*this, false);
 }
 
 bool Core::Tick::interrupt(Core& core) {

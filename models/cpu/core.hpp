@@ -134,6 +134,8 @@ class Core {
   Softirq& softirq() { return softirq_; }
   const Softirq& softirq() const { return softirq_; }
   void wake_ksoftirqd();
+  /// local_bh_disable, by the thread that is running: until the end of its unit interrupts start no softirq (NA-3).
+  void disable_bottom_halves() { bottom_halves_disabled_ = true; }
 
   // ---- Threads.
   void add_thread(Task& task);
@@ -191,6 +193,7 @@ class Core {
   void schedule();
   void enter_idle();
   void leave_idle();
+  void start_softirq();
   void wait_for_interrupt();
 
   CoreParams params_;
@@ -213,6 +216,7 @@ class Core {
   bool alone_ = false;
   bool idle_ = false;
   bool in_unit_ = false;  ///< the current thread stopped inside what the scheduler does not interrupt
+  bool bottom_halves_disabled_ = false;
   Context context_ = Context::softirq;
   Task* current_ = nullptr;
   CoreStats stats_;

@@ -43,10 +43,11 @@ bool Softirq::run(Core& core) {
         phase_ = Phase::select;
         break;
       case Phase::select:
-        // Newly scheduled NAPIs join this pass only while nothing waits for repoll.
-        if (list_.empty() && repoll_.empty()) list_.splice(poll_list_);
+        if (!core.may_step_ahead(EventClass::interrupt)) return false;
         if (list_.empty()) {
-          phase_ = Phase::pass_end;
+          // Newly scheduled NAPIs join this pass only while nothing waits for repoll.
+          if (repoll_.empty()) list_.splice(poll_list_);
+          phase_ = list_.empty() ? Phase::pass_end : Phase::flush;
           break;
         }
         current_ = &list_.pop_front();
@@ -64,6 +65,7 @@ bool Softirq::run(Core& core) {
         }
         break;
       case Phase::pass_end:
+        if (!core.may_step_ahead(EventClass::interrupt)) return false;
         finish_pass();
         if (!raised_) {
           active_ = false;

@@ -12,7 +12,8 @@ class InterruptSource {
  public:
   virtual ~InterruptSource() = default;
   /// Called when the core's clock has reached at(). Either takes the interrupt (the core has entered the hard interrupt
-  /// and charges entry and exit), or moves at() on. Returns true if it interrupted.
+  /// and charges entry and exit), or moves at() on, or leaves it where others decide first. Returns true if it
+  /// interrupted.
   virtual bool interrupt(Core& core) = 0;
 
   Time at() const { return at_; }

@@ -14,6 +14,7 @@ class NapiThread final : public Task {
   Outcome step(Core& core) override {
     if (!polling_) {
       if (!napi_.scheduled) return Outcome::sleeps;
+      core.disable_bottom_halves();
       if (!deferred_->flush(core)) return Outcome::waiting;
       polling_ = true;
     }

@@ -25,15 +25,11 @@ bool RxQueue::power_on(std::unique_ptr<RxBuffers> buffers, MemoryContext& contex
 }
 
 void RxQueue::set_affinity(Core& core) {
-  if (line_.core != nullptr) {
-    line_.core->detach(line_);
-    line_.core->detach(watchdog_);
-  }
+  if (line_.core != nullptr) line_.core->detach(line_);
   line_.core = &core;
   port_.set_queue(params_.index, ring_, core.event());
   line_.update();
   core.attach(line_);
-  core.attach(watchdog_);
   core.interrupt_line_moved();
 }
 
@@ -79,8 +75,10 @@ void RxQueue::Line::unmask(Core& on, Time at) {
 }
 
 bool RxQueue::Line::interrupt(Core& on) {
+  const Time asked = at_;
   update();
-  if (at_ > on.now() || !exact_) return false;
+  // A later instant than the one asked for: another interrupt may come first.
+  if (!exact_ || at_ != asked) return false;
   at_ = Time::never();
   masked_ = true;
   on.enter_hardirq(Step::hardirq);
@@ -313,7 +311,7 @@ bool RxQueue::finish(Core& core) {
   }
   if (defer_irqs_left_ != 0 && params_.gro_flush_timeout.ps != 0) {
     --defer_irqs_left_;
-    watchdog_.start(core, *line_.core, core.now() + params_.gro_flush_timeout);
+    watchdog_.start(core, core.now() + params_.gro_flush_timeout);
     return true;
   }
   core.engine().set_running_at(core.now());

@@ -109,23 +109,25 @@ class RxQueue final : public Napi {
     bool masked_ = false;
     bool exact_ = true;  ///< otherwise at_ is only the earliest instant possible
   };
-  /// napi->timer: polls again after gro_flush_timeout (NA-24).
+  /// napi->timer: polls again after gro_flush_timeout, on the CPU that polled (NA-24: a pinned hrtimer).
   class Watchdog final : public InterruptSource {
    public:
     explicit Watchdog(RxQueue& queue) : InterruptSource(false), queue_(queue) {}
     bool interrupt(Core& core) override;
-    /// From the core that polls, to the one that takes the queue's interrupts.
-    void start(const Core& from, Core& core, Time at) {
+    void start(Core& core, Time at) {
       at_ = at;
-      if (&from == &core) {
+      if (core_ == &core) {
         core.interrupts_changed();
-      } else {
-        core.interrupt_line_moved();
+        return;
       }
+      if (core_ != nullptr) core_->detach(*this);
+      core_ = &core;
+      core.attach(*this);
     }
 
    private:
     RxQueue& queue_;
+    Core* core_ = nullptr;
   };
 
   enum class Look : std::uint8_t { none, packet, waiting };

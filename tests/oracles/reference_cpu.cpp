@@ -47,6 +47,10 @@ Job Cpu::live() {
       run_queue_.dequeue(*current_, clock, true);
       current_ = nullptr;
     }
+    if (std::exchange(bottom_halves_disabled, false) && net_rx_raised_) {
+      context_ = Context::softirq;
+      co_await softirq(false);
+    }
   }
 }
 
@@ -66,7 +70,7 @@ Job Cpu::interrupts() {
     if (due() != nullptr && !due()->device) co_await Turn{*this, EventClass::timer};
     if (due() == nullptr) co_return;
     due()->take(*this);
-    if (!in_softirq_ && net_rx_raised_) co_await softirq(false);
+    if (!in_softirq_ && !bottom_halves_disabled && net_rx_raised_) co_await softirq(false);
   }
 }
 
@@ -140,7 +144,7 @@ void Cpu::leave_hardirq() {
   charge(Step::interrupt_exit);
   if (in_softirq_) {
     context_ = softirq_by_ksoftirqd_ ? Context::ksoftirqd : Context::softirq;
-  } else if (net_rx_raised_) {
+  } else if (net_rx_raised_ && !bottom_halves_disabled) {
     context_ = Context::softirq;
   }
 }
@@ -228,8 +232,12 @@ Job Cpu::net_rx_action() {
   list_.swap(poll_list_);
   while (true) {
     co_await deferred->flush(*this);
-    if (list_.empty() && repoll_.empty()) list_.swap(poll_list_);
-    if (list_.empty()) break;
+    co_await interrupts();
+    if (list_.empty()) {
+      if (!repoll_.empty() || poll_list_.empty()) break;
+      list_.swap(poll_list_);
+      continue;
+    }
     Napi& napi = *list_.front();
     list_.pop_front();
     co_await napi.poll(*this);

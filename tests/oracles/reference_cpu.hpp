@@ -99,6 +99,7 @@ class Cpu {
   // Softirq.
   void schedule(Napi& napi);
   DeferredFrees* deferred = nullptr;
+  bool bottom_halves_disabled = false;  ///< by a NAPI thread during its unit
 
   // Threads.
   void add(Process& process);

@@ -36,18 +36,17 @@ LlcParameters llc_of(const Scenario& scenario, const Calibration& calibration) {
 }  // namespace
 
 Nic::Nic(const std::string& n, std::uint32_t number, const Scenario& s, std::uint32_t replication,
-         const Calibration& calibration, EventQueue& events, PageTable& pages, Journal& j, Stack& st)
+         const Calibration& calibration, EventQueue& events, std::uint64_t page_count, Journal& j, Stack& st)
     : name(n),
       params(s.nics.at(n)),
       scenario(s),
       journal(j),
       stack(st),
       events_(events),
-      pages_(pages),
       number_(number),
       toeplitz_(rss_key(params.rss.key)),
       indirection_(indirection_table(params)),
-      llc_(llc_of(s, calibration)),
+      llc_(llc_of(s, calibration), page_count),
       pcie_latency_(calibration.pcie.latency),
       buffer_bytes_(static_cast<std::uint64_t>(params.buffer_kib * 1024)) {
   pcie_packet_ = params.pcie.packet_ns > 0  ? time_from_ns(params.pcie.packet_ns)
@@ -151,7 +150,7 @@ void Nic::begin_transfers() {
     Ring::Completion completion{packet, ring.descriptors.front().slot};
     ring.descriptors.pop_front();
     ++ring.transfers;
-    completion.packet.page = ring.pages[completion.slot];
+    completion.packet.buffer = 2 * ring.pages[completion.slot] + ring.halves[completion.slot];
     busy_ = true;
     const Time end = events_.now() + pcie_packet_ + Time{pcie_ps_per_byte_ * packet.frame_bytes};
     events_.at(end, EventClass::arrival, pcie_id(number_), [this, completion] { transferred(completion); });
@@ -161,8 +160,8 @@ void Nic::begin_transfers() {
 void Nic::transferred(const Ring::Completion& completion) {
   busy_ = false;
   used_bytes_ -= completion.packet.frame_bytes;
-  if (completion.packet.page != no_page) {
-    llc_.dma_write(pages_[completion.packet.page]);
+  if (completion.packet.buffer != 0) {
+    llc_.dma_write(completion.packet.buffer);
     // What a CPU knows of the cache's progress is the state at every sixteenth write.
     if (++llc_writes_ % 16 == 0) llc_seen_ = llc_.view();
   }
@@ -195,13 +194,9 @@ Queue::Queue(Nic& nic, std::string n, std::uint32_t index, const scenario::Queue
 }
 
 void Queue::set_affinity(Cpu& cpu) {
-  if (line_.cpu != nullptr) {
-    line_.cpu->detach(line_);
-    line_.cpu->detach(watchdog_);
-  }
+  if (line_.cpu != nullptr) line_.cpu->detach(line_);
   line_.cpu = &cpu;
   cpu.attach(line_);
-  cpu.attach(watchdog_);
 }
 
 void Queue::make_threaded(Cpu& cpu) {

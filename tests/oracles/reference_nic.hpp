@@ -80,6 +80,7 @@ class Queue final : public Napi {
     explicit Watchdog(Queue& q) : Interrupt(false), queue(q) {}
     void take(Cpu& cpu) override;
     Queue& queue;
+    Cpu* pinned_to = nullptr;
   };
   struct NapiProcess final : Process {
     explicit NapiProcess(Queue& q) : Process(Context::kthread), queue(q) {}
@@ -104,7 +105,7 @@ class Queue final : public Napi {
 class Nic {
  public:
   Nic(const std::string& name, std::uint32_t number, const Scenario& scenario, std::uint32_t replication,
-      const Calibration& calibration, EventQueue& events, PageTable& pages, Journal& journal, Stack& stack);
+      const Calibration& calibration, EventQueue& events, std::uint64_t page_count, Journal& journal, Stack& stack);
 
   /// Arrivals up to this instant may be asked of the sources; later ones may still change.
   void arrivals_until(Time until);
@@ -123,7 +124,7 @@ class Nic {
   std::uint64_t rx_discards_phy = 0;
 
   Probability read_miss(const Packet& packet) {
-    return packet.page == no_page ? 0 : llc_.cpu_read(pages_[packet.page], llc_seen_);
+    return packet.buffer == 0 ? 0 : llc_.cpu_read(packet.buffer, llc_seen_);
   }
 
  private:
@@ -134,7 +135,6 @@ class Nic {
   void transferred(const Ring::Completion& completion);
 
   EventQueue& events_;
-  PageTable& pages_;
   std::uint32_t number_;
   std::vector<std::unique_ptr<Source>> sources_;
   ToeplitzHash toeplitz_;

@@ -12,6 +12,7 @@ Job Queue::NapiProcess::unit(Cpu& cpu) {
     sleeps = true;
     co_return;
   }
+  cpu.bottom_halves_disabled = true;
   co_await cpu.deferred->flush(cpu);
   co_await queue.poll(cpu);
   sleeps = !queue.scheduled;
@@ -97,8 +98,10 @@ void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
     cpu.schedule(*this);
   } else if (defers_left_ != 0 && timeout.ps != 0) {
     --defers_left_;
+    if (watchdog_.pinned_to != nullptr) watchdog_.pinned_to->detach(watchdog_);
+    watchdog_.pinned_to = &cpu;
     watchdog_.at = cpu.clock + timeout;
-    line_.cpu->source_changed();
+    cpu.attach(watchdog_);
   } else {
     line_.masked = false;
     line_.armed = line_.cpu == &cpu ? cpu.clock : cpu.clock + Core::remote_latency;

@@ -13,22 +13,14 @@ namespace rxpool::reference {
 
 Job DeferList::flush(Cpu& cpu) {
   co_await cpu.step(EventClass::poll);
-  std::uint64_t mine = flushes_;
   std::size_t left = visible(cpu.clock);
   if (left != 0) count = 0;
   while (left != 0) {
     const SkbPtr skb = skbs.front();
     skbs.pop_front();
     Frees::free(cpu, *skb);
-    if (--left == 0) break;
-    co_await cpu.step(EventClass::poll);
-    if (mine == flushes_) continue;
-    // A softirq between two frees of a thread has done the rest; what is there now has come since.
-    mine = flushes_;
-    left = visible(cpu.clock);
-    if (left != 0) count = 0;
+    if (--left != 0) co_await cpu.step(EventClass::poll);
   }
-  ++flushes_;
 }
 
 std::size_t DeferList::visible(Time now) const {

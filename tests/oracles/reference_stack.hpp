@@ -36,7 +36,6 @@ class DeferList final : public DeferredFrees {
 
  private:
   std::size_t visible(Time now) const;
-  std::uint64_t flushes_ = 0;
 };
 
 class Frees {
