@@ -11,6 +11,7 @@ namespace rxpool {
 
 struct Agreement {
   std::vector<std::string> differences;
+  std::string refused;  ///< not a host that can run (too little memory for its rings): both say so, and why
   std::uint64_t packets = 0;
 };
 

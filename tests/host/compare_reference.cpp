@@ -26,6 +26,7 @@ int main(int argc, char** argv) {
   }
   std::uint64_t differences = 0;
   std::uint64_t packets = 0;
+  std::uint64_t refused = 0;
   for (std::uint64_t s = seed; s < seed + scenarios; ++s) {
     const std::string text = random_scenario(s, options);
     if (print) std::printf("%s\n", text.c_str());
@@ -38,6 +39,7 @@ int main(int argc, char** argv) {
       agreement.differences.push_back(std::string("internal error: ") + error.what());
     }
     packets += agreement.packets;
+    refused += agreement.refused.empty() ? 0 : 1;
     if (agreement.differences.empty()) continue;
     ++differences;
     std::printf("seed %" PRIu64 ": %zu differences\n", s, agreement.differences.size());
@@ -45,7 +47,7 @@ int main(int argc, char** argv) {
     std::fflush(stdout);
     if (!keep_going) return 1;
   }
-  std::printf("%" PRIu64 " scenarios, %" PRIu64 " packets, %" PRIu64 " scenarios differ\n", scenarios, packets,
-              differences);
+  std::printf("%" PRIu64 " scenarios, %" PRIu64 " packets, %" PRIu64 " scenarios differ, both refuse %" PRIu64 "\n",
+              scenarios, packets, differences, refused);
   return differences == 0 ? 0 : 1;
 }
