@@ -35,6 +35,19 @@ class ReplicationDict(TypedDict):
     bottleneck: tuple[str, str]
     warnings: list[str]
 
+class StageDict(TypedDict):
+    component: str
+    kind: str
+    offered_pps: float
+    capacity_pps: float
+    demand_ns: float
+    utilisation: float
+
+class TopologyDict(TypedDict):
+    stages: list[StageDict]
+    predicted: tuple[str, str]
+    dot: str
+
 class MetricDict(TypedDict):
     name: str
     unit: str
@@ -60,5 +73,6 @@ def run(
     replication: int,
     progress: Callable[[float, float, int], bool] | None = None,
 ) -> ReplicationDict: ...
+def topology(resolved: str, folder: str, shipped_folder: str) -> TopologyDict: ...
 def metric_table() -> list[MetricDict]: ...
 def build_info() -> dict[str, str]: ...

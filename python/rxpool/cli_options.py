@@ -29,6 +29,9 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set one key of the scenario, e.g. nics.nic0.rx_ring=256."),
 ]
+PolicyOption = Annotated[
+    str | None, typer.Option(help="Policy for every NIC, or NIC=POLICY for one.", metavar="POLICY")
+]
 ReplicationsOption = Annotated[
     int | None, typer.Option(min=1, help="Independent replications (default: the scenario's).")
 ]

@@ -1,4 +1,4 @@
-"""The commands that show: report."""
+"""The commands that show: report, graph."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from rxpool.cli_options import app
-from rxpool.console import guarded
+from rxpool.cli_options import FormatOption, OutOption, PolicyOption, ScenarioArgument, SeedOption, SetOption, app
+from rxpool.console import OutputFormat, guarded, print_json, stdout_console, write_frame
 
 
 @app.command()
@@ -30,3 +30,37 @@ def report(
     path = to or Path(f"{results[0].name}.html")
     write(results, path)
     sys.stdout.write(f"{path}\n")
+
+
+@app.command()
+@guarded
+def graph(
+    scenario: ScenarioArgument,
+    to: Annotated[
+        Path | None, typer.Option(help="The file to write: .svg, .png, .pdf or .dot (default: NAME-graph.svg here).")
+    ] = None,
+    policy: PolicyOption = None,
+    set: SetOption = None,
+    seed: SeedOption = None,
+    format: FormatOption = OutputFormat.TABLE,
+    out: OutOption = Path("runs"),
+) -> None:
+    """Draw a scenario's stages with their capacities, predict the bottleneck, and run once to see if it is."""
+    from rxpool.progress import watching
+    from rxpool.scenario import load, parse_set
+    from rxpool.store import Store
+    from rxpool.study import run_stored
+    from rxpool.table_study import print_topology
+    from rxpool.topology import topology
+
+    loaded = load(scenario, set=parse_set(set or []), seed=seed, replications=1, policy=policy)
+    found = topology(loaded)
+    found.write(to or Path(f"{loaded.name}-graph.svg"))
+    with watching(loaded.name) as watcher:
+        result = run_stored([loaded], Store(out), watcher=watcher)[0]
+    if format is OutputFormat.TABLE:
+        print_topology(stdout_console(), found, result)
+    elif format is OutputFormat.JSON:
+        print_json(found.to_dict(result))
+    else:
+        write_frame(found.frame, format)

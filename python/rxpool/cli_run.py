@@ -16,6 +16,7 @@ from rxpool.cli_options import (
     JobsOption,
     MetricOption,
     OutOption,
+    PolicyOption,
     PrecisionOption,
     ReplicationsOption,
     ScenarioArgument,
@@ -35,9 +36,7 @@ from rxpool.errors import InputError
 def run(
     scenario: ScenarioArgument,
     set: SetOption = None,
-    policy: Annotated[
-        str | None, typer.Option(help="Policy for every NIC, or NIC=POLICY for one.", metavar="POLICY")
-    ] = None,
+    policy: PolicyOption = None,
     replications: ReplicationsOption = None,
     precision: PrecisionOption = None,
     metric: MetricOption = None,

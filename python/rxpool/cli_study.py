@@ -15,6 +15,7 @@ from rxpool.cli_options import (
     JobsOption,
     MetricOption,
     OutOption,
+    PolicyOption,
     PrecisionOption,
     ReplicationsOption,
     ScenarioArgument,
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 VaryOption = Annotated[
     list[str], typer.Option("--vary", metavar="PATH=VALUES", help="Key to vary: PATH=a,b,c or PATH=low:high[:log].")
-]
-PolicyOption = Annotated[
-    str | None, typer.Option(help="Policy for every NIC, or NIC=POLICY for one.", metavar="POLICY")
 ]
 
 

@@ -8,7 +8,7 @@ import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -58,9 +58,16 @@ def run_scenarios(scenarios: Sequence[Scenario], *, executor: Executor | None = 
 
     tasks = [(position, index) for position, s in enumerate(scenarios) for index in range(s.replications)]
     done: list[dict[int, Replication]] = [{} for _ in scenarios]
-    with workers(jobs, executor, len(tasks)) as pool:
-        for position, replication in _run_tasks(scenarios, tasks, pool):
-            done[position][replication.replication] = replication
+    try:
+        with workers(jobs, executor, len(tasks)) as pool:
+            for position, replication in _run_tasks(scenarios, tasks, pool):
+                done[position][replication.replication] = replication
+    except BrokenExecutor:
+        raise InputError(
+            "a worker process died: killed, out of memory, or this script runs itself again in the workers; put what it "
+            'does under `if __name__ == "__main__":`',
+            ExitCode.LIMIT,
+        ) from None
     results = []
     for scenario, by_index in zip(scenarios, done, strict=True):
         ordered = tuple(by_index[index] for index in sorted(by_index))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -22,7 +22,8 @@ class Scenario:
     """One resolved scenario: every default written out, checked by the core. Immutable and picklable.
 
     ``name`` is the file's stem, ``text`` the resolved JSON, ``folder`` where the files it names are looked up, and
-    ``source`` what error messages call it.
+    ``source`` what error messages call it. ``given`` and ``changes`` are what the user wrote (empty for a stored run):
+    a further change is made to that, so that what was left out follows the key it takes its default from.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Scenario:
     folder: str
     source: str
     allow_path: bool = False
+    given: str = field(default="", compare=False, repr=False)
+    changes: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -109,8 +112,10 @@ def load(
     """
     from rxpool import _core
 
+    earlier: dict[str, str] = {}
     if isinstance(source, Scenario):
-        text, name, label = source.text, source.name, source.source
+        text, name, label = source.given or source.text, source.name, source.source
+        earlier = dict(source.changes)
         home = source.folder
         allow_path = allow_path or source.allow_path
     elif isinstance(source, Mapping):
@@ -129,10 +134,12 @@ def load(
         changes["seed"] = seed
     if replications is not None:
         changes["replications"] = replications
-    overrides = [(key, json.dumps(value)) for key, value in changes.items()]
+    # A later change of a key comes after what was changed in between.
+    kept = [(key, value) for key, value in earlier.items() if key not in changes]
+    overrides = [*kept, *((key, json.dumps(value)) for key, value in changes.items())]
     home = str(Path(home).resolve())
     resolved = _core.resolve(text, label, home, overrides, allow_path, shipped_folder())
-    return Scenario(_safe_stem(name), resolved, home, label, allow_path)
+    return Scenario(_safe_stem(name), resolved, home, label, allow_path, text, tuple(overrides))
 
 
 def parse_set(assignments: Sequence[str]) -> dict[str, Any]:

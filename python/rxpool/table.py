@@ -15,6 +15,7 @@ from rxpool.console import printable
 from rxpool.measures import dropped
 from rxpool.record import Ledger
 from rxpool.result import Result
+from rxpool.statistics import Interval
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -196,6 +197,19 @@ def number(value: float | None, digits: int | None = None) -> str:
     if digits is None:
         digits = 0 if abs(value) >= 100 or value == int(value) else 1
     return f"{value:,.{digits}f}"
+
+
+def amount(value: float) -> str:
+    """A number with digits that suit its size."""
+    size = abs(value)
+    return number(value, 0 if size >= 1000 or value == int(value) else 1 if size >= 10 else 3)
+
+
+def bounds(interval: Interval) -> str:
+    """An interval as text; a dash where one replication says nothing."""
+    if interval.n == 1:
+        return "–"
+    return f"{amount(interval.low)} to {amount(interval.high)}"
 
 
 def percent(value: float | None) -> str:

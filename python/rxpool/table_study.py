@@ -1,15 +1,18 @@
-"""Tables for people: comparisons, sweeps and tunings."""
+"""Tables for people: comparisons, sweeps, tunings and graphs."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rxpool.comparing import Comparison, labels
 from rxpool.console import printable
+from rxpool.result import Result
 from rxpool.statistics import Interval
 from rxpool.sweeping import Sweep
-from rxpool.table import new_table, number
+from rxpool.table import amount, bounds, new_table, number, percent
+from rxpool.topology import Topology
 from rxpool.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -73,17 +76,21 @@ def print_tuning(console: Console, study: Tuning) -> None:
     console.print(table)
 
 
-def amount(value: float) -> str:
-    """A number with digits that suit its size."""
-    size = abs(value)
-    return number(value, 0 if size >= 1000 or value == int(value) else 1 if size >= 10 else 3)
-
-
-def bounds(interval: Interval) -> str:
-    """An interval as text; a dash where one replication says nothing."""
-    if interval.n == 1:
-        return "–"
-    return f"{amount(interval.low)} to {amount(interval.high)}"
+def print_topology(console: Console, topology: Topology, result: Result) -> None:
+    """Every stage with its load and capacity, the prediction, and whether the run agreed."""
+    table = new_table("stage", ["kind", "packets/s", "capacity", "ns per packet", "utilisation"])
+    for stage in topology.stages:
+        table.add_row(
+            printable(stage.component),
+            stage.kind,
+            number(stage.offered_pps, 0),
+            "–" if math.isinf(stage.capacity_pps) else number(stage.capacity_pps, 0),
+            number(stage.demand_ns, 1) if stage.demand_ns else "–",
+            "–" if stage.kind in ("source", "queue") else percent(100 * stage.utilisation),
+        )
+    console.print(table)
+    console.print(f"predicted: {printable(topology.predicted[1])}")
+    console.print(printable(topology.verdict(result)))
 
 
 def _mean(interval: Interval) -> str:

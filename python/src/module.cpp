@@ -15,6 +15,7 @@
 #include "models/metric_table.hpp"
 #include "models/result.hpp"
 #include "models/scenario.hpp"
+#include "models/topology.hpp"
 #include "sim/error.hpp"
 
 namespace py = pybind11;
@@ -70,6 +71,30 @@ py::dict run(const std::string& resolved, const std::string& folder, const std::
   }
   if (python_failed) throw py::error_already_set();
   return rxpool::python::to_python(std::move(result));
+}
+
+py::dict topology(const std::string& resolved, const std::string& folder, const std::string& shipped_folder) {
+  rxpool::Topology found;
+  {
+    py::gil_scoped_release unlocked;
+    found = rxpool::topology(load_resolved(resolved, folder, shipped_folder));
+  }
+  py::list stages;
+  for (const rxpool::Stage& stage : found.stages) {
+    py::dict d;
+    d["component"] = stage.component;
+    d["kind"] = stage.kind;
+    d["offered_pps"] = stage.offered_pps;
+    d["capacity_pps"] = stage.capacity_pps;
+    d["demand_ns"] = stage.demand_ns;
+    d["utilisation"] = stage.utilisation;
+    stages.append(std::move(d));
+  }
+  py::dict d;
+  d["stages"] = std::move(stages);
+  d["predicted"] = py::make_tuple(found.predicted.component, found.predicted.sentence);
+  d["dot"] = found.dot;
+  return d;
 }
 
 py::list metric_table() {
@@ -135,6 +160,7 @@ PYBIND11_MODULE(_core, m) {
       py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), unlocked);
   m.def("run", &run, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), py::arg("replication"),
         py::arg("progress") = py::none());
+  m.def("topology", &topology, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"));
   m.def("metric_table", &metric_table);
   m.def("build_info", &build_info);
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 
 from rxpool.errors import InputError
 from rxpool.sampling import Sampling
-from rxpool.sweeping import Axis, points
+from rxpool.scenario import load
+from rxpool.sweeping import Axis, points, sweep
 from rxpool.tuning import Bound
 
 
@@ -93,3 +95,21 @@ def test_bounds_are_read_and_measured() -> None:
     for text in ("a<1", "a<=", "<=3", "a<=x", "a"):
         with pytest.raises(InputError, match="--subject-to"):
             Bound.parse(text)
+
+
+def test_a_key_that_others_take_their_default_from_carries_them_along(small: dict[str, Any]) -> None:
+    study = sweep(small, {"nics.nic0.rx_ring": [64, 256]}, set={"duration_ms": 0.5})
+    queues = [result.scenario.resolved["nics"]["nic0"]["rx_queues"]["rx0"] for result in study.results]
+    assert [queue["rx_ring"] for queue in queues] == [64, 256]
+    filled = [result.mean("nics.nic0.rx_queues.rx0", "rx_fill") for result in study.results]
+    assert filled[0] <= 64 < filled[1] <= 256
+    assert study.results[0].fingerprint != study.results[1].fingerprint
+
+
+def test_changes_add_up_and_the_last_one_counts(small: dict[str, Any]) -> None:
+    scenario = load(small, set={"nics.nic0.rx_ring": 64}, policy="drop", seed=5)
+    scenario = scenario.with_set({"nics.nic0.rx_usecs": 3}).with_set({"nics.nic0.rx_ring": 128})
+    nic = scenario.resolved["nics"]["nic0"]
+    assert (nic["rx_ring"], nic["rx_queues"]["rx0"]["rx_ring"]) == (128, 128)
+    assert (nic["rx_queues"]["rx0"]["rx_usecs"], scenario.seed, scenario.policy) == (3, 5, "drop")
+    assert scenario == load(small, set={"nics.nic0.rx_ring": 128, "nics.nic0.rx_usecs": 3}, policy="drop", seed=5)

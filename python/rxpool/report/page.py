@@ -11,16 +11,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from rxpool import answers
 from rxpool.comparing import Comparison, compare_results, labels
 from rxpool.errors import InputError
 from rxpool.files import write_atomic
-from rxpool.measures import dropped
 from rxpool.plain import finite
 from rxpool.report import figures
 from rxpool.result import Result
 from rxpool.statistics import Interval, mean_interval
-from rxpool.table import NO_DESCRIPTOR, QUEUE, number
-from rxpool.table_study import amount, bounds
+from rxpool.table import NO_DESCRIPTOR, QUEUE, amount, bounds, number
 
 QUEUE_COLUMNS = (
     ("held_mean", "held mean", "pages"),
@@ -85,32 +84,11 @@ def page(results: Sequence[Result]) -> str:
 """
 
 
-def answer(result: Result) -> str:
-    """One sentence: the headline with its interval, or what was delivered where the scenario names none."""
-    headline = result.headline
-    value = headline.get("value")
-    if isinstance(value, float):
-        name = ".".join(str(part) for part in (headline.get("component"), headline.get("metric")) if part)
-        values = result.values(str(headline.get("component", "")), str(headline["metric"]))
-        return f"{name} is {_interval_text(values, str(headline.get('unit') or ''))}."
-    ledger = result.ledger["packets"]
-    share = 100 * dropped(ledger) / ledger.total if ledger.total else 0.0
-    return f"{share:.3g} % of {ledger.total:,} offered packets were dropped."
-
-
-def _interval_text(values: Sequence[float], unit: str) -> str:
-    interval = mean_interval(values)
-    text = f"{amount(interval.estimate)} {unit}".rstrip()
-    if interval.n == 1:
-        return f"{text} (one replication: no interval)"
-    return f"{text} (95 % interval {bounds(interval)}, {interval.n} replications)"
-
-
 def _body(result: Result, results: Sequence[Result], comparison: Comparison | None, shown: set[str]) -> Iterator[str]:
     escape = html.escape
     resolved = result.scenario.resolved
     yield f"<h1>{escape(resolved.get('question') or result.scenario.name)}</h1>"
-    yield f'<p class="answer" id="answer">{escape(answer(result))}</p>'
+    yield f'<p class="answer" id="answer">{escape(answers.of_result(result))}</p>'
     if result.bottleneck:
         yield f"<p>{escape(result.bottleneck)}</p>"
     yield from (f'<p class="warning">{escape(warning)}</p>' for warning in result.warnings)

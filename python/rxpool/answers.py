@@ -1,0 +1,74 @@
+"""One sentence with its interval: what a run, a comparison or a sweep answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rxpool.comparing import Comparison
+from rxpool.errors import InputError
+from rxpool.measures import Measure, dropped
+from rxpool.result import Result
+from rxpool.statistics import Interval, mean_interval
+from rxpool.sweeping import Sweep
+from rxpool.table import amount, bounds
+
+
+def of_result(result: Result) -> str:
+    """The headline with its interval; where the scenario names none, the share of packets that was dropped."""
+    headline = result.headline
+    if isinstance(headline.get("value"), float):
+        component, metric = str(headline.get("component") or ""), str(headline["metric"])
+        name = f"{component}.{metric}" if component else metric
+        return f"{name} is {_with_interval(result.values(component, metric), str(headline.get('unit') or ''))}."
+    ledger = result.ledger["packets"]
+    share = 100 * dropped(ledger) / ledger.total if ledger.total else 0.0
+    return f"{share:.3g} % of {ledger.total:,} offered packets were dropped."
+
+
+def of_comparison(comparison: Comparison, metric: str) -> list[str]:
+    """One sentence per policy: by how much it differs from the baseline. Raises :class:`InputError`."""
+    rows = [row for row in comparison.rows if row.metric == metric]
+    if not rows:
+        raise InputError(
+            f"metric '{metric}' was not compared; there are: {', '.join({r.metric for r in comparison.rows})}"
+        )
+    sentences = []
+    for row in rows:
+        estimate = row.difference.interval.estimate
+        unit = f" {row.unit}" if row.unit else ""
+        how = "more" if estimate > 0 else "fewer"
+        text = f"{row.policy}: {metric} is {amount(abs(estimate))}{unit} {how} than with {row.baseline}"
+        if row.difference.interval.n > 1:
+            text += f" (95 % interval {bounds(row.difference.interval)}, {row.difference.interval.n} replications"
+            text += ", significant)" if row.significant else ", not significant)"
+        sentences.append(text + ".")
+    return sentences
+
+
+def of_sweep(study: Sweep, metric: str) -> str:
+    """The point at which a metric's mean is smallest, and which other points its interval does not tell apart."""
+    intervals = [study.interval(result, metric) for result in study.results]
+    best = min(range(len(intervals)), key=lambda i: intervals[i].estimate)
+    unit = Measure(metric).unit(study.first)
+    values = Measure(metric).values(study.results[best].replications)
+    text = f"{metric} is smallest at {_point(study, best)}: {_with_interval(values, unit)}"
+    level = [i for i, other in enumerate(intervals) if i != best and _overlap(other, intervals[best])]
+    if level:
+        text += f"; not told apart from {'; '.join(_point(study, i) for i in level)}"
+    return text + "."
+
+
+def _point(study: Sweep, index: int) -> str:
+    return ", ".join(f"{axis} = {study.points[index][axis]}" for axis in study.axes)
+
+
+def _overlap(a: Interval, b: Interval) -> bool:
+    return a.low <= b.high and b.low <= a.high
+
+
+def _with_interval(values: Sequence[float], unit: str) -> str:
+    interval = mean_interval(values)
+    text = f"{amount(interval.estimate)} {unit}".rstrip()
+    if interval.n == 1:
+        return f"{text} (one replication: no interval)"
+    return f"{text} (95 % interval {bounds(interval)}, {interval.n} replications)"
