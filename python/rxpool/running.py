@@ -64,8 +64,8 @@ def run_scenarios(scenarios: Sequence[Scenario], *, executor: Executor | None = 
                 done[position][replication.replication] = replication
     except BrokenExecutor:
         raise InputError(
-            "a worker process died: killed, out of memory, or this script runs itself again in the workers; put what it "
-            'does under `if __name__ == "__main__":`',
+            "a worker process died: killed, out of memory, or this script runs itself again in its workers; put what "
+            'it does under `if __name__ == "__main__":`',
             ExitCode.LIMIT,
         ) from None
     results = []
