@@ -125,7 +125,9 @@ void Core::wait_for_interrupt() {
   if (next_interrupt_ == Time::never()) {
     engine_.cancel(event_);
   } else {
-    engine_.arm(event_, next_interrupt_, next_source_->device() ? EventClass::interrupt : EventClass::timer);
+    // A line that was moved here may be overdue.
+    engine_.arm(event_, std::max(next_interrupt_, engine_.now()),
+                next_source_->device() ? EventClass::interrupt : EventClass::timer);
   }
 }
 

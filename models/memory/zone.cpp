@@ -157,7 +157,7 @@ void Zone::free_to_pcp(MemoryContext& ctx, PageId page, unsigned order) {
 }
 
 bool Zone::next_free_may_flush(std::uint16_t cpu) const {
-  return pcp_[cpu].next_free_flushes(pcp_state());
+  return flags_may_change() || pcp_[cpu].next_free_flushes(pcp_state());
 }
 
 // PA-23: empties the list just used first, coldest page first, then the next lists in turn.

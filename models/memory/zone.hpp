@@ -63,7 +63,7 @@ class Zone {
   void free_to_pcp(MemoryContext& ctx, PageId page, unsigned order);
   /// Orders over 3.
   void free_to_buddy(MemoryContext& ctx, PageId page, unsigned order);
-  /// True when the next order-0 free on this CPU may take the zone lock.
+  /// True when the next order-0 free on this CPU may take the zone lock, or depends on what others do to the zone.
   bool next_free_may_flush(std::uint16_t cpu) const;
   /// Pages this CPU can still take without the zone lock.
   bool pcp_has(std::uint16_t cpu, unsigned order, MigrateType type) const {
@@ -121,6 +121,11 @@ class Zone {
 
  private:
   PcpZoneState pcp_state() const { return {below_high, reclaim_active}; }
+  /// The flags steer every free to a per-CPU list (PA-22). Could allocations of CPUs that are still behind change them?
+  bool flags_may_change() const {
+    constexpr std::uint64_t ahead_pages = 8192;  // more than one CPU takes in the engine's window
+    return below_high || reclaim_active || nr_free_pages() < wmark_pages(Watermark::high) + pcp_.size() * ahead_pages;
+  }
   void lock(MemoryContext& ctx);
   int rmqueue_bulk(MemoryContext& ctx, unsigned order, MigrateType type, int count);
   void free_pcppages_bulk(MemoryContext& ctx, PerCpuPages& pcp, int count, unsigned first_list);

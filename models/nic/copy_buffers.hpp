@@ -32,7 +32,10 @@ class CopyBuffers final : public RxBuffers {
     }
     return page;
   }
-  bool take_may_touch_zone() const override { return pool_.next_alloc_may_touch_zone(); }
+  Reach reach(const MemoryContext&, const RxRing&, std::uint32_t) const override {
+    if (pool_.next_alloc_may_touch_zone()) return Reach::zone;
+    return pool_.next_alloc_may_touch_ring() ? Reach::group : Reach::cpu;
+  }
   void drop(Core&, RxRing&, std::uint32_t) override {}
   bool drops_for_free() const override { return true; }
 

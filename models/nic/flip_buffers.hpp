@@ -25,6 +25,10 @@ class FlipBuffers final : public RxBuffers {
   bool fill(MemoryContext& context, RxRing& ring) override;
   Refill refill(Core& core, RxRing& ring) override;
   PageId take(Core& core, RxRing& ring, std::uint32_t slot) override;
+  Reach reach(const MemoryContext&, const RxRing& ring, std::uint32_t slot) const override {
+    // Only an skb's share of the page can be given back by somebody else.
+    return allocator_.page(ring.page_of(slot)).refcount == 1 ? Reach::cpu : Reach::group;
+  }
   void drop(Core& core, RxRing& ring, std::uint32_t slot) override;
   bool drops_for_free() const override { return false; }
 

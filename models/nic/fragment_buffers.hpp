@@ -25,6 +25,9 @@ class FragmentBuffers final : public RxBuffers {
   bool fill(MemoryContext& context, RxRing& ring) override;
   Refill refill(Core& core, RxRing& ring) override;
   PageId take(Core& core, RxRing& ring, std::uint32_t slot) override;
+  Reach reach(const MemoryContext& context, const RxRing& ring, std::uint32_t slot) const override {
+    return put_may_touch_zone(context, ring.page_of(slot)) ? Reach::zone : Reach::group;
+  }
   void drop(Core& core, RxRing& ring, std::uint32_t slot) override;
   bool drops_for_free() const override { return false; }
 

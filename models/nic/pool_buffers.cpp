@@ -153,6 +153,15 @@ PageId PoolBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
   return page;
 }
 
+RxBuffers::Reach PoolBuffers::reach(const MemoryContext& context, const RxRing& ring, std::uint32_t slot) const {
+  if (params_.release_at_refill) return Reach::cpu;
+  const PageId page = ring.page_of(slot);
+  if (pool_.next_put_may_touch_zone(context, page, true)) return Reach::zone;
+  // Who takes the last share of a page brings it home.
+  const bool shared_page = params_.slots_per_page > 1;
+  return shared_page || pool_.next_put_may_touch_ring(context, page, true) ? Reach::group : Reach::cpu;
+}
+
 void PoolBuffers::drop(Core& core, RxRing& ring, std::uint32_t slot) {
   if (params_.release_at_refill) return;
   const PageId page = take(core, ring, slot);

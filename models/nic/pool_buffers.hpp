@@ -37,6 +37,7 @@ class PoolBuffers final : public RxBuffers {
   bool fill(MemoryContext& context, RxRing& ring) override;
   Refill refill(Core& core, RxRing& ring) override;
   PageId take(Core& core, RxRing& ring, std::uint32_t slot) override;
+  Reach reach(const MemoryContext& context, const RxRing& ring, std::uint32_t slot) const override;
   void drop(Core& core, RxRing& ring, std::uint32_t slot) override;
   bool drops_for_free() const override { return params_.release_at_refill; }
 

@@ -33,8 +33,10 @@ class RxBuffers : public RxPages {
   virtual Refill refill(Core& core, RxRing& ring) = 0;
   /// The packet in `slot` goes up the stack: its skb gets a share of the page. no_page when the driver must drop it.
   virtual PageId take(Core& core, RxRing& ring, std::uint32_t slot) = 0;
-  /// Might take() touch a zone, which all CPUs share?
-  virtual bool take_may_touch_zone() const { return false; }
+  enum class Reach : std::uint8_t { cpu, group, zone };
+  /// Whose things may take() or drop() of the packet in `slot` touch: this CPU's alone, what it shares with its group
+  /// (a ring, a page's count), or a zone, which all CPUs share?
+  virtual Reach reach(const MemoryContext&, const RxRing&, std::uint32_t) const { return Reach::cpu; }
   /// The packet in `slot` was dropped by XDP; the driver keeps or releases the page.
   virtual void drop(Core& core, RxRing& ring, std::uint32_t slot) = 0;
   /// Is drop() free of work? Then a batch need not call it (DR-11: mlx5 releases at refill).

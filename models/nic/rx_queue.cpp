@@ -167,12 +167,20 @@ bool RxQueue::run_packets(Core& core) {
     if (only_drops) {
       handled_ += drop_run(core);
     } else {
-      if (buffers_->take_may_touch_zone() && !core.may_touch_shared(EventClass::poll)) return false;
+      if (!may_handle(core)) return false;
       one_packet(core);
       ++handled_;
     }
   }
   return true;
+}
+
+/// Is it the turn of the packet at hand to touch what it may touch?
+bool RxQueue::may_handle(Core& core) {
+  const RxBuffers::Reach reach = buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot());
+  const bool shares_maps = hook_.kind == XdpHook::Kind::program && hook_.program->shares_state();
+  if ((shares_maps || reach != RxBuffers::Reach::cpu) && !core.may_step(EventClass::poll)) return false;
+  return reach != RxBuffers::Reach::zone || core.may_touch_shared(EventClass::poll);
 }
 
 /// A run of packets that are all dropped: at least the one at hand, more while nobody can interfere.

@@ -133,6 +133,7 @@ class RxQueue final : public Napi {
   enum class Look : std::uint8_t { none, packet, waiting };
   Look look(Core& core);
   bool run_packets(Core& core);
+  bool may_handle(Core& core);
   std::uint32_t drop_run(Core& core);
   void one_packet(Core& core);
   XdpAction run_hook(Core& core, const Packet& packet);

@@ -37,7 +37,7 @@ class PolicyProgram final : public XdpProgram {
   std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) override;
   bool reads_packet() const override { return reads_packet_; }
   /// Do the programs of two CPUs meet in a map? Then these CPUs must take turns.
-  bool shares_state() const { return shares_state_; }
+  bool shares_state() const override { return shares_state_; }
 
   bpf::Policy& policy() { return *policy_; }
 

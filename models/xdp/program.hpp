@@ -29,6 +29,8 @@ class XdpProgram {
   virtual std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) = 0;
   /// Does it read packet data? Then the first read is charged as a cache access.
   virtual bool reads_packet() const = 0;
+  /// Do runs on several CPUs meet in a map?
+  virtual bool shares_state() const = 0;
 };
 
 /// What is attached to a NIC.
