@@ -1,6 +1,8 @@
 #include "models/bpf/interpreter.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "models/bpf/semantics.hpp"
 #include "models/bpf/vm_state.hpp"
@@ -18,7 +20,53 @@ struct SavedFrame {
   std::uint64_t r6, r7, r8, r9;
 };
 
-using HandlerTable = std::array<const void*, static_cast<std::size_t>(OpKind::count)>;
+// Sequences that compilers emit all the time, executed by one handler: half the indirect jumps of typical code. The
+// handler stands at the first operation and goes on behind the last; the others keep their own for whoever jumps to
+// them, so indices stay as they are. Longer ones come first. Only in the unchecked machine.
+#define RXPOOL_BPF_SEQUENCES(X2, X3, X4)                              \
+  X4(load8, load8, lsh32_imm, or_32_reg) /* u16 from two bytes */     \
+  X3(mov64_reg, add64_imm, jgt64_reg)    /* bounds of the packet */   \
+  X3(lddw, call_array, jeq64_imm)        /* lookup and NULL check */  \
+  X3(store32_reg, mov64_reg, add64_imm)  /* key, and pointer to it */ \
+  X3(load64, add64_imm, store64_reg)     /* counters */               \
+  X3(load64, add64_reg, store64_reg)                                  \
+  X3(load16, and_32_imm, jne32_imm) /* masks and ranges */            \
+  X3(lsh32_imm, and_32_imm, jlt32_imm)                                \
+  X3(add32_imm, and_32_imm, jgt32_imm)                                \
+  X2(load32, load32)                                                  \
+  X2(load8, load8)                                                    \
+  X2(load8, jne32_imm)                                                \
+  X2(load8, jeq32_imm)                                                \
+  X2(load16, jne32_imm)                                               \
+  X2(load16, jeq32_imm)                                               \
+  X2(mov64_reg, add64_imm)                                            \
+  X2(mov64_reg, mov64_reg)                                            \
+  X2(mov32_imm, jne32_imm)                                            \
+  X2(mov32_imm, mov32_imm)                                            \
+  X2(mov32_imm, load32)                                               \
+  X2(mov32_imm, exit)                                                 \
+  X2(mov32_reg, exit)                                                 \
+  X2(lsh32_imm, or_32_reg)                                            \
+  X2(lsh32_imm, and_32_imm)                                           \
+  X2(lsh64_imm, rsh64_imm)                                            \
+  X2(and_32_imm, jne32_imm)                                           \
+  X2(and_32_imm, jeq32_imm)                                           \
+  X2(bswap16, jeq32_imm)                                              \
+  X2(bswap16, jne32_imm)
+
+enum class Sequence : std::uint8_t {
+#define X2(a, b) a##_##b,
+#define X3(a, b, c) a##_##b##_##c,
+#define X4(a, b, c, d) a##_##b##_##c##_##d,
+  RXPOOL_BPF_SEQUENCES(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
+      count
+};
+
+constexpr auto op_kinds = static_cast<std::size_t>(OpKind::count);
+using HandlerTable = std::array<const void*, op_kinds + static_cast<std::size_t>(Sequence::count)>;
 
 #define NEXT goto * (++ip)->handler
 #define GO(distance)    \
@@ -65,6 +113,12 @@ void store(std::byte* at, std::uint64_t value) {
   std::memcpy(at, &narrow, sizeof narrow);
 }
 
+/// Keeps the compiler from loading arguments two at a time right behind their stores, which stalls the load.
+std::uint64_t one_word(std::uint64_t value) {
+  asm("" : "+r"(value));
+  return value;
+}
+
 /// The whole machine. With a null state it only hands out its handlers.
 template <bool checked>
 std::uint64_t execute(VmState* state, const ThreadedOp* ip, const std::uint64_t* arguments, BoxOffset frame,
@@ -82,6 +136,13 @@ std::uint64_t execute(VmState* state, const ThreadedOp* ip, const std::uint64_t*
 #define X(name) &&name,
                   RXPOOL_BPF_OTHER(X)
 #undef X
+#define X2(a, b) &&a##_##b,
+#define X3(a, b, c) &&a##_##b##_##c,
+#define X4(a, b, c, d) &&a##_##b##_##c##_##d,
+                      RXPOOL_BPF_SEQUENCES(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
   };
   if (table != nullptr) {
     *table = handlers;
@@ -90,7 +151,10 @@ std::uint64_t execute(VmState* state, const ThreadedOp* ip, const std::uint64_t*
   Runtime& runtime = *state->runtime;
   Execution& execution = runtime.execution;
   std::byte* const base = state->box.base();
-  std::uint64_t r[register_count] = {0, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4]};
+  std::uint64_t r[register_count] = {0, one_word(arguments[0]), one_word(arguments[1])};
+  r[3] = arguments[2];
+  r[4] = arguments[3];
+  r[5] = arguments[4];
   r[frame_register] = frame;
   SavedFrame saved[max_call_depth];
   SavedFrame* caller = saved;
@@ -223,12 +287,14 @@ call_helper:
   r[0] = ip->site->fn(runtime, r[1], r[2], r[3], r[4], r[5]);
   ZERO(ip)
   NEXT;
-call_array: {
-  REACH(W(r[2]), sizeof(std::uint32_t), false)
-  const ArrayLayout& array = ip->site->array;
-  const auto index = load<std::uint32_t>(base + W(r[2]));
-  r[0] = index < array.max_entries ? W(array.base + runtime.cpu * array.cpu_stride + index * array.value_stride) : 0;
+#define CALL_ARRAY                                                                                                    \
+  REACH(W(r[2]), sizeof(std::uint32_t), false)                                                                        \
+  const ArrayLayout& array = ip->site->array;                                                                         \
+  const auto index = load<std::uint32_t>(base + W(r[2]));                                                             \
+  r[0] = index < array.max_entries ? W(array.base + runtime.cpu * array.cpu_stride + index * array.value_stride) : 0; \
   ZERO(ip)
+call_array: {
+  CALL_ARRAY
   NEXT;
 }
 call_lookup:
@@ -279,6 +345,81 @@ tail_call: {
   ip = state->threaded.data() + code.functions[code.program_entry[static_cast<std::size_t>(program)]].first_op;
   goto * ip->handler;
 }
+
+// What an operation of a sequence does; a jump that is taken ends it.
+#define DO_ALU(width, name, operand)                                                  \
+  DST = semantics::name<std::uint##width##_t>(static_cast<std::uint##width##_t>(DST), \
+                                              static_cast<std::uint##width##_t>(operand))
+#define DO_LOAD(bits)      \
+  execution.position = ip; \
+  DST = load<std::uint##bits##_t>(base + ADDRESS(ip->src))
+#define DO_STORE(bits)     \
+  execution.position = ip; \
+  store<std::uint##bits##_t>(base + ADDRESS(ip->dst), SRC)
+#define DO_JUMP(width, name, operand)                                                      \
+  if (semantics::name<std::uint##width##_t>(static_cast<std::uint##width##_t>(DST),        \
+                                            static_cast<std::uint##width##_t>(operand))) { \
+    GO(ip->jump);                                                                          \
+  }
+#define DO_load8 DO_LOAD(8)
+#define DO_load16 DO_LOAD(16)
+#define DO_load32 DO_LOAD(32)
+#define DO_load64 DO_LOAD(64)
+#define DO_store32_reg DO_STORE(32)
+#define DO_store64_reg DO_STORE(64)
+#define DO_mov64_reg DO_ALU(64, mov, SRC)
+#define DO_mov32_reg DO_ALU(32, mov, SRC)
+#define DO_mov32_imm DO_ALU(32, mov, ip->imm)
+#define DO_add64_imm DO_ALU(64, add, ip->imm)
+#define DO_add64_reg DO_ALU(64, add, SRC)
+#define DO_add32_imm DO_ALU(32, add, ip->imm)
+#define DO_lsh32_imm DO_ALU(32, lsh, ip->imm)
+#define DO_lsh64_imm DO_ALU(64, lsh, ip->imm)
+#define DO_rsh64_imm DO_ALU(64, rsh, ip->imm)
+#define DO_or_32_reg DO_ALU(32, or_, SRC)
+#define DO_and_32_imm DO_ALU(32, and_, ip->imm)
+#define DO_jeq32_imm DO_JUMP(32, jeq, ip->imm)
+#define DO_jne32_imm DO_JUMP(32, jne, ip->imm)
+#define DO_jlt32_imm DO_JUMP(32, jlt, ip->imm)
+#define DO_jgt32_imm DO_JUMP(32, jgt, ip->imm)
+#define DO_jeq64_imm DO_JUMP(64, jeq, ip->imm)
+#define DO_jgt64_reg DO_JUMP(64, jgt, SRC)
+#define DO_bswap16 DST = semantics::bswap16(SRC)
+#define DO_lddw DST = IMM
+#define DO_call_array CALL_ARRAY
+#define DO_exit goto exit
+#define X2(a, b) \
+  a##_##b : {    \
+    DO_##a;      \
+    ++ip;        \
+    DO_##b;      \
+    NEXT;        \
+  }
+#define X3(a, b, c) \
+  a##_##b##_##c : { \
+    DO_##a;         \
+    ++ip;           \
+    DO_##b;         \
+    ++ip;           \
+    DO_##c;         \
+    NEXT;           \
+  }
+#define X4(a, b, c, d)    \
+  a##_##b##_##c##_##d : { \
+    DO_##a;               \
+    ++ip;                 \
+    DO_##b;               \
+    ++ip;                 \
+    DO_##c;               \
+    ++ip;                 \
+    DO_##d;               \
+    NEXT;                 \
+  }
+  RXPOOL_BPF_SEQUENCES(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
+
 exit:
   BOOK();
 leave:
@@ -297,6 +438,34 @@ leave:
   NEXT;
 }
 
+struct SequenceKinds {
+  std::array<OpKind, 4> kinds;
+  std::size_t length;
+};
+constexpr SequenceKinds sequences[] = {
+#define X2(a, b) {{OpKind::a, OpKind::b}, 2},
+#define X3(a, b, c) {{OpKind::a, OpKind::b, OpKind::c}, 3},
+#define X4(a, b, c, d) {{OpKind::a, OpKind::b, OpKind::c, OpKind::d}, 4},
+    RXPOOL_BPF_SEQUENCES(X2, X3, X4)
+#undef X2
+#undef X3
+#undef X4
+};
+
+/// Index of the handler for the first of `ops`: of the first sequence that begins there, else its own.
+std::size_t handler_index(std::span<const Op> ops, bool fuse) {
+  for (std::size_t n = 0; fuse && n < std::size(sequences); ++n) {
+    const auto kinds = std::span(sequences[n].kinds).first(sequences[n].length);
+    const bool there =
+        ops.size() >= kinds.size() &&
+        std::equal(kinds.begin(), kinds.end(), ops.begin(), [](OpKind kind, const Op& op) { return op.kind == kind; });
+    if (there) {
+      return op_kinds + n;
+    }
+  }
+  return static_cast<std::size_t>(ops[0].kind);
+}
+
 }  // namespace
 
 std::vector<ThreadedOp> thread_code(const Decoded& code, bool checked) {
@@ -308,7 +477,7 @@ std::vector<ThreadedOp> thread_code(const Decoded& code, bool checked) {
   for (std::size_t i = 0; i < code.ops.size(); ++i) {
     const Op& op = code.ops[i];
     ThreadedOp out;
-    out.handler = handlers[static_cast<std::size_t>(op.kind)];
+    out.handler = handlers[handler_index(std::span(code.ops).subspan(i), !checked)];
     out.imm = op.imm;
     out.site = op.site;
     const std::uint32_t target = op.kind == OpKind::call_local ? code.functions[op.target].first_op : op.target;

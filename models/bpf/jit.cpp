@@ -1,5 +1,7 @@
 #include "models/bpf/jit.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 #include "models/bpf/jit_emitter.hpp"
@@ -18,16 +20,29 @@ class ThrowingHandler : public asmjit::ErrorHandler {
 
 }  // namespace
 
+// Written first, executable afterwards, never both: a mapping of its own, whose protection is turned once.
 struct CompiledCode::Memory {
-  asmjit::JitRuntime runtime;
+  explicit Memory(std::size_t bytes) : size(bytes) {
+    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    code = at == MAP_FAILED ? nullptr : static_cast<std::byte*>(at);
+  }
+  ~Memory() {
+    if (code != nullptr) {
+      munmap(code, size);
+    }
+  }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  static std::unique_ptr<Memory> place(asmjit::CodeHolder& holder);
+
   std::byte* code = nullptr;
+  std::size_t size;
 };
 
-CompiledCode::CompiledCode(const Decoded& code, const JitLayout& layout)
-    : memory_(std::make_unique<Memory>()), base_of_box_(layout.box->base()) {
+CompiledCode::CompiledCode(const Decoded& code, const JitLayout& layout) : base_of_box_(layout.box->base()) {
   asmjit::CodeHolder holder;
   ThrowingHandler handler;
-  holder.init(memory_->runtime.environment());
+  holder.init(asmjit::Environment::host());
   holder.setErrorHandler(&handler);
   jit::Emitter emitter(holder, code, layout);
   for (std::uint32_t f = 0; f < code.functions.size(); ++f) {
@@ -42,20 +57,33 @@ CompiledCode::CompiledCode(const Decoded& code, const JitLayout& layout)
   emitter.invoke_entry();
   emitter.tail_table();
   op_begin_ = emitter.op_begin();
+  memory_ = Memory::place(holder);
   size_ = holder.codeSize();
-  void* address = nullptr;
-  if (memory_->runtime.add(&address, &holder) != asmjit::kErrorOk) {
+}
+
+// The size counts a table of far addresses, which exists only once the code is laid out and may shrink when it is
+// moved to its place.
+std::unique_ptr<CompiledCode::Memory> CompiledCode::Memory::place(asmjit::CodeHolder& holder) {
+  const auto check = [](asmjit::Error error) {
+    ensure(error == asmjit::kErrorOk, "bpf compiler: the code cannot be laid out");
+  };
+  check(holder.flatten());
+  check(holder.resolveUnresolvedLinks());
+  auto memory = std::make_unique<Memory>(holder.codeSize());
+  bool executable = memory->code != nullptr;
+  if (executable) {
+    check(holder.relocateToBase(reinterpret_cast<std::uint64_t>(memory->code)));
+    check(holder.copyFlattenedData(memory->code, holder.codeSize(), asmjit::CopySectionFlags::kPadTargetBuffer));
+    executable = mprotect(memory->code, memory->size, PROT_READ | PROT_EXEC) == 0;
+  }
+  if (!executable) {
     throw InputError("policy: no executable memory for the compiled program (does the system forbid it?)",
                      ExitCode::limit);
   }
-  memory_->code = static_cast<std::byte*>(address);
+  return memory;
 }
 
-CompiledCode::~CompiledCode() {
-  if (memory_->code != nullptr) {
-    memory_->runtime.release(memory_->code);
-  }
-}
+CompiledCode::~CompiledCode() = default;
 
 void CompiledCode::run_batch(std::uint32_t program, PacketView* begin, PacketView* end, Outcome* outcomes) const {
   using Batch = void (*)(PacketView*, PacketView*, Outcome*, std::byte*);

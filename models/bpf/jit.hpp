@@ -3,7 +3,7 @@
 // reach memory as base + zero-extended 32-bit register + 16-bit offset, the code itself reaches the Runtime below the
 // box by fixed distances from the same register. Helpers are called directly; array lookups, ktime and the CPU id are
 // inline. One compiled unit holds every program of a policy, an entry for a whole batch per program and one for
-// callbacks.
+// callbacks. The memory of the code is writable or executable, never both.
 
 #include <array>
 #include <cstddef>
@@ -43,7 +43,7 @@ class CompiledCode {
   std::uint32_t op_at(const std::byte* address) const;
 
  private:
-  struct Memory;  // asmjit's allocation
+  struct Memory;  // the mapping that holds the code
   std::unique_ptr<Memory> memory_;
   std::byte* base_of_box_ = nullptr;
   std::size_t size_ = 0;

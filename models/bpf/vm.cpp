@@ -40,8 +40,7 @@ VmState::VmState(Box& own_box, std::vector<Program> own_programs, std::vector<Ma
   runtime->maps = maps;
   runtime->programs = programs;
   // A page above the frames, touched once so that it is present: keys live at the top of a frame, and a vector load of
-  // the host (memcmp) that reaches past them into an absent page costs a hundred nanoseconds although its surplus is
-  // masked.
+  // the host that reaches past them into an absent page costs a hundred nanoseconds although its surplus is masked.
   stack_begin = box.map_region(ObjectClass::stack, max_call_depth * frame_bytes + Box::page_bytes, "stack");
   *static_cast<volatile std::byte*>(box.at(stack_top())) = std::byte{0};
   if (options.engine == Engine::jit) {
