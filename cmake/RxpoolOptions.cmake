@@ -23,3 +23,9 @@ if(RXPOOL_SANITIZE)
   add_compile_options(-fsanitize=${sanitizers} -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${sanitizers})
 endif()
+
+# libFuzzer targets (tests/fuzz): what they call has to report its coverage, or the fuzzer is blind.
+option(RXPOOL_FUZZ "build the libFuzzer targets (needs clang)" OFF)
+if(RXPOOL_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

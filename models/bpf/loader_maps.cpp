@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "models/bpf/value_layout.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool::bpf {
@@ -130,8 +131,10 @@ class MapReader {
         set_size(name, "value", number(name, member), map.value_size);
       } else if (member.name == "key") {
         set_size(name, "key", pointed_size(name, member), map.key_size);
+        map.key_fields = layout_of(btf_, btf_.type(btf_.strip(member.type)).target);
       } else if (member.name == "value") {
         set_size(name, "value", pointed_size(name, member), map.value_size);
+        map.value_fields = layout_of(btf_, btf_.type(btf_.strip(member.type)).target);
         find_special_fields(map, member);
       } else if (member.name == "map_extra") {
         map.extra = long_number(name, member);
@@ -248,25 +251,14 @@ class MapReader {
 
   Variable variable_of(const MapDefinition& map, const BtfType& declared, std::uint32_t offset,
                        std::uint32_t size) const {
-    Variable variable;
+    Variable variable = field_of(btf_, declared.target);
     variable.name = declared.name;
     variable.offset = offset;
     variable.size = size;
-    variable.element_size = size;
     std::uint32_t element = btf_.strip(declared.target);
-    std::string suffix;
     if (btf_.type(element).kind == BtfKind::array) {
-      suffix = "[" + std::to_string(btf_.type(element).elements) + "]";
       element = btf_.strip(btf_.type(element).target);
-      variable.element_size = static_cast<std::uint32_t>(btf_.size_of(element));
     }
-    const BtfType& type = btf_.type(element);
-    variable.integer =
-        (type.kind == BtfKind::integer || type.kind == BtfKind::enumeration || type.kind == BtfKind::enumeration64) &&
-        (variable.element_size == 1 || variable.element_size == 2 || variable.element_size == 4 ||
-         variable.element_size == 8);
-    variable.is_signed = type.is_signed;
-    variable.type = btf_.describe(element) + suffix;
     bool is_volatile = false;
     for (std::uint32_t id = declared.target;; id = btf_.type(id).target) {
       const BtfKind kind = btf_.type(id).kind;

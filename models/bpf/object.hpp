@@ -14,7 +14,7 @@
 
 namespace rxpool::bpf {
 
-/// One global variable of a data section (from BTF and the symbol table).
+/// One global variable of a data section (from BTF and the symbol table), or one field of a key or value.
 struct Variable {
   std::string name;
   std::string type;  // "u32", "struct limits[4]"
@@ -45,8 +45,10 @@ struct MapDefinition {
   std::vector<MapDefinition> inner;  // zero or one: the shape of the maps that a map of maps holds
   std::vector<MapInitialEntry> initial;
   DataSection section = DataSection::none;
-  std::vector<std::uint8_t> content;   // data sections
-  std::vector<Variable> variables;     // data sections
+  std::vector<std::uint8_t> content;  // data sections
+  std::vector<Variable> variables;    // data sections
+  std::vector<Variable> key_fields;   // from BTF, where the map is declared with types (value_layout.hpp)
+  std::vector<Variable> value_fields;
   std::int32_t spin_lock_offset = -1;  // within the value, -1: none
   std::int32_t timer_offset = -1;
 };

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rxpool.errors import ExitCode, InputError, InternalError
+    from rxpool.policy import Policy
     from rxpool.record import Ledger, Replication, Series
     from rxpool.result import Result
     from rxpool.running import run
@@ -24,6 +25,7 @@ __all__ = [
     "InputError",
     "InternalError",
     "Ledger",
+    "Policy",
     "Replication",
     "Result",
     "Scenario",
@@ -40,6 +42,7 @@ _HOME = {
     "ExitCode": "errors",
     "InputError": "errors",
     "InternalError": "errors",
+    "Policy": "policy",
     "Ledger": "record",
     "Replication": "record",
     "Series": "record",

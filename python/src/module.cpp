@@ -16,6 +16,7 @@
 #include "models/result.hpp"
 #include "models/scenario.hpp"
 #include "models/topology.hpp"
+#include "policy.hpp"
 #include "sim/error.hpp"
 
 namespace py = pybind11;
@@ -163,4 +164,5 @@ PYBIND11_MODULE(_core, m) {
   m.def("topology", &topology, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"));
   m.def("metric_table", &metric_table);
   m.def("build_info", &build_info);
+  rxpool::python::bind_policy(m);
 }

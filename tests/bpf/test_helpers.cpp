@@ -60,7 +60,7 @@ TEST_CASE("helpers answer what the kernel's answer", "[helpers][kernel][differen
   PacketMeta meta;
   meta.ingress_ifindex = 1;
   const PacketResult ours = run(*policy, meta);
-  const KernelPolicy::Answer theirs = kernel.run("helpers", frame.bytes());
+  const KernelPolicy::Run theirs = kernel.run("helpers", frame.bytes());
   CHECK(ours.outcome.r0 == theirs.verdict);
   Bytes all = ours.metadata;
   all.insert(all.end(), ours.bytes.begin(), ours.bytes.end());

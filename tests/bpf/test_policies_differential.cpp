@@ -76,7 +76,7 @@ class Pair {
       now_ns_ += 1 + i * 7919 % 100'000;
       random_.value = static_cast<std::uint32_t>(i) * 2654435761U;
       kernel_.give(now_ns_, random_.value);
-      const KernelPolicy::Answer theirs = kernel_.run(program_, packet);
+      const KernelPolicy::Run theirs = kernel_.run(program_, packet);
       ours_->set_now(nanoseconds(static_cast<std::int64_t>(now_ns_)));
       PacketMeta meta;
       meta.ingress_ifindex = 1;
