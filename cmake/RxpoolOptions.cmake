@@ -24,8 +24,4 @@ if(RXPOOL_SANITIZE)
   add_link_options(-fsanitize=${sanitizers})
 endif()
 
-# libFuzzer targets (tests/fuzz): what they call has to report its coverage, or the fuzzer is blind.
-option(RXPOOL_FUZZ "build the libFuzzer targets (needs clang)" OFF)
-if(RXPOOL_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link)
-endif()
+option(RXPOOL_FUZZ "Build the libFuzzer targets of tests/fuzz (needs clang)" OFF)

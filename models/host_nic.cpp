@@ -96,21 +96,44 @@ std::unique_ptr<Source> make_source(const std::string& name, std::uint16_t index
   return std::make_unique<SyntheticSource>(name, index, params.source, seed, replication);
 }
 
+/// Numbers as the text that policies read; a fraction is no number of theirs.
+std::string whole_number(const scenario::ParamValue& value, const std::string& place) {
+  if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "1" : "0";
+  const double number = std::get<double>(value);
+  if (number != std::floor(number) || std::abs(number) > 9007199254740992.0) {
+    throw InputError(place + ": a program's numbers are whole and, written as numbers, at most 2^53");
+  }
+  return std::to_string(static_cast<std::int64_t>(number));
+}
+
+bool is_function(const Scenario& scenario, const std::string& nic) {
+  const auto policy = scenario.policies.find(nic);
+  return policy != scenario.policies.end() && policy->second.given != nullptr && policy->second.given->function;
+}
+
 std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenario& scenario, std::uint32_t replication,
                                             const Calibration& calibration, std::vector<const Source*> sources) {
   const auto policy = scenario.policies.find(nic);
-  if (policy == scenario.policies.end() || policy->second.file.empty()) return nullptr;
+  if (policy == scenario.policies.end() || is_function(scenario, nic)) return nullptr;
+  const bool given = policy->second.given != nullptr;
+  if (policy->second.file.empty() && !given) return nullptr;
   PolicyProgramParams params;
   params.name = "policies." + nic;
-  params.file = policy->second.file;
+  params.file = given ? policy->second.program : policy->second.file;
+  if (given) params.object = policy->second.given->object;
   params.include_folder = policy->second.include_folder;
   for (const auto& [knob, value] : policy->second.params) {
-    if (const auto* number = std::get_if<double>(&value)) {
-      params.knobs[knob] = static_cast<std::int64_t>(*number);
-    } else if (const auto* flag = std::get_if<bool>(&value)) {
-      params.knobs[knob] = *flag ? 1 : 0;
-    } else {
-      throw InputError(params.name + ".params." + knob + ": text; a program's variables are numbers");
+    const std::string place = params.name + ".params." + knob;
+    if (std::holds_alternative<std::string>(value)) {
+      throw InputError(place + ": text; a program's variables are numbers");
+    }
+    params.knobs[knob] = std::stoll(whole_number(value, place));
+  }
+  for (const auto& [map, content] : policy->second.maps) {
+    for (const auto& [key, value] : content.entries) {
+      const auto* text = std::get_if<std::string>(&value);
+      params.maps[map][key] =
+          text != nullptr ? *text : whole_number(value, params.name + ".maps." + map + ".entries." + key);
     }
   }
   params.cpus = static_cast<std::uint32_t>(scenario.cpus.size());
@@ -136,6 +159,7 @@ bool ever_has_program(const Scenario& scenario, const std::string& nic) {
 }
 
 bool policy_shares_state(const std::string& name, const Scenario& scenario, const Calibration& calibration) {
+  if (is_function(scenario, name)) return true;
   const std::unique_ptr<PolicyProgram> program = make_program(name, scenario, 0, calibration, {});
   return program != nullptr && program->shares_state();
 }
@@ -211,6 +235,11 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
   });
   nic->program = make_program(name, scenario, replication, calibration, readable);
   nic->hook.program = nic->program.get();
+  if (is_function(scenario, name)) {
+    nic->function = std::make_unique<FunctionProgram>(
+        policy->second.given->function, static_cast<std::uint32_t>(params.rx_queues.size()), calibration, readable);
+    nic->hook.program = nic->function.get();
+  }
   nic->netfilter = netfilter_params(params.netfilter);
 
   std::uint32_t index = 0;

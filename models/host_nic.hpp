@@ -13,6 +13,7 @@
 #include "models/nic/rx_queue.hpp"
 #include "models/scenario.hpp"
 #include "models/traffic/source.hpp"
+#include "models/xdp/function_program.hpp"
 #include "models/xdp/policy_program.hpp"
 #include "sim/engine.hpp"
 
@@ -33,7 +34,8 @@ struct HostNic {
   std::vector<std::string> source_names;
   std::unique_ptr<Llc> llc;
   XdpHook hook;
-  std::unique_ptr<PolicyProgram> program;  ///< null without a policy object
+  std::unique_ptr<PolicyProgram> program;     ///< null without a policy object
+  std::unique_ptr<FunctionProgram> function;  ///< a policy that the caller gave as a function
   NetfilterParams netfilter;
   std::unique_ptr<Port> port;
   std::vector<HostQueue> queues;

@@ -5,6 +5,8 @@
 // Every error is one line: file, dotted place, what is wrong, what to do.
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,7 +70,9 @@ struct LoadOptions {
   std::string folder = ".";              ///< folder of the scenario file
   bool allow_path = false;               ///< files outside `folder` are allowed
   std::string calibration_folder;  ///< where named calibrations are; empty: `calibration/` beside the scenario or above
-  std::string shipped_folder;      ///< its `calibration/` and `policies/` are the last place to look
+  /// Policies that the caller brings along, by the name that `program` gives.
+  std::map<std::string, std::shared_ptr<const GivenPolicy>> given_policies;
+  std::string shipped_folder;  ///< its `calibration/` and `policies/` are the last place to look
   /// Dotted path and JSON text; text that is not JSON is taken as a string.
   std::vector<std::pair<std::string, std::string>> overrides;
 };

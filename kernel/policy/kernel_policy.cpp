@@ -21,6 +21,8 @@ using bpf::Bytes;
 
 constexpr std::size_t log_bytes = std::size_t{1} << 20;
 constexpr std::size_t largest_answer = 8192;
+constexpr std::uint32_t device_bound_only = 1U << 6;  // BPF_F_XDP_DEV_BOUND_ONLY, Linux 6.3
+constexpr std::uint32_t native_mode = 1U << 2;        // XDP_FLAGS_DRV_MODE
 
 [[noreturn]] void fail(const std::string& label, const std::string& why, ExitCode code = ExitCode::not_available) {
   throw InputError(label + ": " + why, code);
@@ -44,7 +46,7 @@ bpf_object* open_object(std::span<const std::uint8_t> bytes, const std::string& 
 
 // Chooses what is loaded and sets the knobs; `log`, if any, receives the verifier's words on the chosen programs.
 void prepare(bpf_object* object, const bpf::Object& ours, const std::vector<std::string>& programs,
-             std::vector<char>* log) {
+             std::vector<char>* log, std::uint32_t device) {
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {
     const bool chosen = std::find(programs.begin(), programs.end(), bpf_program__name(program)) != programs.end();
@@ -52,6 +54,10 @@ void prepare(bpf_object* object, const bpf::Object& ours, const std::vector<std:
     if (chosen && log != nullptr) {
       bpf_program__set_log_buf(program, log->data(), log->size());
       bpf_program__set_log_level(program, 1);
+    }
+    if (chosen && device != 0) {
+      bpf_program__set_ifindex(program, device);
+      bpf_program__set_flags(program, device_bound_only);
     }
     if (std::string(bpf_program__section_name(program)) == "rxpool/return") {
       bpf_program__set_type(program, BPF_PROG_TYPE_SYSCALL);
@@ -96,7 +102,7 @@ Answer ask(std::span<const std::uint8_t> bytes, const bpf::Object& object, const
   const LibbpfWords words;
   const std::unique_ptr<bpf_object, decltype(&bpf_object__close)> theirs(open_object(bytes, object.label),
                                                                          bpf_object__close);
-  prepare(theirs.get(), object, {program.name}, &log);
+  prepare(theirs.get(), object, {program.name}, &log, 0);
   const int error = bpf_object__load(theirs.get());
   if (error == 0) {
     return {Answer::Kind::accepts, ""};
@@ -111,10 +117,14 @@ void KernelPolicy::Close::operator()(bpf_object* object) const {
   bpf_object__close(object);
 }
 
-KernelPolicy::~KernelPolicy() = default;
+KernelPolicy::~KernelPolicy() {
+  if (attached_to_ != 0) {
+    bpf_xdp_detach(static_cast<int>(attached_to_), native_mode, nullptr);
+  }
+}
 
 KernelPolicy::KernelPolicy(std::span<const std::uint8_t> bytes, const bpf::Object& object,
-                           const std::vector<std::string>& programs)
+                           const std::vector<std::string>& programs, std::uint32_t device)
     : label_(object.label) {
   if (const std::string reason = refusal(); !reason.empty()) {
     fail(label_, reason);
@@ -122,7 +132,7 @@ KernelPolicy::KernelPolicy(std::span<const std::uint8_t> bytes, const bpf::Objec
   std::vector<char> log(log_bytes);
   const LibbpfWords words;
   object_.reset(open_object(bytes, label_));
-  prepare(object_.get(), object, programs, &log);
+  prepare(object_.get(), object, programs, &log, device);
   if (const int error = bpf_object__load(object_.get()); error != 0) {
     log.back() = '\0';
     std::string last = last_line(log.data());
@@ -165,6 +175,14 @@ KernelPolicy::Run KernelPolicy::run(const std::string& program, std::span<const 
   run.bytes.resize(options.data_size_out);
   run.duration_ns = options.duration;
   return run;
+}
+
+void KernelPolicy::attach(const std::string& program, std::uint32_t ifindex) {
+  const int error = bpf_xdp_attach(static_cast<int>(ifindex), program_fd(program), native_mode, nullptr);
+  if (error != 0) {
+    fail(label_, "attaching " + program + " to interface " + std::to_string(ifindex) + ": " + std::strerror(-error));
+  }
+  attached_to_ = ifindex;
 }
 
 void KernelPolicy::run_return(const std::string& program, const bpf::ReturnContext& context) {

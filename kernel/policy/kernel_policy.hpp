@@ -1,8 +1,8 @@
 #pragma once
 // A policy in the kernel of this machine, loaded through libbpf: what the verifier says of each of its programs, runs
 // of single packets with BPF_PROG_TEST_RUN, maps read and written. The object must have passed our own loader before.
-// Left out: attaching to a device; programs for hooks that no kernel has; with TEST_RUN also xdp/cpumap programs and
-// those bound to a device (the kernel refuses to run them so).
+// Left out: programs for hooks that no kernel has; with TEST_RUN also xdp/cpumap programs and those bound to a device
+// (the kernel refuses to run them so).
 
 #include <cstdint>
 #include <map>
@@ -36,8 +36,9 @@ class KernelPolicy {
   /// Loads `programs` with the knobs that `object` holds in its .rodata, and leaves the others out; return hooks become
   /// `syscall` programs. Throws InputError: not_available without the privilege, policy_rejected with the log's last
   /// line.
-  KernelPolicy(std::span<const std::uint8_t> bytes, const bpf::Object& object,
-               const std::vector<std::string>& programs);
+  /// `device` binds the programs to an interface, as its metadata kfuncs need (0: none).
+  KernelPolicy(std::span<const std::uint8_t> bytes, const bpf::Object& object, const std::vector<std::string>& programs,
+               std::uint32_t device = 0);
   ~KernelPolicy();
 
   struct Run {
@@ -51,6 +52,9 @@ class KernelPolicy {
   void run_return(const std::string& program, const bpf::ReturnContext& context);
   /// 0 or -errno.
   int write(const std::string& map, const bpf::Bytes& key, const bpf::Bytes& value);
+  /// Puts a program into the native XDP hook of an interface, where it stays as long as this policy lives. Throws
+  /// InputError.
+  void attach(const std::string& program, std::uint32_t ifindex);
   /// All elements by key; per-CPU values in a row as bpf::MapAccess gives them. Throws InputError for a map that is
   /// not there; empty for one that cannot be walked.
   std::map<bpf::Bytes, bpf::Bytes> dump(const std::string& map) const;
@@ -63,6 +67,7 @@ class KernelPolicy {
     void operator()(bpf_object* object) const;
   };
   std::string label_;
+  std::uint32_t attached_to_ = 0;
   std::unique_ptr<bpf_object, Close> object_;
 };
 

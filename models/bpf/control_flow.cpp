@@ -28,7 +28,7 @@ bool is_wide(const Insn& insn) {
   return insn.opcode == op::lddw;
 }
 
-bool ends_flow(const Insn& insn) {
+bool ends_block(const Insn& insn) {
   return insn.opcode == op::exit_insn || insn.opcode == op::ja_insn || insn.opcode == op::gotol;
 }
 
@@ -59,7 +59,7 @@ std::set<std::uint32_t> leaders_of(const Program& program) {
     if (is_branch(insn.opcode)) {
       leaders.insert(target_of(program, at));
     }
-    if (is_branch(insn.opcode) || ends_flow(insn)) {
+    if (is_branch(insn.opcode) || ends_block(insn)) {
       leaders.insert(next_of(program, at));
     }
   }
@@ -90,7 +90,7 @@ Graph graph_of(const Program& program) {
     if (is_branch(insn.opcode)) {
       boost::add_edge(i, block_at(target_of(program, last)), Flow{EdgeKind::taken}, graph);
     }
-    if (!ends_flow(insn) && graph[i].end < size) {
+    if (!ends_block(insn) && graph[i].end < size) {
       boost::add_edge(i, block_at(graph[i].end), Flow{EdgeKind::next}, graph);
     }
   }

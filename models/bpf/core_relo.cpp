@@ -33,9 +33,9 @@ constexpr CoreField egress_fields[] = {{"data", 0, 4},
                                        {"ring_size", 28, 4},
                                        {"backoff", 32, 4}};  // padded to 40
 constexpr CoreType core_type_table[] = {{"xdp_md", 24, xdp_md_fields},
-                              {"rxpool_signal", 64, signal_fields},
-                              {"rxpool_return_ctx", 40, return_fields},
-                              {"rxpool_egress_ctx", 40, egress_fields}};
+                                        {"rxpool_signal", 64, signal_fields},
+                                        {"rxpool_return_ctx", 40, return_fields},
+                                        {"rxpool_egress_ctx", 40, egress_fields}};
 
 [[noreturn]] void refuse_relocation(const std::string& where, const std::string& why) {
   throw InputError(where + ": CO-RE: " + why, ExitCode::policy_rejected);
@@ -107,12 +107,13 @@ std::uint64_t resolve(const Btf& btf, const BtfCoreRelocation& relocation, const
     case BPF_CORE_FIELD_SIGNED:
       break;
     default:
-      refuse_relocation(where,
-             "relocation of kind " + std::to_string(relocation.kind) + " against " + what + " has no answer here");
+      refuse_relocation(
+          where, "relocation of kind " + std::to_string(relocation.kind) + " against " + what + " has no answer here");
   }
   const auto path = parse_access(btf.string_at(relocation.access), where);
   if (path.size() != 2 || path[1] >= local.members.size()) {
-    refuse_relocation(where, "access \"" + btf.string_at(relocation.access) + "\" to " + what + " is not one plain field");
+    refuse_relocation(where,
+                      "access \"" + btf.string_at(relocation.access) + "\" to " + what + " is not one plain field");
   }
   const std::string& name = local.members[path[1]].name;
   const CoreField* field = find_field(*target, name);

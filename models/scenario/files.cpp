@@ -72,6 +72,9 @@ std::string find_calibration(const std::string& named, const LoadOptions& option
 std::string find_policy(const std::string& program, const std::string& place, const LoadOptions& options,
                         const Origin& origin) {
   if (program == "none" || program == "pass" || program == "drop") return "";
+  if (program.find(':') != std::string::npos && program.find('/') == std::string::npos) {
+    origin.fail(place, in_quotes(program) + " is a Python function; only rxpool.run and the rxpool command call those");
+  }
   if (!is_plain_name(program)) return find_path(program, place, options, origin);
   const auto found = find_shipped(program + ".bpf.c", "policies", "", options);
   if (!found) {
@@ -92,6 +95,11 @@ void find_files(Scenario& scenario, const LoadOptions& options, const Origin& or
     traffic.capture.path = find_path(traffic.file, place, options, origin);
   }
   for (auto& [name, policy] : scenario.policies) {
+    const auto given = options.given_policies.find(policy.program);
+    if (given != options.given_policies.end()) {
+      policy.given = given->second;
+      continue;
+    }
     policy.file = find_policy(policy.program, "policies." + name + ".program", options, origin);
     const auto header = find_shipped("policy.bpf.h", "policies", "", options);
     if (header) policy.include_folder = std::filesystem::path(*header).parent_path().string();

@@ -3,22 +3,40 @@
 // program. Built in are `none`, `pass` and `drop`.
 
 #include <map>
+#include <memory>
 #include <string>
 
 #include "models/scenario/field.hpp"
+#include "models/xdp/given_policy.hpp"
 
 namespace rxpool::scenario {
+
+/// `policies.<nic>.maps.<map>`: what a map holds before the first packet.
+struct MapContentParams {
+  std::map<std::string, ParamValue> entries;
+};
+
+inline void fields(FieldVisitor& v, MapContentParams& p) {
+  v.values("entries", p.entries,
+           "Keys and their values, written before the first packet (per-CPU maps: for every CPU). A number, fields as "
+           "`source=10.0.0.1,port=53`, or bytes as `hex:0a000001`.");
+}
 
 struct PolicyParams {
   std::string program = "none";
   std::map<std::string, ParamValue> params;
-  std::string file;            ///< the program's file as found, empty for the built-in ones; not a key
-  std::string include_folder;  ///< where policy.bpf.h is, for a program to be compiled; not a key
+  Named<MapContentParams> maps;
+  std::string file;                          ///< the program's file as found, empty for the built-in ones; not a key
+  std::string include_folder;                ///< where policy.bpf.h is, for a program to be compiled; not a key
+  std::shared_ptr<const GivenPolicy> given;  ///< what the caller brought along under the program's name; not a key
 };
 
 inline void fields(FieldVisitor& v, PolicyParams& p) {
-  v.text("program", p.program, "`none`, `pass`, `drop`, a shipped policy's name, or a `.bpf.c` or `.bpf.o` file.");
+  v.text("program", p.program,
+         "`none`, `pass`, `drop`, a shipped policy's name, a `.bpf.c` or `.bpf.o` file, or, from Python, "
+         "`module:function`.");
   v.values("params", p.params, "Values of the program's `const volatile` variables.");
+  v.children("maps", p.maps, "Initial content of the program's maps, by the map's name.");
 }
 
 }  // namespace rxpool::scenario

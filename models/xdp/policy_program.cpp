@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "models/bpf/compile.hpp"
+#include "models/bpf/map_text.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
@@ -38,6 +39,7 @@ bool per_cpu(std::uint32_t type) {
 /// The object of a policy. Compiling takes clang some tenths of a second, so a source is compiled once per process; the
 /// result depends on nothing but the source and its header.
 std::unique_ptr<bpf::Policy> load_policy(const PolicyProgramParams& params, const bpf::PolicyOptions& options) {
+  if (!params.object.empty()) return bpf::Policy::load(params.object, params.file, options);
   if (!params.file.ends_with(".bpf.c")) return bpf::Policy::load(params.file, options);
   static std::mutex mutex;
   static std::map<std::string, std::vector<std::uint8_t>> compiled;  // by path
@@ -83,6 +85,7 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
     throw InputError(params.name + ": " + params.file + " has no program for the xdp hook; give one SEC(\"xdp\")",
                      ExitCode::policy_rejected);
   }
+  fill_maps(params);
   reads_packet_ = loads_packet_pointers(policy_->object());
   shares_state_ =
       std::any_of(policy_->object().maps.begin(), policy_->object().maps.end(), [](const bpf::MapDefinition& map) {
@@ -95,6 +98,30 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
 }
 
 PolicyProgram::~PolicyProgram() = default;
+
+void PolicyProgram::fill_maps(const PolicyProgramParams& params) {
+  for (const auto& [name, entries] : params.maps) {
+    const std::string place = params.name + ".maps." + name;
+    const int index = policy_->object().map_index(name);
+    if (index < 0) {
+      std::string known;
+      for (const bpf::MapDefinition& map : policy_->object().maps) {
+        if (map.section == bpf::DataSection::none) known += (known.empty() ? "" : ", ") + map.name;
+      }
+      throw InputError(place + ": the program has no such map; it has " + (known.empty() ? "none" : known));
+    }
+    const bpf::MapDefinition& map = policy_->object().maps[static_cast<std::size_t>(index)];
+    const bpf::MapAccess access = policy_->map(name);
+    for (const auto& [key, value] : entries) {
+      const std::string entry = place + ".entries." + key;
+      const bpf::Bytes key_bytes = bpf::parse_element(key, map.key_fields, map.key_size, entry + ": key");
+      const bpf::Bytes value_bytes = bpf::parse_element(value, map.value_fields, map.value_size, entry + ": value");
+      if (const int error = access.write(key_bytes, value_bytes); error != 0) {
+        throw InputError(entry + ": the map does not take it: " + std::strerror(-error));
+      }
+    }
+  }
+}
 
 void PolicyProgram::load(const Packet& packet, Time at) {
   const std::span<std::byte> room = policy_->packet_room(0);

@@ -4,6 +4,7 @@
 // serves all queues of its NIC; what the queues share through its maps couples their CPUs.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,10 +19,13 @@
 namespace rxpool {
 
 struct PolicyProgramParams {
-  std::string name;            ///< component path, policies.<nic>: keys the random streams
-  std::string file;            ///< .bpf.o, or .bpf.c to be compiled
-  std::string include_folder;  ///< of policy.bpf.h
-  bpf::Params knobs;           ///< const volatile variables
+  std::string name;                  ///< component path, policies.<nic>: keys the random streams
+  std::string file;                  ///< .bpf.o, or .bpf.c to be compiled
+  std::string include_folder;        ///< of policy.bpf.h
+  std::vector<std::uint8_t> object;  ///< instead of a file
+  bpf::Params knobs;                 ///< const volatile variables
+  /// Content of maps before the first packet: map, key, value, as bpf::parse_element reads them.
+  std::map<std::string, std::map<std::string, std::string>> maps;
   std::uint32_t cpus = 1;
   std::uint32_t ifindex = 1;
   std::uint64_t seed = 1;
@@ -43,6 +47,7 @@ class PolicyProgram final : public XdpProgram {
 
  private:
   class CpuRandom;
+  void fill_maps(const PolicyProgramParams& params);
   void load(const Packet& packet, Time at);
 
   std::unique_ptr<bpf::Policy> policy_;

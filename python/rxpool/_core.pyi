@@ -55,6 +55,24 @@ class MetricDict(TypedDict):
     meaning: str
     source: str
 
+Given = dict[str, bytes | Callable[[bytes, Signal], int]]
+
+class Signal:
+    abi: int
+    seq: int
+    state: int
+    valid: int
+    updated_ns: int
+    held: int
+    inflight: int
+    working_set: int
+    limit: int
+    rx_fill: int
+    rx_size: int
+    tx_fill: int
+    tx_size: int
+    hw_drops_total: int
+
 def resolve(
     text: str,
     source_name: str,
@@ -62,18 +80,20 @@ def resolve(
     overrides: Sequence[tuple[str, str]],
     allow_path: bool,
     shipped_folder: str,
+    given: Given = ...,
 ) -> str: ...
 def schema() -> str: ...
-def named_files(resolved: str, folder: str, shipped_folder: str) -> list[str]: ...
-def memory_estimate(resolved: str, folder: str, shipped_folder: str) -> int: ...
+def named_files(resolved: str, folder: str, shipped_folder: str, given: Given = ...) -> list[str]: ...
+def memory_estimate(resolved: str, folder: str, shipped_folder: str, given: Given = ...) -> int: ...
 def run(
     resolved: str,
     folder: str,
     shipped_folder: str,
     replication: int,
     progress: Callable[[float, float, int], bool] | None = None,
+    given: Given = ...,
 ) -> ReplicationDict: ...
-def topology(resolved: str, folder: str, shipped_folder: str) -> TopologyDict: ...
+def topology(resolved: str, folder: str, shipped_folder: str, given: Given = ...) -> TopologyDict: ...
 def metric_table() -> list[MetricDict]: ...
 def build_info() -> dict[str, str]: ...
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import InputError
 from rxpool.measures import Measure, expand
+from rxpool.policy_given import PolicySource
 from rxpool.record import Replication
 from rxpool.result import Result
 from rxpool.running import run
@@ -106,7 +107,7 @@ class Comparison:
 
 def compare(
     source: ScenarioSource,
-    policies: Sequence[str],
+    policies: Sequence[PolicySource],
     *,
     metrics: Sequence[str] = (),
     set: Mapping[str, Any] | None = None,

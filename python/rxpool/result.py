@@ -108,6 +108,11 @@ class Result:
         from rxpool.steadiness import steadiness_warnings
 
         told = [w for r in self.replications for w in r.warnings]
+        told += [
+            f"policy {policy.name} is a Python function: slow to simulate, and charged as 50 instructions per packet"
+            for policy in self.scenario.brought
+            if policy.is_function
+        ]
         return list(dict.fromkeys([*told, *steadiness_warnings(self.scenario.resolved, self.replications)]))
 
     @property

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import ExitCode, InputError
+from rxpool.policy_given import PolicySource
 from rxpool.record import Replication
 from rxpool.scenario import Scenario, ScenarioSource, load, shipped_folder
 
@@ -37,7 +38,7 @@ def run(
     set: Mapping[str, Any] | None = None,
     seed: int | None = None,
     replications: int | None = None,
-    policy: str | None = None,
+    policy: PolicySource | None = None,
     allow_path: bool = False,
     executor: Executor | None = None,
     jobs: int = 1,
@@ -56,6 +57,12 @@ def run_scenarios(scenarios: Sequence[Scenario], *, executor: Executor | None = 
     """Runs several scenarios on one pool; writes nothing. Results come in the order given."""
     from rxpool.result import Result
 
+    for scenario in scenarios:
+        if scenario.only_here is not None and (executor is not None or jobs > 1):
+            raise InputError(
+                f"policy {scenario.only_here}: a function that no module holds runs in this process only: "
+                "leave jobs at 1, or put it into a module"
+            )
     tasks = [(position, index) for position, s in enumerate(scenarios) for index in range(s.replications)]
     done: list[dict[int, Replication]] = [{} for _ in scenarios]
     try:
@@ -80,7 +87,9 @@ def run_one(scenario: Scenario, replication: int, progress: Progress | None = No
     from rxpool import _core
 
     folder = scenario.folder
-    return Replication.from_core(_core.run(scenario.text, folder, shipped_folder(), replication, progress))
+    return Replication.from_core(
+        _core.run(scenario.text, folder, shipped_folder(), replication, progress, scenario.brought_contents())
+    )
 
 
 def _run_tasks(
@@ -157,7 +166,7 @@ def check_memory(scenario: Scenario, jobs: int = 1) -> None:
     """Raises :class:`InputError` (exit 5) when ``jobs`` replications would need more memory than this machine has."""
     from rxpool import _core
 
-    need = _core.memory_estimate(scenario.text, scenario.folder, shipped_folder()) * jobs
+    need = _core.memory_estimate(scenario.text, scenario.folder, shipped_folder(), scenario.brought_contents()) * jobs
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if need > machine:
         raise InputError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from rxpool.errors import InputError
+from rxpool.policy_given import GivenPolicy, PolicySource, given_policy
 
 ScenarioSource: TypeAlias = "str | PathLike[str] | Mapping[str, Any] | Scenario"
 
@@ -23,7 +24,8 @@ class Scenario:
 
     ``name`` is the file's stem, ``text`` the resolved JSON, ``folder`` where the files it names are looked up, and
     ``source`` what error messages call it. ``given`` and ``changes`` are what the user wrote (empty for a stored run):
-    a further change is made to that, so that what was left out follows the key it takes its default from.
+    a further change is made to that, so that what was left out follows the key it takes its default from. ``brought``
+    are the policies that came as objects or functions.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Scenario:
     allow_path: bool = False
     given: str = field(default="", compare=False, repr=False)
     changes: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+    brought: tuple[GivenPolicy, ...] = ()
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
@@ -61,10 +64,8 @@ class Scenario:
 
     def files(self) -> dict[str, Path]:
         """The files whose bytes belong to the scenario, by their place in its folder (outside it: by their name)."""
-        from rxpool import _core
-
         named: dict[str, Path] = {}
-        for path in sorted(Path(p) for p in _core.named_files(self.text, self.folder, shipped_folder())):
+        for path in sorted(Path(p) for p in self._named_files()):
             inside = path.resolve().is_relative_to(self.folder)
             label = path.resolve().relative_to(self.folder).as_posix() if inside else path.name
             while label in named:
@@ -72,10 +73,26 @@ class Scenario:
             named[label] = path
         return named
 
+    def _named_files(self) -> list[str]:
+        from rxpool import _core
+
+        return _core.named_files(self.text, self.folder, shipped_folder(), self.brought_contents())
+
+    def brought_contents(self) -> dict[str, Any]:
+        """The policies that came along, by name, as the compiled module takes them."""
+        return {policy.name: policy.content for policy in self.brought}
+
+    @property
+    def only_here(self) -> str | None:
+        """Name of a policy that exists in this process alone (a lambda, a notebook's function), or None."""
+        return next((policy.name for policy in self.brought if policy.digest is None), None)
+
     @cached_property
     def file_digests(self) -> dict[str, str]:
-        """SHA-256 of every file that the scenario names."""
-        return {name: _hash_file(path) for name, path in sorted(self.files().items())}
+        """SHA-256 of every file that the scenario names, and of the policies that came along."""
+        digests = {name: _hash_file(path) for name, path in self.files().items()}
+        digests |= {policy.name: policy.digest for policy in self.brought if policy.digest is not None}
+        return dict(sorted(digests.items()))
 
     @cached_property
     def digest(self) -> str:
@@ -99,14 +116,15 @@ def load(
     set: Mapping[str, Any] | None = None,  # the option's name on the command line
     seed: int | None = None,
     replications: int | None = None,
-    policy: str | None = None,
+    policy: PolicySource | None = None,
     folder: str | PathLike[str] | None = None,
     allow_path: bool = False,
 ) -> Scenario:
     """Reads and checks a scenario.
 
     ``source`` is a path, a dictionary or a scenario; ``set`` maps dotted paths (``nics.nic0.rx_ring``) to new values;
-    ``policy`` goes to every NIC (or to one: ``nic0=drop``). Files that the scenario names are looked up in ``folder``
+    ``policy`` goes to every NIC (or to one: ``nic0=drop``); it may be a name, a :class:`rxpool.Policy` or a function
+    (:mod:`rxpool.policy_given`). Files that the scenario names are looked up in ``folder``
     (default: the scenario file's own) and must lie in it unless ``allow_path``.
     Raises :class:`InputError` with a one-line text.
     """
@@ -127,8 +145,15 @@ def load(
     if folder is not None:
         home = str(folder)
     changes: dict[str, Any] = {}
+    brought = source.brought if isinstance(source, Scenario) else ()
     if policy is not None:
-        changes |= _policy_changes(text, label, policy)
+        nics, chosen = _policy_target(text, label, policy)
+        one = given_policy(chosen)
+        value: Any = chosen
+        if one is not None:
+            brought = (*(other for other in brought if other.name != one.name), one)
+            value = {"program": one.name, "params": one.params}
+        changes |= {f"policies.{nic}": value for nic in nics}
     changes |= set or {}
     if seed is not None:
         changes["seed"] = seed
@@ -138,8 +163,11 @@ def load(
     kept = [(key, value) for key, value in earlier.items() if key not in changes]
     overrides = [*kept, *((key, json.dumps(value)) for key, value in changes.items())]
     home = str(Path(home).resolve())
-    resolved = _core.resolve(text, label, home, overrides, allow_path, shipped_folder())
-    return Scenario(_safe_stem(name), resolved, home, label, allow_path, text, tuple(overrides))
+    contents = {policy.name: policy.content for policy in brought}
+    resolved = _core.resolve(text, label, home, overrides, allow_path, shipped_folder(), contents)
+    used = {entry["program"] for entry in json.loads(resolved)["policies"].values()} if brought else frozenset()
+    in_use = tuple(policy for policy in brought if policy.name in used)
+    return Scenario(_safe_stem(name), resolved, home, label, allow_path, text, tuple(overrides), in_use)
 
 
 def parse_set(assignments: Sequence[str]) -> dict[str, Any]:
@@ -176,7 +204,7 @@ def policy_name(resolved: Mapping[str, Any]) -> str:
 def _one_policy(entry: Any) -> str:
     if isinstance(entry, str):
         return entry
-    program = str(entry.get("program", "none"))
+    program = str(entry.get("program", "none")).partition("@")[0]
     params = entry.get("params") or {}
     if not params:
         return program
@@ -188,19 +216,21 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _policy_changes(text: str, label: str, policy: str) -> dict[str, Any]:
+def _policy_target(text: str, label: str, policy: PolicySource) -> tuple[list[str], PolicySource]:
+    """The NICs that a policy argument is for, and the policy without the NIC's name."""
     try:
         nics = json.loads(text).get("nics", {})
     except (json.JSONDecodeError, AttributeError):
-        return {}  # the core reports what is wrong, with its place
-    nic, equals, name = policy.partition("=")
-    if equals and nic in nics:
-        return {f"policies.{nic}": name}
+        return [], policy  # the core reports what is wrong, with its place
     if not isinstance(nics, dict) or not nics:
-        return {}
-    if equals and "/" not in nic:
-        raise InputError(f"{label}: --policy {policy}: no NIC is called '{nic}'; there are: {', '.join(nics)}")
-    return {f"policies.{nic}": policy for nic in nics}
+        return [], policy
+    if isinstance(policy, str):
+        nic, equals, name = policy.partition("=")
+        if equals and nic in nics:
+            return [nic], name
+        if equals and "/" not in nic:
+            raise InputError(f"{label}: --policy {policy}: no NIC is called '{nic}'; there are: {', '.join(nics)}")
+    return list(nics), policy
 
 
 def canonical_json(value: Any) -> str:

@@ -52,6 +52,12 @@ def run_stored(
     Finished replications are read back, unless ``fresh``. Raises :class:`InputError` (exit 5 for a full disk or a
     worker that died) and :class:`KeyboardInterrupt`; what was finished is kept.
     """
+    for scenario in scenarios:
+        if scenario.only_here is not None:
+            raise InputError(
+                f"policy {scenario.only_here}: a function that no module holds cannot be run again, so it is "
+                "never stored; use rxpool.run, or put it into a module"
+            )
     # Scenarios that differ only in the number of replications share a folder: the larger number is run.
     unique = {s.run_name: s for s in sorted(scenarios, key=lambda s: s.replications)}
     total = sum(s.replications for s in unique.values())

@@ -93,7 +93,7 @@ def topology(source: ScenarioSource, *, set: Mapping[str, Any] | None = None, po
     from rxpool import _core
 
     scenario: Scenario = load(source, set=set, policy=policy)
-    raw = _core.topology(scenario.text, scenario.folder, shipped_folder())
+    raw = _core.topology(scenario.text, scenario.folder, shipped_folder(), scenario.brought_contents())
     return Topology(tuple(Stage(**stage) for stage in raw["stages"]), raw["predicted"], raw["dot"])
 
 

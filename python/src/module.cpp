@@ -12,6 +12,7 @@
 
 #include "convert.hpp"
 #include "core_source.hpp"
+#include "given.hpp"
 #include "models/metric_table.hpp"
 #include "models/result.hpp"
 #include "models/scenario.hpp"
@@ -25,33 +26,44 @@ namespace {
 
 using Overrides = std::vector<std::pair<std::string, std::string>>;
 
+rxpool::python::GivenPolicies given_policies(const py::dict& given) {
+  return rxpool::python::given_policies(given, std::make_shared<rxpool::python::FunctionFailure>());
+}
+
 /// A scenario that was resolved and checked before: its files may lie wherever they were allowed to.
 rxpool::Scenario load_resolved(const std::string& resolved, const std::string& folder,
-                               const std::string& shipped_folder) {
+                               const std::string& shipped_folder, const rxpool::python::GivenPolicies& given) {
   rxpool::LoadOptions options;
   options.folder = folder;
   options.allow_path = true;
   options.shipped_folder = shipped_folder;
+  options.given_policies = given;
   return rxpool::load_scenario(resolved, options);
 }
 
 std::string resolve(const std::string& text, const std::string& source_name, const std::string& folder,
-                    const Overrides& overrides, bool allow_path, const std::string& shipped_folder) {
+                    const Overrides& overrides, bool allow_path, const std::string& shipped_folder,
+                    const py::dict& given) {
   rxpool::LoadOptions options;
+  options.given_policies = given_policies(given);
   options.source_name = source_name;
   options.folder = folder;
   options.allow_path = allow_path;
   options.shipped_folder = shipped_folder;
   options.overrides = overrides;
+  const py::gil_scoped_release unlocked;
   return rxpool::resolved_json(rxpool::load_scenario(text, options));
 }
 
 py::dict run(const std::string& resolved, const std::string& folder, const std::string& shipped_folder,
-             std::uint32_t replication, const py::object& progress) {
+             std::uint32_t replication, const py::object& progress, const py::dict& given) {
   bool python_failed = false;
+  const auto failure = std::make_shared<rxpool::python::FunctionFailure>();
+  const rxpool::python::GivenPolicies policies = rxpool::python::given_policies(given, failure);
   rxpool::RunOptions options;
   options.replication = replication;
   options.progress = [&](double simulated_ms, double total_ms, std::uint64_t offered_packets) {
+    if (failure->first) return false;
     py::gil_scoped_acquire lock;
     if (PyErr_CheckSignals() != 0) {
       python_failed = true;
@@ -68,17 +80,20 @@ py::dict run(const std::string& resolved, const std::string& folder, const std::
   rxpool::ReplicationResult result;
   {
     py::gil_scoped_release unlocked;
-    result = rxpool::run_replication(load_resolved(resolved, folder, shipped_folder), options);
+    result = rxpool::run_replication(load_resolved(resolved, folder, shipped_folder, policies), options);
   }
+  if (failure->first) std::rethrow_exception(failure->first);
   if (python_failed) throw py::error_already_set();
   return rxpool::python::to_python(std::move(result));
 }
 
-py::dict topology(const std::string& resolved, const std::string& folder, const std::string& shipped_folder) {
+py::dict topology(const std::string& resolved, const std::string& folder, const std::string& shipped_folder,
+                  const py::dict& given) {
+  const rxpool::python::GivenPolicies policies = given_policies(given);
   rxpool::Topology found;
   {
     py::gil_scoped_release unlocked;
-    found = rxpool::topology(load_resolved(resolved, folder, shipped_folder));
+    found = rxpool::topology(load_resolved(resolved, folder, shipped_folder, policies));
   }
   py::list stages;
   for (const rxpool::Stage& stage : found.stages) {
@@ -143,26 +158,33 @@ PYBIND11_MODULE(_core, m) {
       raise_python("InternalError", py::make_tuple(error.what()));
     }
   });
-  const auto unlocked = py::call_guard<py::gil_scoped_release>();
   m.def("resolve", &resolve, py::arg("text"), py::arg("source_name"), py::arg("folder"), py::arg("overrides"),
-        py::arg("allow_path"), py::arg("shipped_folder"), unlocked);
+        py::arg("allow_path"), py::arg("shipped_folder"), py::arg("given") = py::dict());
   m.def("schema", &rxpool::scenario_schema_json);
   m.def(
       "named_files",
-      [](const std::string& resolved, const std::string& folder, const std::string& shipped_folder) {
-        return rxpool::named_files(load_resolved(resolved, folder, shipped_folder));
+      [](const std::string& resolved, const std::string& folder, const std::string& shipped_folder,
+         const py::dict& given) {
+        const rxpool::python::GivenPolicies policies = given_policies(given);
+        const py::gil_scoped_release unlocked;
+        return rxpool::named_files(load_resolved(resolved, folder, shipped_folder, policies));
       },
-      py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), unlocked);
+      py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), py::arg("given") = py::dict());
   m.def(
       "memory_estimate",
-      [](const std::string& resolved, const std::string& folder, const std::string& shipped_folder) {
-        return rxpool::memory_estimate_bytes(load_resolved(resolved, folder, shipped_folder));
+      [](const std::string& resolved, const std::string& folder, const std::string& shipped_folder,
+         const py::dict& given) {
+        const rxpool::python::GivenPolicies policies = given_policies(given);
+        const py::gil_scoped_release unlocked;
+        return rxpool::memory_estimate_bytes(load_resolved(resolved, folder, shipped_folder, policies));
       },
-      py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), unlocked);
+      py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), py::arg("given") = py::dict());
   m.def("run", &run, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), py::arg("replication"),
-        py::arg("progress") = py::none());
-  m.def("topology", &topology, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"));
+        py::arg("progress") = py::none(), py::arg("given") = py::dict());
+  m.def("topology", &topology, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"),
+        py::arg("given") = py::dict());
   m.def("metric_table", &metric_table);
   m.def("build_info", &build_info);
+  rxpool::python::bind_signal(m);
   rxpool::python::bind_policy(m);
 }

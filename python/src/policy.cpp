@@ -10,6 +10,7 @@
 
 #include "frames.hpp"
 #include "kernel/policy/kernel_policy.hpp"
+#include "models/bpf/abort.hpp"
 #include "models/bpf/compile.hpp"
 #include "models/bpf/control_flow.hpp"
 #include "models/bpf/maps/make_map.hpp"
@@ -168,6 +169,7 @@ class LoadedPolicy {
     meta.rx_timestamp_ns = now_ns;
     meta.has_timestamp = true;
     policy_->set_cpu(cpu);
+    bpf::install_fault_handler();  // somebody may have put another on top since the policy was loaded (faulthandler)
     bpf::Outcome outcome;
     std::int64_t host_ns = 0;
     for (std::uint32_t i = 0; i < repeat; ++i) {
@@ -192,6 +194,7 @@ class LoadedPolicy {
                            std::uint32_t bytes, std::uint32_t consumer, std::uint32_t cpu, std::int64_t now_ns) {
     entry_of("rxpool/return");
     policy_->set_now(nanoseconds(now_ns));
+    bpf::install_fault_handler();
     return policy_->run_return({held_ns, cookie, rx_hash, rx_queue, bytes, consumer, cpu, 0}).insns;
   }
 

@@ -18,11 +18,12 @@ KernelPolicy::Source KernelPolicy::read(const std::string& path, const Params& p
   return source;
 }
 
-KernelPolicy::KernelPolicy(const Source& source, const std::vector<std::string>& programs)
-    : kernel::KernelPolicy(source.bytes, source.object, programs) {}
+KernelPolicy::KernelPolicy(const Source& source, const std::vector<std::string>& programs, std::uint32_t device)
+    : kernel::KernelPolicy(source.bytes, source.object, programs, device) {}
 
-KernelPolicy::KernelPolicy(const std::string& path, const Params& params, const std::vector<std::string>& programs)
-    : KernelPolicy(read(path, params), programs) {}
+KernelPolicy::KernelPolicy(const std::string& path, const Params& params, const std::vector<std::string>& programs,
+                           std::uint32_t device)
+    : KernelPolicy(read(path, params), programs, device) {}
 
 void KernelPolicy::give(std::uint64_t now_ns, std::uint32_t random) {
   const std::uint64_t given[2] = {now_ns, random};

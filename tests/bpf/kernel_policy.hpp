@@ -12,7 +12,8 @@ namespace rxpool::bpf {
 class KernelPolicy : public kernel::KernelPolicy {
  public:
   /// `programs` are loaded, all others left out.
-  KernelPolicy(const std::string& path, const Params& params, const std::vector<std::string>& programs);
+  KernelPolicy(const std::string& path, const Params& params, const std::vector<std::string>& programs,
+               std::uint32_t device = 0);
 
   /// What the program sees as time and random number from now on.
   void give(std::uint64_t now_ns, std::uint32_t random);
@@ -22,7 +23,7 @@ class KernelPolicy : public kernel::KernelPolicy {
     Bytes bytes;
     Object object;
   };
-  KernelPolicy(const Source& source, const std::vector<std::string>& programs);
+  KernelPolicy(const Source& source, const std::vector<std::string>& programs, std::uint32_t device);
   static Source read(const std::string& path, const Params& params);
 };
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +211,38 @@ def test_control_flow_is_a_graph_in_dot(counting: Policy) -> None:
     assert dot.count("->") >= 4
     with pytest.raises(InputError, match='no program "other"'):
         counting.dot("other")
+
+
+FAULTS = """
+import ctypes, faulthandler, sys
+from rxpool.policy import Policy
+
+SOURCE = '''
+#include "policy.bpf.h"
+SEC("xdp") int outside(struct xdp_md *ctx) { return *(__u8 *)(long)(ctx->data_end + 70000); }
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+'''
+
+def contained(policy):
+    done = policy.run_one(bytes(60))
+    print(done.verdict, done.abort, flush=True)
+
+if sys.argv[1] == "before":
+    faulthandler.enable()
+policy = Policy.from_c(SOURCE)
+contained(policy)
+if sys.argv[1] == "after":
+    faulthandler.enable()
+contained(policy)
+ctypes.string_at(8)
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after", "never"])
+def test_the_fault_handler_lives_beside_pythons(when: str, tmp_path: Path) -> None:
+    script = tmp_path / "faults.py"
+    script.write_text(FAULTS)
+    done = subprocess.run([sys.executable, str(script), when], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["XDP_ABORTED memory"] * 2
+    assert done.returncode == -signal.SIGSEGV
+    assert ("Fatal Python error: Segmentation fault" in done.stderr) == (when != "never")
