@@ -219,7 +219,7 @@ from rxpool.policy import Policy
 
 SOURCE = '''
 #include "policy.bpf.h"
-SEC("xdp") int outside(struct xdp_md *ctx) { return *(__u8 *)(long)(ctx->data_end + 70000); }
+SEC("xdp") int outside(struct xdp_md *ctx) { return *((__u8 *)(long)ctx->data + 100000); }
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 '''
 
