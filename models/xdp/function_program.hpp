@@ -25,7 +25,7 @@ class FunctionProgram final : public XdpProgram {
 
   std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) override;
   bool reads_packet() const override { return true; }
-  bool shares_state() const { return true; }
+  bool shares_state() const override { return true; }
   /// The signal that the function is shown for packets of an RX queue.
   bpf::Signal& signal(std::uint32_t queue) { return signals_[queue]; }
 
