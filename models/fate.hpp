@@ -15,14 +15,17 @@ enum class Fate : std::uint8_t {
   xdp_aborted,
   xdp_drop,
   skb_alloc_failed,
-  netfilter_drop,   ///< SKB_DROP_REASON_NETFILTER_DROP
-  no_socket,        ///< SKB_DROP_REASON_NO_SOCKET
-  unhandled_proto,  ///< not for this host or no such protocol (SKB_DROP_REASON_UNHANDLED_PROTO)
-  socket_rcvbuff,   ///< SKB_DROP_REASON_SOCKET_RCVBUFF
-  delivered,        ///< copied to an application
+  netfilter_drop,        ///< SKB_DROP_REASON_NETFILTER_DROP
+  no_socket,             ///< SKB_DROP_REASON_NO_SOCKET
+  unhandled_proto,       ///< not for this host or no such protocol (SKB_DROP_REASON_UNHANDLED_PROTO)
+  socket_rcvbuff,        ///< SKB_DROP_REASON_SOCKET_RCVBUFF
+  delivered,             ///< copied to an application
+  circuit_breaker,       ///< bound for the stack without approval while the queue's breaker was open (CT-36)
+  circuit_breaker_hard,  ///< bound for the stack while free pages were at the low watermark (CT-37)
 };
-inline constexpr std::array<std::string_view, 11> fate_names = {
-    "rx_discards_phy", "rx_out_of_buffer", "rx_steering_drop", "xdp_aborted",    "xdp_drop", "skb_alloc_failed",
-    "netfilter_drop",  "no_socket",        "unhandled_proto",  "socket_rcvbuff", "delivered"};
+inline constexpr std::array<std::string_view, 13> fate_names = {
+    "rx_discards_phy",  "rx_out_of_buffer", "rx_steering_drop",    "xdp_aborted",     "xdp_drop",
+    "skb_alloc_failed", "netfilter_drop",   "no_socket",           "unhandled_proto", "socket_rcvbuff",
+    "delivered",        "circuit_breaker",  "circuit_breaker_hard"};
 
 }  // namespace rxpool

@@ -12,6 +12,7 @@
 
 #include "models/host_actors.hpp"
 #include "models/host_changes.hpp"
+#include "models/host_control.hpp"
 #include "models/host_prices.hpp"
 #include "models/host_report.hpp"
 #include "models/metric_table.hpp"
@@ -85,6 +86,7 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   build_nics(replication);
   build_actors();
   fill_rings();
+  if (control_actor_ != nullptr) control_ = make_control_loop(*this);
   register_metrics(*this);
   power_on();
 }
@@ -237,6 +239,9 @@ void Host::build_actors() {
   for (const auto& [name, event] : scenario_.events) {
     add(std::make_unique<TimedChange>(*this, event), "events." + name, Engine::everybody);
   }
+  if (wants_control(*this)) {
+    control_actor_ = add(std::make_unique<ControlActor>(*this), "control", Engine::everybody);
+  }
   engine_.seal();
 }
 
@@ -293,6 +298,10 @@ void Host::power_on() {
   for (const auto& [name, event] : scenario_.events) {
     engine_.arm(actors_[next++]->event, time_from_ms(event.at_ms), EventClass::control);
   }
+  if (control_ != nullptr) {
+    for (std::string& warning : control_->warnings()) warnings_.push_back(std::move(warning));
+    engine_.arm(control_actor_->event, control_->next(), EventClass::control);
+  }
 }
 
 void Host::kswapd_woken(unsigned node, Time first_step) {
@@ -318,6 +327,7 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.cancelled = status == Engine::Status::cancelled;
   const Time now = result.cancelled ? engine_.now() : end;
   settle(*this, now);
+  if (control_ != nullptr) control_->finish();
   for (const auto& nic : nics_) nic->port->close(now);
 
   const Time measured = now - time_from_ms(scenario_.warmup_ms);

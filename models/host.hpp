@@ -48,6 +48,8 @@ class Actor {
   Event event;
 };
 
+class ControlLoop;
+
 class Host final : private KswapdListener {
  public:
   Host(const Scenario& scenario, std::uint32_t replication);
@@ -73,6 +75,7 @@ class Host final : private KswapdListener {
   MetricRegistry& registry() { return registry_; }
   Core& core(const std::string& cpu_name);
   std::vector<std::string>& warnings() { return warnings_; }
+  ControlLoop* control() { return control_.get(); }
 
  private:
   void build_memory();
@@ -102,7 +105,9 @@ class Host final : private KswapdListener {
   std::vector<HostSocket> sockets_;
   std::vector<std::unique_ptr<HostNic>> nics_;
   std::vector<std::unique_ptr<Actor>> actors_;
-  std::vector<Actor*> kswapd_actors_;  ///< by node
+  std::vector<Actor*> kswapd_actors_;     ///< by node
+  std::unique_ptr<ControlLoop> control_;  ///< null when nothing asks for one
+  Actor* control_actor_ = nullptr;
   std::vector<std::string> warnings_;
 };
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 
+#include "models/control_metrics.hpp"
 #include "models/nic/driver_profile.hpp"
 #include "sim/error.hpp"
 
@@ -137,6 +138,7 @@ void register_metrics(Host& host) {
   registry.counter("memory", "alloc_fail", &allocator.stats.alloc_fail);
   registry.counter("memory", "bulk_calls", &allocator.stats.bulk_calls);
   registry.counter("memory", "bulk_single", &allocator.stats.bulk_single);
+  if (host.control() != nullptr) register_control(registry, *host.control());
 }
 
 void settle(Host& host, Time now) {

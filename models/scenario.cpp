@@ -35,7 +35,7 @@ void fields(FieldVisitor& v, Scenario& p) {
   v.children("sockets", p.sockets, "UDP sockets with the applications that read them.");
   v.children("traffic", p.traffic, "Who sends what; the order of their names breaks ties in time.");
   v.children("policies", p.policies, "XDP program of each NIC, by the NIC's name.", {}, "program");
-  v.object("control", p.control, "Detectors and breakers: none yet.");
+  v.object("control", p.control, "Detectors, signal, circuit breaker, pool limit (docs/control.md).");
   v.children("events", p.events, "Timed changes.");
   v.object("faults", p.faults, "Injected faults: none yet.");
   v.object("record", p.record, "What is written down.");

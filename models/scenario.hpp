@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/scenario/control_params.hpp"
 #include "models/scenario/cpu_params.hpp"
 #include "models/scenario/event_params.hpp"
 #include "models/scenario/kernel_params.hpp"
@@ -49,7 +50,7 @@ struct Scenario {
   scenario::Named<scenario::SocketParams> sockets;
   scenario::Named<scenario::TrafficParams> traffic;
   scenario::Named<scenario::PolicyParams> policies;  ///< by NIC name
-  scenario::NoParams control;
+  scenario::ControlParams control;
   scenario::Named<scenario::EventParams> events;
   scenario::NoParams faults;
   scenario::RecordParams record;

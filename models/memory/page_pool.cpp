@@ -106,8 +106,21 @@ PageId PagePool::refill_from_ring(MemoryContext& ctx) {
 
 // Where the slow path's pages come from and how many it asks for: the place to change for another limit or bulk.
 std::uint32_t PagePool::fetch(MemoryContext& ctx, Gfp flags, PageId* out, std::uint32_t count) {
+  if (limit_ != 0) {
+    count = within_limit(count);
+    if (count == 0) return 0;
+  }
   return parameters_.provider != nullptr ? parameters_.provider->alloc_netmems(ctx, out, count)
                                          : allocator_.alloc_pages_bulk(ctx, flags, nid_, out, count);
+}
+
+// PP-60.
+std::uint32_t PagePool::within_limit(std::uint32_t count) {
+  const auto have = static_cast<std::uint32_t>(inflight());
+  if (have < limit_) return std::min(count, limit_ - have);
+  if (!limit_is_absolute_) return 1;
+  ++stats.limit_refused;
+  return 0;
 }
 
 // PP-13, order 0.

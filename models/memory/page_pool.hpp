@@ -92,6 +92,8 @@ struct PagePoolStats {
   std::uint64_t ring_full_released = 0;   ///< pages released because the ring was full (PP-28)
   std::uint64_t ring_lock_transfers = 0;  ///< producer lock taken by another CPU than the last (PP-27)
   std::uint64_t dma_syncs = 0;
+  std::uint64_t limit_refused = 0;   ///< slow-path calls refused by an absolute limit (PP-60)
+  std::uint64_t pages_returned = 0;  ///< taken from the ring and released by a control loop (PP-61)
 };
 
 class PagePool {
@@ -195,6 +197,17 @@ class PagePool {
   /// put_page() of this page would free it, and that may flush a per-CPU list into the zone.
   bool next_put_may_touch_zone(const MemoryContext& ctx, PageId page, bool allow_direct) const;
 
+  // --- what a control loop may do; nothing of it exists in the kernel (PP-60, PP-61) ---
+  /// From here on the slow path asks for no more than fits under `pages` inflight; beyond it gets one page at a time
+  /// (soft) or none (absolute). 0: no limit.
+  void set_limit(std::uint32_t pages, bool absolute) {
+    limit_ = pages;
+    limit_is_absolute_ = absolute;
+  }
+  std::uint32_t limit() const { return limit_; }
+  /// Gives up to `count` pages of the ring back to the page allocator; returns how many.
+  std::uint32_t return_from_ring(MemoryContext& ctx, std::uint32_t count);
+
   // --- NUMA, life cycle ---
   /// page_pool_nid_changed, called by drivers at refill (PP-40).
   void nid_changed(MemoryContext& ctx, int new_nid) {
@@ -295,6 +308,7 @@ class PagePool {
   PageId alloc_slow(MemoryContext& ctx, Gfp flags);
   PageId alloc_high_order(MemoryContext& ctx, Gfp flags);
   std::uint32_t fetch(MemoryContext& ctx, Gfp flags, PageId* out, std::uint32_t count);
+  std::uint32_t within_limit(std::uint32_t count);
   bool adopt(MemoryContext& ctx, PageId page);
   void recycle_in_ring(MemoryContext& ctx, PageId page);
   void recycle_ring_bulk(MemoryContext& ctx, const PageId* pages, std::uint32_t count);
@@ -342,6 +356,8 @@ class PagePool {
   Time next_retry_ = Time::never();
   Time defer_warn_;
   StallWarning stall_warning_;
+  std::uint32_t limit_ = 0;
+  bool limit_is_absolute_ = false;
 };
 
 inline std::uint32_t PagePool::alloc_batch(MemoryContext& ctx, PageId* out, std::uint32_t count, Gfp flags) {

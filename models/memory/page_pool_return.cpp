@@ -94,6 +94,20 @@ void PagePool::release(MemoryContext& ctx, PageId page) {
   }
 }
 
+// PP-61.
+std::uint32_t PagePool::return_from_ring(MemoryContext& ctx, std::uint32_t count) {
+  std::uint32_t done = 0;
+  while (done < count) {
+    const PageId page = ring_.consume();
+    if (page == no_page) break;
+    ctx.cost += prices_.ring_consume;
+    release(ctx, page);
+    ++done;
+  }
+  stats.pages_returned += done;
+  return done;
+}
+
 PageId PagePool::alloc_frag(MemoryContext& ctx, std::uint32_t& offset, std::uint32_t size, Gfp flags) {
   const std::uint32_t max_size = page_bytes << parameters_.order;
   ensure(size <= max_size, "page_pool: fragment larger than the page");

@@ -121,12 +121,13 @@ RxBuffers::Refill PoolBuffers::refill(Core& core, RxRing& ring) {
     }
     break;
   }
-  taken_ = 0;
   refilling_ = false;
   if (refilled_ != 0) {
     core.charge(Step::doorbell);
     ring.post(refilled_, core.now() + params_.ready_after);
   }
+  // Slots that could not be refilled keep what was taken from them.
+  taken_ = std::min(taken_, ring.missing());
   return result;
 }
 

@@ -68,7 +68,7 @@ class PoolBuffers final : public RxBuffers {
   PageAllocator& allocator_;
   std::vector<std::uint8_t> used_;  ///< shares given to skbs, at the first slot of each page
   std::uint32_t posted_ = 0;        ///< pages in slots
-  std::uint32_t taken_ = 0;         ///< shares given since the last refill
+  std::uint32_t taken_ = 0;         ///< shares given of slots not refilled yet, at most
   std::uint32_t refilled_ = 0;      ///< slots of the refill call in progress
   bool refilling_ = false;
   std::array<PageId, 64> exchange_;

@@ -224,7 +224,9 @@ void RxQueue::one_packet(Core& core) {
   stats_.rx_bytes += packet.frame_bytes;
   if (params_.record_latency) latency_.record(core.now() - packet.arrival);
   if (action == XdpAction::pass) {
-    if (!build_skb(core, packet, slot)) {
+    if (gate_.level != BreakerGate::Level::closed && !gate_.admits(hook_.kind == XdpHook::Kind::program)) [[unlikely]] {
+      refuse(core, packet, slot);
+    } else if (!build_skb(core, packet, slot)) {
       ++stats_.skb_alloc_fail;
       env_.journal->ended(packet, Fate::skb_alloc_failed, core.now());
     }
@@ -236,6 +238,13 @@ void RxQueue::one_packet(Core& core) {
     buffers_->drop(core, ring_, slot);
   }
   ring_.poll(1);
+}
+
+/// The circuit breaker: dropped, and the page recycled directly.
+void RxQueue::refuse(Core& core, const Packet& packet, std::uint32_t slot) {
+  const bool hard = gate_.level == BreakerGate::Level::hard;
+  env_.journal->ended(packet, hard ? Fate::circuit_breaker_hard : Fate::circuit_breaker, core.now());
+  buffers_->drop(core, ring_, slot);
 }
 
 XdpAction RxQueue::run_hook(Core& core, const Packet& packet) {
@@ -304,6 +313,7 @@ bool RxQueue::deliver(Core& core) {
 /// NA-21 to NA-24: repoll, or complete, with the interrupt unmasked unless it is deferred.
 bool RxQueue::finish(Core& core) {
   if (handled_ >= weight || busy_) {
+    if (handled_ >= weight) ++stats_.full_polls;
     work_ = weight;
     return true;
   }

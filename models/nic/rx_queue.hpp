@@ -50,6 +50,7 @@ struct RxQueueStats {
   std::uint64_t xdp_no_transmit = 0;  ///< of these, verdict XDP_TX or XDP_REDIRECT: no transmit path here
   std::uint64_t interrupts = 0;
   std::uint64_t polls = 0;
+  std::uint64_t full_polls = 0;  ///< of these, used up their budget
   std::uint64_t skb_alloc_fail = 0;
   std::uint64_t program_runs = 0;  ///< packets that reached the XDP hook, or the driver's receive loop without one
 };
@@ -89,6 +90,7 @@ class RxQueue final : public Napi {
   Histogram& latency() { return latency_; }
   Gauge& held() { return held_; }
   Gauge& inflight() { return inflight_; }
+  BreakerGate& gate() { return gate_; }
 
  private:
   enum class Phase : std::uint8_t { begin, packets, deliver, refill, complete };
@@ -138,6 +140,7 @@ class RxQueue final : public Napi {
   void one_packet(Core& core);
   XdpAction run_hook(Core& core, const Packet& packet);
   void touch(Core& core, const Packet& packet);
+  void refuse(Core& core, const Packet& packet, std::uint32_t slot);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
   bool deliver(Core& core);
   bool finish(Core& core);
@@ -163,6 +166,7 @@ class RxQueue final : public Napi {
   Histogram latency_;
   Gauge held_;
   Gauge inflight_;
+  BreakerGate gate_;
   std::unique_ptr<NapiThread> thread_;
 };
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <map>
 
+#include "models/scenario/control_checks.hpp"
 #include "models/scenario/json_text.hpp"
 #include "models/traffic/address.hpp"
 
@@ -33,6 +34,7 @@ class Checks {
     memory();
     for (const auto& [name, nic_params] : s_.nics) nic("nics." + name, nic_params);
     sockets();
+    check_control(s_, origin_);
     for (const auto& [name, traffic] : s_.traffic) refer("traffic." + name + ".nic", "NIC", traffic.nic, s_.nics);
     for (const auto& entry : s_.policies) refer("policies." + entry.first, "NIC", entry.first, s_.nics);
     if (!s_.headline.source.empty() && s_.headline.metric.empty()) {

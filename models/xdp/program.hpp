@@ -40,4 +40,42 @@ struct XdpHook {
   XdpProgram* program = nullptr;
 };
 
+/// What a circuit breaker lets pass from one RX queue to the stack, copies for cpumap and AF_XDP included; XDP_TX and
+/// devmap are exempt (CT-36, CT-37). Written by the control loop, asked in the driver after the verdict.
+struct BreakerGate {
+  enum class Level : std::uint8_t {
+    closed,     ///< everything passes
+    half_open,  ///< approved packets, and one of `probe_one_in` others
+    open,       ///< approved packets only
+    hard,       ///< nothing
+  };
+  Level level = Level::closed;
+  bool program_approves = false;  ///< the attached program declares the signal map: its XDP_PASS is an approval
+  std::uint32_t probe_one_in = 1;
+  std::uint32_t probes = 0;
+  std::uint64_t approved = 0;
+  std::uint64_t probed = 0;
+  std::uint64_t refused = 0;
+  std::uint64_t refused_hard = 0;
+
+  /// For a packet on its way to the stack while the level is not `closed`.
+  bool admits(bool by_program) {
+    if (level == Level::hard) {
+      ++refused_hard;
+      return false;
+    }
+    if (by_program && program_approves) {
+      ++approved;
+      return true;
+    }
+    if (level == Level::half_open && ++probes >= probe_one_in) {
+      probes = 0;
+      ++probed;
+      return true;
+    }
+    ++refused;
+    return false;
+  }
+};
+
 }  // namespace rxpool

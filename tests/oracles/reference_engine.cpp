@@ -13,6 +13,7 @@
 #include "models/nic/driver_profile.hpp"
 #include "models/scenario/overrides.hpp"
 #include "sim/error.hpp"
+#include "tests/oracles/reference_control.hpp"
 #include "tests/oracles/reference_nic.hpp"
 
 namespace rxpool::reference {
@@ -36,6 +37,7 @@ class ReferenceHost final : KswapdListener {
   void power_on();
   void plan_memory();
   void plan_changes();
+  void plan_control();
   void change(const std::string& path, const scenario::ParamValue& value);
   void kswapd_woken(unsigned node, Time first_step) override;
   void background_step(std::size_t user);
@@ -63,6 +65,7 @@ class ReferenceHost final : KswapdListener {
   std::vector<std::unique_ptr<Reader>> readers_;
   Stack stack_;
   std::vector<std::unique_ptr<Nic>> nics_;
+  std::unique_ptr<ControlLoop> control_;
   std::set<Time> change_times_;
   Time end_;
 };
@@ -82,6 +85,7 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
   for (const MemoryUser& user : users_) components_.push_back(user.name);
   components_.push_back("memory.vmstat");
   for (const auto& [name, params] : scenario.events) components_.push_back("events." + name);
+  if (scenario.control.active()) components_.push_back("control");
   std::sort(components_.begin(), components_.end());
   build_cpus();
   build_sockets(replication);
@@ -214,6 +218,8 @@ void ReferenceHost::power_on() {
   for (const auto& on : cpus_) on->power_on();
   plan_memory();
   plan_changes();
+  control_ = make_control_loop(scenario_, nics_, cpus_, *allocator_);
+  plan_control();
   let_arrive();
 }
 
@@ -273,6 +279,17 @@ void ReferenceHost::vmstat() {
   }
   events_.at(events_.now() + milliseconds(scenario_.kernel.stat_interval_ms), EventClass::control,
              rank("memory.vmstat"), [this] { vmstat(); });
+}
+
+// ---- Control.
+
+void ReferenceHost::plan_control() {
+  if (control_ == nullptr) return;
+  events_.at(control_->next(), EventClass::control, rank("control"), [this] {
+    const Time now = events_.now();
+    control_->act(now, [this, now](unsigned node) { return elsewhere(static_cast<std::uint8_t>(node), now); });
+    plan_control();
+  });
 }
 
 // ---- Timed changes.

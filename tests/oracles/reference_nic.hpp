@@ -14,6 +14,7 @@
 #include "models/traffic/source.hpp"
 #include "models/traffic/toeplitz.hpp"
 #include "models/traffic/wire.hpp"
+#include "models/xdp/program.hpp"
 #include "tests/oracles/reference_cpu.hpp"
 #include "tests/oracles/reference_ring.hpp"
 #include "tests/oracles/reference_stack.hpp"
@@ -63,7 +64,8 @@ class Queue final : public Napi {
   std::unique_ptr<Buffers> buffers;
   std::deque<SkbPtr> normal_list;
   std::uint64_t out_of_buffer = 0;
-  std::uint64_t rx_packets = 0, rx_bytes = 0, interrupts = 0, polls = 0;
+  std::uint64_t rx_packets = 0, rx_bytes = 0, interrupts = 0, polls = 0, full_polls = 0;
+  BreakerGate gate;
 
  private:
   struct Line final : Interrupt {

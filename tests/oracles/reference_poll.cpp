@@ -54,6 +54,12 @@ void Queue::one_packet(Cpu& cpu) {
   }
   if (nic_.program == "pass") cpu.charge(Step::xdp_program_pass);
 
+  if (gate.level != BreakerGate::Level::closed && !gate.admits(false)) {
+    const bool hard = gate.level == BreakerGate::Level::hard;
+    nic_.journal.ended(packet, hard ? Fate::circuit_breaker_hard : Fate::circuit_breaker, cpu.clock);
+    buffers->drop(cpu, completion.slot);
+    return;
+  }
   const PageId page = buffers->take(cpu, completion.slot);
   if (page == no_page) {
     nic_.journal.ended(packet, Fate::skb_alloc_failed, cpu.clock);
@@ -84,6 +90,7 @@ Job Queue::deliver(Cpu& cpu) {
 
 void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
   if (handled == 64 || busy) {
+    if (handled == 64) ++full_polls;
     work = 64;
     return;
   }

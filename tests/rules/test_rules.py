@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / "docs" / "rules.md"
-RULE = re.compile(r"\b(PP|PA|NA|DR|XD|RS|SK|SC)-(\d+)\b")
-DESCRIBED = re.compile(r"^- ((?:(?:PP|PA|NA|DR|XD|RS|SK|SC)-\d+(?:, | and |\.\.)?)+)")
+RULE = re.compile(r"\b(PP|PA|NA|DR|XD|RS|SK|SC|CT)-(\d+)\b")
+DESCRIBED = re.compile(r"^- ((?:(?:PP|PA|NA|DR|XD|RS|SK|SC|CT)-\d+(?:, | and |\.\.)?)+)")
 SUFFIXES = {".cpp", ".hpp", ".c", ".h", ".py", ".md", ".json"}
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
 

@@ -1,0 +1,162 @@
+// The control loop inside a host: what the breaker refuses, what the ledgers say, what pool limit and returned pages
+// do, and that the host and the reference engine agree about all of it.
+#include <catch2/catch.hpp>
+
+#include "models/host.hpp"
+#include "models/result.hpp"
+#include "sim/error.hpp"
+#include "tests/host/agreement.hpp"
+#include "tests/host/random_scenario.hpp"
+
+using namespace rxpool;
+
+namespace {
+
+double metric(const ReplicationResult& result, const std::string& component, const std::string& name) {
+  for (const MetricRow& row : result.metrics) {
+    if (row.component == component && row.metric == name) return row.value;
+  }
+  FAIL("no metric " << component << "." << name);
+  return 0;
+}
+
+std::uint64_t place(const Ledger& ledger, const std::string& name) {
+  const auto found = ledger.places.find(name);
+  return found == ledger.places.end() ? 0 : found->second;
+}
+
+const std::string rx0 = "nics.nic0.rx_queues.rx0";
+const std::string rx1 = "nics.nic0.rx_queues.rx1";
+
+/// A paused reader with a large buffer on one queue, a reader that keeps up on the other.
+std::string two_queues(const std::string& control, const std::string& more = "", const std::string& memory = "4096") {
+  return R"({"duration_ms": 12, "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}},
+    "kernel": {"rmem_max": 1073741823}, "memory": {"total_mib": )" +
+         memory + R"(},
+    "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu1"}},
+      "ntuple": {"bad": {"protocol": "udp", "dst_port": 4000, "queue": "rx0"},
+                 "good": {"protocol": "udp", "dst_port": 5000, "queue": "rx1"}}}},
+    "sockets": {"bad": {"port": 4000, "cpu": "cpu2", "rcvbuf": 536870911, "reader": {"paused": true}},
+                "good": {"port": 5000, "cpu": "cpu3", "rcvbuf": 67108864}},
+    "traffic": {
+      "bad": {"nic": "nic0", "kind": "poisson", "rate_pps": 1000000, "sizes": 128, "flows": {"count": 20, "destination_ports": "4000"}},
+      "good": {"nic": "nic0", "kind": "poisson", "rate_pps": 200000, "sizes": 128, "flows": {"count": 20, "destination_ports": "5000"}}},
+    )" + more +
+         R"("control": )" + control + "}";
+}
+
+const std::string breaker =
+    R"({"breaker": {"threshold": "pages", "pages": 2000, "reference_rtt_ms": 2, "probe_one_in": 5}})";
+
+void same_as_reference(const Scenario& scenario) {
+  CHECK(compare_with_reference(scenario).differences == std::vector<std::string>{});
+}
+
+void independent_of_window(const Scenario& scenario) {
+  std::uint64_t first = 0;
+  for (const Time window : {microseconds(1), microseconds(50), milliseconds(1)}) {
+    Host host(scenario, 0);
+    host.engine().set_window(window);
+    const std::uint64_t fingerprint = host.run({}).fingerprint;
+    if (first == 0) first = fingerprint;
+    CHECK(fingerprint == first);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an open breaker stops its queue's pages and leaves the other queue alone", "[CT-36]") {
+  const Scenario with = load_random(two_queues(breaker));
+  const ReplicationResult result = run_replication(with, {});
+  const ReplicationResult twin = run_replication(load_random(two_queues("{}")), {});
+  CHECK(metric(result, rx0, "breaker_trips") == 1);
+  CHECK(metric(result, rx0, "breaker_time_to_trip") == Approx(2));
+  CHECK(metric(result, rx1, "breaker_trips") == 0);
+  CHECK(static_cast<double>(place(result.packets, "dropped.circuit_breaker")) ==
+        metric(result, rx0, "breaker_refused"));
+  CHECK(place(result.packets, "dropped.circuit_breaker") > 1000);
+  CHECK(metric(result, rx0, "held_max") < metric(twin, rx0, "held_max") - 1000);
+  CHECK(metric(result, "sockets.good", "UdpInDatagrams") == metric(twin, "sockets.good", "UdpInDatagrams"));
+  same_as_reference(with);
+  independent_of_window(with);
+}
+
+TEST_CASE("half open, one packet of so many passes without approval", "[CT-35]") {
+  // The reader comes back while it is open; what it read makes room, and the probe begins.
+  const Scenario scenario = load_random(
+      two_queues(R"({"breaker": {"threshold": "pages", "pages": 1000, "reference_rtt_ms": 2, "probe_one_in": 5}})",
+                 R"("events": {"back": {"at_ms": 4.5, "set": {"sockets.bad.reader.paused": false}}}, )"));
+  const ReplicationResult result = run_replication(scenario, {});
+  const double probed = metric(result, rx0, "breaker_probed");
+  CHECK(probed > 20);
+  CHECK(metric(result, rx0, "breaker_half_open_time") > 0);
+  same_as_reference(scenario);
+  independent_of_window(scenario);
+}
+
+TEST_CASE("at the low watermark nothing passes, on any queue", "[CT-37]") {
+  std::string text =
+      two_queues(R"({"breaker": {"threshold": "pages", "pages": 1000000}})", R"("record": {"every_us": 100}, )", "24");
+  const Scenario scenario = load_random(text);
+  const ReplicationResult result = run_replication(scenario, {});
+  const ReplicationResult twin = run_replication(load_random(two_queues("{}", "", "24")), {});
+  CHECK(metric(result, rx0, "breaker_hard") >= 1);
+  CHECK(place(result.packets, "dropped.circuit_breaker_hard") > 100);
+  CHECK(metric(result, rx1, "breaker_refused_hard") > 0);
+  CHECK(metric(result, "memory", "alloc_fail") == 0);
+  CHECK(metric(twin, "memory", "alloc_fail") > 0);
+}
+
+TEST_CASE("an absolute limit runs the ring dry, a soft one asks page by page", "[PP-60][CT-42]") {
+  const auto limited = [](const std::string& rule) {
+    return load_random(
+        two_queues(R"({"detectors": {"main": {"kind": "ewma", "time_constant_ms": 0.5}},
+      "pool": {"limit": ")" +
+                       rule + R"(", "slack": 0.1}})",
+                   R"("events": {"stop": {"at_ms": 6, "set": {"sockets.good.reader.paused": true}}}, )"));
+  };
+  const ReplicationResult none = run_replication(limited("none"), {});
+  const ReplicationResult soft = run_replication(limited("soft"), {});
+  const ReplicationResult absolute = run_replication(limited("absolute"), {});
+  const std::string pool = rx1 + ".page_pool";
+  CHECK(metric(none, pool, "limit_refused") == 0);
+  CHECK(metric(soft, pool, "limit_refused") == 0);
+  CHECK(metric(soft, pool, "alloc_slow") > 4 * metric(none, pool, "alloc_slow"));
+  CHECK(metric(absolute, pool, "limit_refused") > 10);
+  CHECK(metric(absolute, rx1, "held_max") < metric(none, rx1, "held_max") / 2);
+  CHECK(metric(absolute, rx1, "rx_out_of_buffer") > 20);
+  CHECK(metric(none, rx1, "rx_out_of_buffer") == 0);
+  same_as_reference(limited("soft"));
+  same_as_reference(limited("absolute"));
+}
+
+TEST_CASE("returned pages come from the ring and are asked for again", "[PP-61][CT-40]") {
+  const auto returning = [](const std::string& rule) {
+    return load_random(two_queues(
+        R"({"detectors": {"main": {"kind": "ewma", "time_constant_ms": 0.5}}, "pool": {"returns": ")" + rule + R"("}})",
+        R"("events": {"stop": {"at_ms": 3, "set": {"sockets.good.reader.paused": true}},
+                      "go": {"at_ms": 6, "set": {"sockets.good.reader.paused": false}}}, )"));
+  };
+  const ReplicationResult never = run_replication(returning("never"), {});
+  const ReplicationResult immediate = run_replication(returning("immediate"), {});
+  const std::string pool = rx1 + ".page_pool";
+  CHECK(metric(never, pool, "pages_returned") == 0);
+  CHECK(metric(immediate, pool, "pages_returned") > 100);
+  CHECK(metric(immediate, pool, "pool_page_seconds") < metric(never, pool, "pool_page_seconds"));
+  CHECK(metric(immediate, pool, "alloc_slow") >= metric(never, pool, "alloc_slow"));
+  same_as_reference(returning("immediate"));
+  independent_of_window(returning("immediate"));
+}
+
+TEST_CASE("a detector that reads a page_pool is refused where there is none", "[CT-1]") {
+  const Scenario scenario = load_random(R"({"duration_ms": 1, "cpus": {"cpu0": {}},
+    "nics": {"nic0": {"driver": "ixgbe", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+    "control": {"detectors": {"main": {"kind": "jiffies_counter"}}}})");
+  CHECK_THROWS_WITH(run_replication(scenario, {}),
+                    Catch::Contains("control.detectors.main: jiffies_counter reads the counters of a page_pool"));
+}
+
+TEST_CASE("without anything to control no loop runs", "[CT-1]") {
+  Host host(load_random(two_queues("{}")), 0);
+  CHECK(host.control() == nullptr);
+}

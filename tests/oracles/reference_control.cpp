@@ -1,0 +1,46 @@
+#include "tests/oracles/reference_control.hpp"
+
+#include "models/host_control.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool::reference {
+
+std::unique_ptr<ControlLoop> make_control_loop(const Scenario& scenario, std::vector<std::unique_ptr<Nic>>& nics,
+                                               const std::vector<std::unique_ptr<Cpu>>& cpus,
+                                               PageAllocator& allocator) {
+  if (!scenario.control.active()) return nullptr;
+  std::vector<ControlledQueue> controlled;
+  for (const auto& nic : nics) {
+    for (const auto& queue : nic->queues) {
+      ensure(queue->buffers->pool != nullptr, "reference: control needs a driver with a page_pool");
+      ControlledQueue& one = controlled.emplace_back();
+      one.name = queue->name;
+      for (const auto& cpu : cpus) {
+        if (cpu->name() == "cpus." + queue->params.cpu) one.node = cpu->node();
+      }
+      one.pool = queue->buffers->pool;
+      one.gate = &queue->gate;
+      one.read = [&nic = *nic, &queue = *queue](Time now) {
+        QueueReading reading;
+        reading.queue.now = now;
+        reading.queue.rx_backlog = static_cast<std::uint32_t>(queue.ring.completions.size());
+        reading.queue.rx_size = queue.ring.size;
+        if (hw_drops_per_port(nic.params.driver)) {
+          for (const auto& any : nic.queues) reading.queue.hw_drops += any->out_of_buffer;
+        } else {
+          reading.queue.hw_drops = queue.out_of_buffer;
+        }
+        reading.queue.polls = queue.polls;
+        reading.queue.full_polls = queue.full_polls;
+        reading.posted = static_cast<std::uint32_t>(queue.buffers->posted);
+        reading.inflight = static_cast<std::uint32_t>(queue.buffers->pool->inflight());
+        reading.held = static_cast<std::uint32_t>(queue.buffers->pool->outside()) - reading.posted;
+        return reading;
+      };
+    }
+  }
+  const Time end = time_from_ms(scenario.warmup_ms) + time_from_ms(scenario.duration_ms);
+  return std::make_unique<ControlLoop>(scenario.control, scenario.kernel.hz, end, allocator, std::move(controlled));
+}
+
+}  // namespace rxpool::reference
