@@ -31,7 +31,7 @@ const std::string rx1 = "nics.nic0.rx_queues.rx1";
 /// A paused reader with a large buffer on one queue, a reader that keeps up on the other.
 std::string two_queues(const std::string& control, const std::string& more = "", const std::string& memory = "4096") {
   return R"({"duration_ms": 12, "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}},
-    "kernel": {"rmem_max": 1073741823}, "memory": {"total_mib": )" +
+    "kernel": {"rmem_max": 1073741823, "min_free_kbytes": 4096}, "memory": {"total_mib": )" +
          memory + R"(},
     "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu1"}},
       "ntuple": {"bad": {"protocol": "udp", "dst_port": 4000, "queue": "rx0"},
@@ -96,14 +96,15 @@ TEST_CASE("half open, one packet of so many passes without approval", "[CT-35]")
 
 TEST_CASE("at the low watermark nothing passes, on any queue", "[CT-37]") {
   std::string text =
-      two_queues(R"({"breaker": {"threshold": "pages", "pages": 1000000}})", R"("record": {"every_us": 100}, )", "24");
+      two_queues(R"({"breaker": {"threshold": "pages", "pages": 1000000}})", R"("record": {"every_us": 100}, )", "28");
   const Scenario scenario = load_random(text);
   const ReplicationResult result = run_replication(scenario, {});
-  const ReplicationResult twin = run_replication(load_random(two_queues("{}", "", "24")), {});
+  const ReplicationResult twin = run_replication(load_random(two_queues("{}", "", "28")), {});
   CHECK(metric(result, rx0, "breaker_hard") >= 1);
   CHECK(place(result.packets, "dropped.circuit_breaker_hard") > 100);
   CHECK(metric(result, rx1, "breaker_refused_hard") > 0);
   CHECK(metric(result, "memory", "alloc_fail") == 0);
+  CHECK(metric(result, "control", "nr_free_pages_min") > metric(result, "control", "watermark_min"));
   CHECK(metric(twin, "memory", "alloc_fail") > 0);
 }
 

@@ -110,6 +110,23 @@ Json make_reader(Draw& draw, double duration_ms) {
   return reader;
 }
 
+/// Breaker, pool limit and returned pages, fast enough to act within milliseconds. Last of all, so that what was drawn
+/// before stays what it was.
+Json make_control(Draw& draw) {
+  Json control = {{"period_us", draw.one_of<int>({7, 20, 50})}};
+  control["signal"]["period_us"] = control["period_us"];
+  control["detectors"]["main"] = {{"kind", "ewma"}, {"time_constant_ms", 0.1}};
+  if (draw.chance(70)) {
+    control["breaker"] = {{"threshold", "pages"},
+                          {"pages", draw.one_of<int>({20, 100, 400})},
+                          {"reference_rtt_ms", draw.one_of<double>({0.05, 0.2})},
+                          {"probe_one_in", 3}};
+  }
+  control["pool"]["returns"] = draw.one_of<std::string>({"never", "immediate", "watermark", "paced", "decay"});
+  control["pool"]["limit"] = draw.one_of<std::string>({"none", "none", "soft", "absolute"});
+  return control;
+}
+
 }  // namespace
 
 std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& options) {
@@ -175,6 +192,13 @@ std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& opt
   }
   if (draw.chance(15)) scenario["events"]["link"] = {{"at_ms", at * 1.2}, {"set", {{"nics.nic0.link_up", false}}}};
   if (draw.chance(15)) scenario["events"]["policy"] = {{"at_ms", at * 1.1}, {"set", {{"policies.nic0", "drop"}}}};
+  bool pools = true;
+  for (const auto& [name, nic] : scenario["nics"].items()) {
+    const auto& driver = nic["driver"];
+    pools &=
+        driver == "mlx5" || driver == "mlx5_striding" || driver == "ice" || driver == "vmxnet3" || driver == "veth";
+  }
+  if (pools && draw.chance(40)) scenario["control"] = make_control(draw);
   return scenario.dump(1);
 }
 
