@@ -21,7 +21,8 @@ Numbers numbers_of(Host& host) {
       made.queues.push_back({queue.name(), stats.rx_packets, stats.xdp_drop, stats.xdp_aborted, stats.skb_alloc_fail,
                              stats.polls, queue.ring().size(), queue.ring().missing(), queue.ring().fill(),
                              queue.ring().completed()});
-      numbers.to_stack += stats.rx_packets - stats.xdp_drop - stats.xdp_aborted - stats.skb_alloc_fail;
+      numbers.to_stack += stats.rx_packets - stats.xdp_drop - stats.xdp_aborted - stats.skb_alloc_fail -
+                          queue.gate().refused - queue.gate().refused_hard;
       numbers.in_stack += queue.undelivered().size();
       PagePool* pool = nic->queues[i].pool;
       if (pool == nullptr) continue;
