@@ -2,7 +2,7 @@
 // Working-set detectors: how many pages does a queue's traffic keep in steady state? A detector is fed samples of one
 // page_pool's counters at a regular period and answers with an estimate of `held` and a state. It knows nothing of the
 // simulator: the same code reads a real kernel's counters. Leaves out: what is done with the estimate (page_return.hpp,
-// breaker.hpp) and how good it is (working_set_score.hpp). Rules CT-1 to CT-9.
+// breaker.hpp) and how good it is (working_set_score.hpp). Rules CT-1 to CT-6.
 
 #include <cstdint>
 #include <memory>
