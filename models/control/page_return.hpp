@@ -1,7 +1,7 @@
 #pragma once
 // What becomes of a pool's free pages after an overload, and whether the working set is a limit: the seed's questions
 // "how quickly should we return pages", "how much slack", "is it an absolute limit". Numbers in, numbers out: the pool
-// carries them out. Rules CT-40 to CT-43.
+// carries them out. Rules CT-40 to CT-42.
 
 #include <cstdint>
 
