@@ -321,6 +321,13 @@ ReplicationResult Host::run(const RunOptions& options) {
   }
   ReplicationResult result;
   result.replication = options.replication;
+  std::optional<Trace> trace;
+  if (options.trace) {
+    trace.emplace(options.trace->from, options.trace->to, cores_.size());
+    journal_.trace = &*trace;
+    skb_free_->set_trace(&*trace);
+    for (const auto& core : cores_) core->set_trace(&*trace);
+  }
   const double before = thread_cpu_seconds();
   const Engine::Status status = engine_.run(end, keep_going);
   result.loop_cpu_seconds = thread_cpu_seconds() - before;
@@ -347,6 +354,7 @@ ReplicationResult Host::run(const RunOptions& options) {
     row.value = series.value;
     for (const Time at : registry_.sample_times()) row.time_ns.push_back(at.ps / 1000);
   }
+  if (trace) result.trace = trace_columns(*this, *trace);
   result.packets = packet_ledger(*this);
   result.pages = page_ledger(*this);
   result.bottleneck = find_bottleneck(*this, now);

@@ -157,6 +157,37 @@ void check_closed(const std::string& of, const Ledger& ledger) {
   }
 }
 
+TraceColumns trace_columns(Host& host, const Trace& trace) {
+  TraceColumns columns;
+  std::map<const void*, std::int64_t> index;
+  for (const auto& nic : host.nics()) {
+    for (HostQueue& queue : nic->queues) {
+      index[static_cast<const RxPages*>(&queue.queue->buffers())] = static_cast<std::int64_t>(columns.queues.size());
+      columns.queues.push_back(queue.queue->name());
+    }
+  }
+  for (const Trace::ContextChange& change : trace.contexts()) {
+    columns.context_ps.push_back(change.at.ps);
+    columns.context_cpu.push_back(change.cpu);
+    columns.context.push_back(change.context);
+  }
+  for (const Trace::Poll& poll : trace.polls()) {
+    columns.poll_begin_ps.push_back(poll.begin.ps);
+    columns.poll_end_ps.push_back(poll.end.ps);
+    columns.poll_queue.push_back(index.at(poll.queue));
+    columns.poll_cpu.push_back(poll.cpu);
+    columns.poll_packets.push_back(poll.packets);
+  }
+  for (const Trace::Moment& moment : trace.moments()) {
+    columns.moment_ps.push_back(moment.at.ps);
+    columns.moment_queue.push_back(index.at(moment.queue));
+    columns.moment_packet.push_back(static_cast<std::int64_t>(moment.packet));
+    columns.moment_cpu.push_back(moment.cpu);
+    columns.moment_stage.push_back(static_cast<std::int64_t>(moment.stage));
+  }
+  return columns;
+}
+
 Ledger packet_ledger(Host& host) {
   Ledger ledger;
   for (const auto& nic : host.nics()) {

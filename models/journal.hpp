@@ -8,6 +8,7 @@
 #include "models/fate.hpp"
 #include "models/packet.hpp"
 #include "sim/fingerprint.hpp"
+#include "sim/trace.hpp"
 
 namespace rxpool {
 
@@ -20,6 +21,8 @@ class Journal {
   std::uint64_t count(Fate fate) const { return counts_[static_cast<std::size_t>(fate)]; }
   const std::uint64_t* counter(Fate fate) const { return &counts_[static_cast<std::size_t>(fate)]; }
   Fingerprint& fingerprint() { return fingerprint_; }
+  /// Null unless the run is traced.
+  Trace* trace = nullptr;
 
  private:
   std::array<std::uint64_t, fate_names.size()> counts_{};

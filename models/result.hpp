@@ -5,8 +5,11 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "sim/time.hpp"
 
 namespace rxpool {
 
@@ -37,6 +40,14 @@ struct Bottleneck {
   std::string sentence;
 };
 
+/// A traced run in columns; times in picoseconds, names of queues by their index.
+struct TraceColumns {
+  std::vector<std::string> queues;
+  std::vector<std::int64_t> context_ps, context_cpu, context;  ///< context 255 is idle
+  std::vector<std::int64_t> poll_begin_ps, poll_end_ps, poll_queue, poll_cpu, poll_packets;
+  std::vector<std::int64_t> moment_ps, moment_queue, moment_packet, moment_cpu, moment_stage;
+};
+
 struct ReplicationResult {
   std::uint32_t replication = 0;
   std::uint64_t fingerprint = 0;
@@ -51,12 +62,20 @@ struct ReplicationResult {
   Ledger pages;
   Bottleneck bottleneck;
   std::vector<std::string> warnings;
+  std::optional<TraceColumns> trace;  ///< only if RunOptions::trace asked for it
+};
+
+/// Window of simulated time, from the start of the run, that a trace covers.
+struct TraceWindow {
+  Time from;
+  Time to;
 };
 
 struct RunOptions {
   std::uint32_t replication = 0;
   /// Called a few times a second of wall time at most, on the calling thread; returns false to cancel.
   std::function<bool(double simulated_ms, double total_ms, std::uint64_t offered_packets)> progress;
+  std::optional<TraceWindow> trace;
 };
 
 struct Scenario;

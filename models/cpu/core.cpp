@@ -79,7 +79,7 @@ void Core::schedule() {
   if (next == current_) return;
   current_ = next;
   if (current_ == nullptr) return;
-  context_ = current_->context();
+  enter_context(current_->context());
   ++stats_.context_switches;
   charge(Step::context_switch);
 }
@@ -87,7 +87,7 @@ void Core::schedule() {
 bool Core::run_task() {
   Task& task = *current_;
   if (!in_unit_ && !may_step(EventClass::thread)) return false;
-  context_ = task.context();
+  enter_context(task.context());
   const Task::Outcome outcome = task.step(*this);
   in_unit_ = outcome == Task::Outcome::waiting;
   if (outcome == Task::Outcome::sleeps) {
@@ -102,6 +102,8 @@ bool Core::run_task() {
 
 void Core::enter_idle() {
   idle_ = true;
+  if (trace_ != nullptr) [[unlikely]]
+    trace_->context(params_.cpu, clock_, Trace::idle);
   tick_.stop();
   interrupts_changed();
   Time next_timer = Time::never();
@@ -113,7 +115,7 @@ void Core::enter_idle() {
 
 void Core::leave_idle() {
   idle_ = false;
-  context_ = Context::hardirq;
+  enter_context(Context::hardirq);
   // Waking up is still idle time to the kernel's accounting.
   const Time latency = idle_states_.leave(clock_);
   clock_ += latency;
@@ -156,7 +158,7 @@ void Core::interrupts_changed() {
 
 void Core::enter_hardirq(Step entry) {
   if (idle_) leave_idle();
-  context_ = Context::hardirq;
+  enter_context(Context::hardirq);
   charge(entry);
 }
 
@@ -164,14 +166,14 @@ void Core::leave_hardirq() {
   charge(Step::interrupt_exit);
   // irq_exit runs pending softirqs unless it interrupted one (NA-3, NA-32: newer kernels do so beside ksoftirqd).
   if (softirq_.active()) {
-    context_ = softirq_.from_ksoftirqd() ? Context::ksoftirqd : Context::softirq;
+    enter_context(softirq_.from_ksoftirqd() ? Context::ksoftirqd : Context::softirq);
   } else if (softirq_.raised() && !bottom_halves_disabled_) {
     start_softirq();
   }
 }
 
 void Core::start_softirq() {
-  context_ = Context::softirq;
+  enter_context(Context::softirq);
   softirq_.start(*this, false);
 }
 

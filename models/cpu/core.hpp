@@ -19,6 +19,7 @@
 #include "models/cpu/timer.hpp"
 #include "models/memory/context.hpp"
 #include "sim/engine.hpp"
+#include "sim/trace.hpp"
 
 namespace rxpool {
 
@@ -148,6 +149,8 @@ class Core {
   Task* current() const { return current_; }
 
   const CoreStats& stats() const { return stats_; }
+  /// Records context changes from now on; null for none.
+  void set_trace(Trace* trace) { trace_ = trace; }
   const IdleStates& idle_states() const { return idle_states_; }
   /// Arms the core for its first work; called once after the engine is sealed.
   void power_on();
@@ -191,6 +194,11 @@ class Core {
   void run(Time now);
   bool run_task();
   void schedule();
+  void enter_context(Context context) {
+    if (trace_ != nullptr) [[unlikely]]
+      trace_->context(params_.cpu, clock_, static_cast<std::uint8_t>(context));
+    context_ = context;
+  }
   void enter_idle();
   void leave_idle();
   void start_softirq();
@@ -220,6 +228,7 @@ class Core {
   Context context_ = Context::softirq;
   Task* current_ = nullptr;
   CoreStats stats_;
+  Trace* trace_ = nullptr;
 };
 
 }  // namespace rxpool

@@ -110,6 +110,7 @@ Napi::Poll RxQueue::poll(Core& core) {
         if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Poll::waiting;
         handled_ = 0;
         busy_ = false;
+        poll_start_ = core.now();
         ++stats_.polls;
         core.charge(Step::napi_poll);
         phase_ = Phase::packets;
@@ -133,6 +134,9 @@ Napi::Poll RxQueue::poll(Core& core) {
         if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Poll::waiting;
         if (!finish(core)) return Poll::waiting;
         observe(core.now());
+        if (Trace* trace = env_.journal->trace; trace != nullptr) [[unlikely]] {
+          trace->poll(static_cast<const RxPages*>(buffers_.get()), core.cpu(), poll_start_, core.now(), handled_);
+        }
         phase_ = Phase::begin;
         return Poll::finished;
     }
@@ -200,6 +204,10 @@ std::uint32_t RxQueue::drop_run(Core& core) {
     if (params_.record_latency) latency_.record(now - packet.arrival);
     ++n;
   } while (n < most && now <= limit && ring_.completion(n).completed <= now);
+  if (env_.journal->trace != nullptr) [[unlikely]] {
+    for (std::uint32_t i = 0; i < n; ++i)
+      trace_packet(core, ring_.completion(i), start + price * i, start + price * (i + 1));
+  }
   ring_.poll(n);
   stats_.rx_packets += n;
   stats_.xdp_drop += n;
@@ -237,6 +245,9 @@ void RxQueue::one_packet(Core& core) {
     env_.journal->ended(packet, drop ? Fate::xdp_drop : Fate::xdp_aborted, core.now());
     buffers_->drop(core, ring_, slot);
   }
+  if (env_.journal->trace != nullptr) [[unlikely]] {
+    trace_packet(core, packet, step_start_, action == XdpAction::pass ? Time::never() : core.now());
+  }
   ring_.poll(1);
 }
 
@@ -245,6 +256,20 @@ void RxQueue::refuse(Core& core, const Packet& packet, std::uint32_t slot) {
   const bool hard = gate_.level == BreakerGate::Level::hard;
   env_.journal->ended(packet, hard ? Fate::circuit_breaker_hard : Fate::circuit_breaker, core.now());
   buffers_->drop(core, ring_, slot);
+  if (Trace* trace = env_.journal->trace; trace != nullptr && Trace::samples(packet.id)) [[unlikely]] {
+    const void* const self = static_cast<const RxPages*>(buffers_.get());
+    trace->moment(Trace::Stage::returned, self, packet.id, core.cpu(), core.now());
+  }
+}
+
+void RxQueue::trace_packet(Core& core, const Packet& packet, Time polled, Time returned) {
+  if (!Trace::samples(packet.id)) return;
+  Trace& trace = *env_.journal->trace;
+  const void* const self = static_cast<const RxPages*>(buffers_.get());
+  trace.moment(Trace::Stage::arrived, self, packet.id, core.cpu(), packet.arrival);
+  trace.moment(Trace::Stage::completed, self, packet.id, core.cpu(), packet.completed);
+  trace.moment(Trace::Stage::polled, self, packet.id, core.cpu(), polled);
+  if (returned != Time::never()) trace.moment(Trace::Stage::returned, self, packet.id, core.cpu(), returned);
 }
 
 XdpAction RxQueue::run_hook(Core& core, const Packet& packet) {

@@ -144,6 +144,8 @@ class RxQueue final : public Napi {
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
   bool deliver(Core& core);
   bool finish(Core& core);
+  /// A sampled packet of a traced run: from the wire to the driver, and with `returned` to the end of its page.
+  void trace_packet(Core& core, const Packet& packet, Time polled, Time returned);
 
   RxQueueParams params_;
   Port& port_;
@@ -158,7 +160,8 @@ class RxQueue final : public Napi {
   Phase phase_ = Phase::begin;
   std::uint32_t handled_ = 0;  ///< packets of this poll
   Time step_start_{0};         ///< of the packet at hand
-  bool busy_ = false;          ///< driver wants to be polled again (refill failed)
+  Time poll_start_{0};
+  bool busy_ = false;  ///< driver wants to be polled again (refill failed)
   std::uint32_t defer_irqs_left_ = 0;
   std::vector<SkbId> normal_list_;  ///< napi->rx_list (SK-13)
   std::size_t delivered_ = 0;

@@ -41,6 +41,9 @@ void SkbFree::free(Core& core, SkbId id, bool in_softirq) {
   skb.pages->put(core.memory(in_softirq), skb.page);
   core.charge(Step::skb_free);
   core.charge_memory();
+  if (trace_ != nullptr && Trace::samples(skb.packet.id)) [[unlikely]] {
+    trace_->moment(Trace::Stage::returned, skb.pages, skb.packet.id, core.cpu(), core.now());
+  }
   slab_.free(id);
 }
 

@@ -54,6 +54,8 @@ class SkbFree {
     }
   }
   const SkbFreeStats& stats() const { return stats_; }
+  /// Records returns of sampled packets from now on.
+  void set_trace(Trace* trace) { trace_ = trace; }
 
  private:
   friend class DeferList;
@@ -62,6 +64,7 @@ class SkbFree {
   std::vector<Core*> cores_;
   std::vector<std::unique_ptr<DeferList>> lists_;
   SkbFreeStats stats_;
+  Trace* trace_ = nullptr;
 };
 
 }  // namespace rxpool

@@ -82,6 +82,9 @@ Task::Outcome SocketReader::step(Core& core) {
       socket_.stats().bytes += packet.frame_bytes;
       socket_.latency().record(core.now() - packet.arrival);
       journal_.ended(packet, Fate::delivered, core.now());
+      if (Trace* trace = journal_.trace; trace != nullptr && Trace::samples(packet.id)) [[unlikely]] {
+        trace->moment(Trace::Stage::delivered, slab_[message_].pages, packet.id, core.cpu(), core.now());
+      }
       phase_ = Phase::free;
       return Outcome::ran;
     }

@@ -1,7 +1,7 @@
 """Types of the compiled module; every text is UTF-8 JSON."""
 
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,22 @@ class SeriesDict(TypedDict):
     unit: str
     time_ns: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
+
+class TraceDict(TypedDict):
+    queues: list[str]
+    context_ps: npt.NDArray[np.int64]
+    context_cpu: npt.NDArray[np.int64]
+    context: npt.NDArray[np.int64]
+    poll_begin_ps: npt.NDArray[np.int64]
+    poll_end_ps: npt.NDArray[np.int64]
+    poll_queue: npt.NDArray[np.int64]
+    poll_cpu: npt.NDArray[np.int64]
+    poll_packets: npt.NDArray[np.int64]
+    moment_ps: npt.NDArray[np.int64]
+    moment_queue: npt.NDArray[np.int64]
+    moment_packet: npt.NDArray[np.int64]
+    moment_cpu: npt.NDArray[np.int64]
+    moment_stage: npt.NDArray[np.int64]
 
 class ReplicationDict(TypedDict):
     replication: int
@@ -34,6 +50,7 @@ class ReplicationDict(TypedDict):
     pages: LedgerDict
     bottleneck: tuple[str, str]
     warnings: list[str]
+    trace: NotRequired[TraceDict]
 
 class StageDict(TypedDict):
     component: str
@@ -92,6 +109,7 @@ def run(
     replication: int,
     progress: Callable[[float, float, int], bool] | None = None,
     given: Given = ...,
+    trace_ms: tuple[float, float] | None = None,
 ) -> ReplicationDict: ...
 def topology(resolved: str, folder: str, shipped_folder: str, given: Given = ...) -> TopologyDict: ...
 def metric_table() -> list[MetricDict]: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rxpool.console import OutputFormat
+from rxpool.console import OutputFormat, message
 from rxpool.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,7 +83,11 @@ def chosen_executor(dask: str | None) -> Iterator[Executor | None]:
     if dask is None:
         yield None
         return
-    from rxpool.executors import dask_executor
+    from rxpool.executors import dask_executor, is_private
 
+    if not is_private(dask):
+        message(
+            f"--dask {dask}: not encrypted, and whoever reaches it can run code there; use tls:// (docs/recipes.md)"
+        )
     with dask_executor(dask) as executor:
         yield executor

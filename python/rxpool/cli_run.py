@@ -47,6 +47,10 @@ def run(
     allow_path: AllowPathOption = False,
     jobs: JobsOption = 1,
     dask: DaskOption = None,
+    trace: Annotated[
+        str | None,
+        typer.Option(metavar="FILE[:FROM-TO]", help="Also write a Perfetto trace of replication 0 (window in ms)."),
+    ] = None,
 ) -> None:
     """Run a scenario, keep the result in ./runs and print it."""
     from rxpool.progress import watching
@@ -73,6 +77,11 @@ def run(
                 rule,
                 lambda scenarios: run_stored(scenarios, Store(out), jobs=jobs, executor=executor, watcher=watcher),
             )[0]
+    if trace is not None:
+        from rxpool import tracing
+
+        path, window = tracing.parse_target(trace)
+        tracing.trace(loaded, window).write(path)
     write_out(result, format)
 
 

@@ -18,7 +18,8 @@ from rxpool.errors import ExitCode, InputError
 def dask_executor(address: str, certificates: dict[str, str] | None = None) -> Iterator[Executor]:
     """The executor of the Dask cluster whose scheduler listens at ``address`` (``tls://host:port`` or ``tcp://…``).
 
-    ``certificates`` are Dask's own keys (``tls_ca_file``, ``tls_client_cert``, ``tls_client_key``). A task whose
+    ``certificates`` are Dask's own keys (``tls_ca_file``, ``tls_client_cert``, ``tls_client_key``); without them those
+    of Dask's configuration are used (``DASK_DISTRIBUTED__COMM__TLS__…``). A task whose
     worker died is run again elsewhere. Workers need the same rxpool, and the scenario's folder at the same path.
     Raises :class:`InputError` (exit 3) when nobody answers or a worker was built from other sources.
     """
@@ -36,6 +37,13 @@ def dask_executor(address: str, certificates: dict[str, str] | None = None) -> I
         yield client.get_executor(pure=False)
     finally:
         client.close()
+
+
+def is_private(address: str) -> bool:
+    """Whether nobody else can listen in: TLS, this machine's loopback, or a scheduler in this process."""
+    scheme, _, rest = address.rpartition("://")
+    host = rest.rpartition(":")[0].strip("[]") if ":" in rest else rest
+    return scheme in ("tls", "inproc") or host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _check_workers(client: Any, address: str) -> None:

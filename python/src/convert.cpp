@@ -43,6 +43,28 @@ py::list series(std::vector<SeriesRow>&& rows) {
   return list;
 }
 
+py::dict trace(TraceColumns&& columns) {
+  py::dict d;
+  d["queues"] = columns.queues;
+  const std::pair<const char*, std::vector<std::int64_t>*> arrays[] = {
+      {"context_ps", &columns.context_ps},
+      {"context_cpu", &columns.context_cpu},
+      {"context", &columns.context},
+      {"poll_begin_ps", &columns.poll_begin_ps},
+      {"poll_end_ps", &columns.poll_end_ps},
+      {"poll_queue", &columns.poll_queue},
+      {"poll_cpu", &columns.poll_cpu},
+      {"poll_packets", &columns.poll_packets},
+      {"moment_ps", &columns.moment_ps},
+      {"moment_queue", &columns.moment_queue},
+      {"moment_packet", &columns.moment_packet},
+      {"moment_cpu", &columns.moment_cpu},
+      {"moment_stage", &columns.moment_stage},
+  };
+  for (const auto& [name, values] : arrays) d[name] = own(std::move(*values));
+  return d;
+}
+
 }  // namespace
 
 py::dict to_python(ReplicationResult&& result) {
@@ -74,6 +96,7 @@ py::dict to_python(ReplicationResult&& result) {
   d["pages"] = ledger(result.pages);
   d["bottleneck"] = py::make_tuple(result.bottleneck.component, result.bottleneck.sentence);
   d["warnings"] = result.warnings;
+  if (result.trace) d["trace"] = trace(std::move(*result.trace));
   return d;
 }
 

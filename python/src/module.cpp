@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,12 +57,14 @@ std::string resolve(const std::string& text, const std::string& source_name, con
 }
 
 py::dict run(const std::string& resolved, const std::string& folder, const std::string& shipped_folder,
-             std::uint32_t replication, const py::object& progress, const py::dict& given) {
+             std::uint32_t replication, const py::object& progress, const py::dict& given,
+             const std::optional<std::pair<double, double>>& trace_ms) {
   bool python_failed = false;
   const auto failure = std::make_shared<rxpool::python::FunctionFailure>();
   const rxpool::python::GivenPolicies policies = rxpool::python::given_policies(given, failure);
   rxpool::RunOptions options;
   options.replication = replication;
+  if (trace_ms) options.trace = {rxpool::time_from_ms(trace_ms->first), rxpool::time_from_ms(trace_ms->second)};
   options.progress = [&](double simulated_ms, double total_ms, std::uint64_t offered_packets) {
     if (failure->first) return false;
     py::gil_scoped_acquire lock;
@@ -180,7 +183,7 @@ PYBIND11_MODULE(_core, m) {
       },
       py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), py::arg("given") = py::dict());
   m.def("run", &run, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"), py::arg("replication"),
-        py::arg("progress") = py::none(), py::arg("given") = py::dict());
+        py::arg("progress") = py::none(), py::arg("given") = py::dict(), py::arg("trace_ms") = py::none());
   m.def("topology", &topology, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"),
         py::arg("given") = py::dict());
   m.def("metric_table", &metric_table);

@@ -17,14 +17,16 @@ from typing import Any
 import pytest
 
 import rxpool
-from rxpool.executors import dask_executor
+from rxpool.executors import dask_executor, is_private
 from rxpool.running import process_pool
 from rxpool.store import Store
 from rxpool.study import Watcher, run_stored
 
 
 @contextmanager
-def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def cluster(
+    folder: Path, workers: int = 2, tls: tuple[str, ...] = ()
+) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A scheduler and worker processes on the loopback address."""
     pytest.importorskip("distributed")
     dask = [
@@ -36,6 +38,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list[subproce
         "--port",
         "0",
         "--no-dashboard",
+        *(("--protocol", "tls", *tls) if tls else ()),
     ]
     log = (folder / "scheduler.log").open("wb")
     scheduler = subprocess.Popen(dask, cwd=folder, stderr=log, stdout=log)
@@ -45,7 +48,9 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list[subproce
         deadline = time.monotonic() + 60
         while not address and time.monotonic() < deadline:
             time.sleep(0.1)
-            found = re.search(r"Scheduler at:\s+(tcp://127\.0\.0\.1:\d+)", (folder / "scheduler.log").read_text())
+            found = re.search(
+                r"Scheduler at:\s+((?:tcp|tls)://127\.0\.0\.1:\d+)", (folder / "scheduler.log").read_text()
+            )
             address = found[1] if found else ""
         assert address, (folder / "scheduler.log").read_text()
         for _ in range(workers):
@@ -57,17 +62,19 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[tuple[str, list[subproce
                 "--nthreads",
                 "1",
                 "--no-dashboard",
+                *tls,
             ]
             processes.append(
                 subprocess.Popen(
                     [*command, "--no-nanny", "--local-directory", folder], cwd=folder, stderr=log, stdout=log
                 )
             )
-        _wait_for_workers(address, workers)
+        if not tls:
+            _wait_for_workers(address, workers)
         yield address, processes
     finally:
         for process in [*processes, scheduler]:
-            process.terminate()
+            process.kill()
         for process in [*processes, scheduler]:
             process.wait(30)
         log.close()
@@ -124,6 +131,37 @@ def test_dask_gives_the_same_bits_and_survives_a_dead_worker(tmp_path: Path, sma
         assert processes[0].wait(10) == -signal.SIGKILL
     assert stored.fingerprint == expected.fingerprint
     assert stored.series.equals(expected.series)
+
+
+def test_dask_over_tls(tmp_path: Path, small: dict[str, Any]) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    options = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    made = subprocess.run(
+        ["openssl", "req", *options, "-keyout", key, "-out", certificate],
+        capture_output=True,
+        check=False,
+    )
+    if made.returncode != 0:
+        pytest.skip("no openssl to make a certificate with")
+    tls = ("--tls-ca-file", str(certificate), "--tls-cert", str(certificate), "--tls-key", str(key))
+    names = {"tls_ca_file": str(certificate), "tls_client_cert": str(certificate), "tls_client_key": str(key)}
+    scenario = rxpool.load(small, replications=4)
+    with cluster(tmp_path, 1, tls) as (address, _):
+        assert address.startswith("tls://")
+        deadline = time.monotonic() + 60
+        while True:
+            with suppress(rxpool.InputError), dask_executor(address, names) as executor:
+                assert rxpool.run(scenario, executor=executor).fingerprint == rxpool.run(scenario).fingerprint
+                break
+            assert time.monotonic() < deadline, "no worker came"
+            time.sleep(0.5)
+
+
+def test_an_address_that_others_can_hear_is_told_apart() -> None:
+    for address in ("tls://10.0.0.1:8786", "tcp://127.0.0.1:8786", "localhost:8786", "tcp://[::1]:1", "inproc://1"):
+        assert is_private(address), address
+    for address in ("tcp://10.0.0.1:8786", "10.0.0.1:8786", "tcp://cluster.example.org:8786", "ws://x:1"):
+        assert not is_private(address), address
 
 
 def test_nobody_at_the_address_is_exit_3() -> None:
