@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -14,6 +17,9 @@ from rxpool.errors import InputError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+
+    from rxpool.scenario import Scenario
+    from rxpool.store import Store
 
 app = typer.Typer(
     name="rxpool",
@@ -91,3 +97,70 @@ def chosen_executor(dask: str | None) -> Iterator[Executor | None]:
         )
     with dask_executor(dask) as executor:
         yield executor
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """The options of every command that runs scenarios."""
+
+    set: SetOption = None
+    replications: ReplicationsOption = None
+    seed: SeedOption = None
+    format: FormatOption = OutputFormat.TABLE
+    out: OutOption = Path("runs")
+    allow_path: AllowPathOption = False
+    jobs: JobsOption = 1
+    dask: DaskOption = None
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """The arguments of :func:`rxpool.load` among them."""
+        from rxpool.scenario import parse_set
+
+        return {
+            "set": parse_set(self.set or []),
+            "seed": self.seed,
+            "replications": self.replications,
+            "allow_path": self.allow_path,
+        }
+
+    def load(self, source: str, policy: str | None) -> Scenario:
+        """The scenario with what was changed. Raises :class:`InputError`."""
+        from rxpool.scenario import load
+
+        return load(source, policy=policy, **self.loading)
+
+    @property
+    def store(self) -> Store:
+        """Where runs are kept."""
+        from rxpool.store import Store
+
+        return Store(self.out)
+
+    def executor(self) -> AbstractContextManager[Executor | None]:
+        """Who runs replications."""
+        return chosen_executor(self.dask)
+
+
+def with_study_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds the options of :class:`StudyOptions` to a command, which gets them as one argument, ``options``."""
+    shared = get_type_hints(StudyOptions, include_extras=True)
+    own = get_type_hints(command, include_extras=True)
+    parameters = [
+        parameter.replace(annotation=own[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(command).parameters.items()
+        if name != "options"
+    ]
+    parameters += [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=shared[f.name])
+        for f in fields(StudyOptions)
+    ]
+
+    @functools.wraps(command)
+    def inner(**arguments: Any) -> None:
+        options = StudyOptions(**{f.name: arguments.pop(f.name) for f in fields(StudyOptions)})
+        command(**arguments, options=options)
+
+    inner.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    inner.__annotations__ = {p.name: p.annotation for p in parameters}
+    return inner
