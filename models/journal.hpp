@@ -16,7 +16,15 @@ class Journal {
  public:
   void ended(const Packet& packet, Fate fate, Time at) {
     ++counts_[static_cast<std::size_t>(fate)];
-    fingerprint_.packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(fate), at);
+    add(fingerprint_, packet, fate, at);
+  }
+  static void add(Fingerprint& sum, const Packet& packet, Fate fate, Time at) {
+    sum.packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(fate), at);
+  }
+  /// The ends of `count` packets, added up elsewhere: a loop over packets keeps the sums in registers.
+  void ended(Fate fate, std::uint64_t count, const Fingerprint& sum) {
+    counts_[static_cast<std::size_t>(fate)] += count;
+    fingerprint_.merge(sum);
   }
   std::uint64_t count(Fate fate) const { return counts_[static_cast<std::size_t>(fate)]; }
   const std::uint64_t* counter(Fate fate) const { return &counts_[static_cast<std::size_t>(fate)]; }

@@ -149,7 +149,7 @@ Demand sample(HostNic& nic, const Prices& prices) {
       ++demand.packets;
       demand.wire_bytes += packet.frame_bytes + static_cast<double>(preamble_bytes + gap_bytes);
       demand.sources[nic.source_names[packet.source]] += 1;
-      nic.port->steering().steer(packet);
+      nic.port->steering().steer({&packet, 1});
       if (packet.queue == Steering::drop) continue;
       ++demand.pcie_packets;
       demand.pcie_ns += per_packet + per_byte * packet.frame_bytes;

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 
 #include "sim/time.hpp"
 
@@ -29,6 +30,23 @@ class Histogram {
     }
   }
   void record(Time value, std::uint64_t count = 1) { record(value.ps, count); }
+
+  /// record() of each value in turn, with sum and extremes kept in registers.
+  void record_all(std::span<const std::int64_t> values) {
+    Wide sum = 0;
+    std::uint64_t least = min_;
+    std::uint64_t most = max_;
+    for (const std::int64_t value : values) {
+      const std::uint64_t v = value < 0 ? 0 : static_cast<std::uint64_t>(value);
+      ++buckets_[bucket_of(v)];
+      sum += v;
+      least = v < least ? v : least;
+      most = v > most ? v : most;
+    }
+    add(sum);
+    min_ = least;
+    max_ = most;
+  }
 
   void merge(const Histogram& other);
   void clear() { *this = Histogram{}; }

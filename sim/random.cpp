@@ -47,6 +47,24 @@ void exponentials(const std::uint32_t* words, double* out, std::size_t count) {
   }
 }
 
+/// Upper halves of the products words[i] * n, in place.
+RXPOOL_BLOCK_KERNEL
+void scale(std::uint32_t* words, std::uint32_t n, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    words[i] = static_cast<std::uint32_t>((std::uint64_t{words[i]} * n) >> 32);
+  }
+}
+
+/// Is a lower half of these products below `limit`?
+RXPOOL_BLOCK_KERNEL
+bool any_lower_half_below(const std::uint32_t* words, std::uint32_t n, std::uint32_t limit, std::size_t count) {
+  std::uint32_t below = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    below |= words[i] * n < limit ? 1 : 0;
+  }
+  return below != 0;
+}
+
 RXPOOL_BLOCK_KERNEL
 void units(const std::uint64_t* words, double* out, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
@@ -103,6 +121,10 @@ void RandomStream::fill_u32(std::span<std::uint32_t> out) {
 void RandomStream::fill_bounded(std::uint32_t n, std::span<std::uint32_t> out) {
   fill_u32(out);
   const std::uint32_t rejected = (0u - n) % n;
+  if (rejected == 0 || !any_lower_half_below(out.data(), n, rejected, out.size())) {
+    scale(out.data(), n, out.size());
+    return;
+  }
   std::size_t kept = 0;
   for (const std::uint32_t word : out) {
     const std::uint64_t product = std::uint64_t{word} * n;

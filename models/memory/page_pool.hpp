@@ -137,21 +137,20 @@ class PagePool {
     return unref_shared(record, count);
   }
 
-  /// What a driver's refill does when nothing went up the stack: returns all of `pages` directly and takes as many new
-  /// ones, which are the same in reverse order, because the cache is a stack. `shares`: their fragment count. False,
-  /// and nothing done, unless exactly that would happen (PP-10, PP-20, PP-24).
-  bool exchange(MemoryContext& ctx, std::span<PageId> pages, std::int64_t shares) {
-    const auto count = static_cast<std::uint32_t>(pages.size());
+  /// What a driver's refill does when nothing went up the stack: returns `count` recyclable() pages of which it holds
+  /// all fragments directly and takes as many new ones, which are the same in reverse order, because the cache is a
+  /// stack. False, and nothing done, unless exactly that would happen (PP-10, PP-20, PP-24).
+  bool exchange(MemoryContext& ctx, std::uint32_t count) {
     if (cache_count_ + count > cache_size_ || needs_sync_) return false;
-    for (const PageId page : pages) {
-      const Page& record = pages_[page];
-      if (record.pp_ref_count != shares || !recyclable(page)) return false;
-    }
-    std::reverse(pages.begin(), pages.end());
     stats.recycle_cached += count;
     stats.alloc_fast += count;
     ctx.cost += (prices_.pool_cache_recycle + prices_.pool_cache_alloc) * count;
     return true;
+  }
+  /// PP-23: may the page stay in the pool?
+  bool recyclable(PageId page) const {
+    const Page& record = pages_[page];
+    return (record.refcount == 1 && !record.pfmemalloc()) || has_provider_;
   }
 
   // --- returning ---
@@ -276,10 +275,6 @@ class PagePool {
     if (record.place < PagePlace::posted || record.pool != id_) [[unlikely]] {
       page_bug("page_pool: returned page is not out of this pool");
     }
-  }
-  bool recyclable(PageId page) const {  // PP-23
-    const Page& record = pages_[page];
-    return (record.refcount == 1 && !record.pfmemalloc()) || has_provider_;
   }
   bool recycle_in_cache(MemoryContext& ctx, PageId page) {  // PP-24
     if (cache_count_ == cache_size_) [[unlikely]] {

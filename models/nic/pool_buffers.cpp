@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <span>
 
 namespace rxpool {
 
@@ -34,6 +33,8 @@ void PoolBuffers::release_slot(MemoryContext& context, RxRing& ring, std::uint32
   if (page == no_page) return;
   // DR-10: the driver drops what is left of the bias; skbs that still hold shares bring the page home themselves.
   const std::int64_t rest = bias - used_[slot];
+  shared_ -= used_[slot] != 0 ? 1 : 0;
+  not_recyclable_ -= pool_.recyclable(page) ? 0 : 1;
   used_[slot] = 0;
   --posted_;
   if (pool_.unref(page, rest)) {
@@ -44,24 +45,18 @@ void PoolBuffers::release_slot(MemoryContext& context, RxRing& ring, std::uint32
   ring.clear_page(slot);
 }
 
-/// Nothing of the unit went up the stack: its pages go through the cache and come back, last one first.
+/// Nothing of the ring went up the stack: the pages of the unit go through the cache and come back, last one first.
+/// The same as release and allocation of each page, without looking at the pages.
 bool PoolBuffers::exchange_unit(MemoryContext& context, RxRing& ring, std::uint32_t ahead, std::uint32_t slots) {
-  const std::uint32_t count = slots / params_.slots_per_page;
-  if (count > exchange_.size()) return false;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    exchange_[i] = ring.page_of(ring.slot_ahead(ahead + i * params_.slots_per_page));
-    if (exchange_[i] == no_page) return false;
-  }
-  if (!pool_.exchange(context, std::span(exchange_).first(count), bias)) return false;
-  for (std::uint32_t i = 0; i < slots; ++i) {
-    ring.set_page(ring.slot_ahead(ahead + i), exchange_[i / params_.slots_per_page], i % params_.slots_per_page);
-  }
+  if (shared_ != 0 || not_recyclable_ != 0 || posted_ * params_.slots_per_page != ring.size()) return false;
+  if (!pool_.exchange(context, slots / params_.slots_per_page)) return false;
+  ring.reverse_pages(ahead, slots, params_.slots_per_page);
   return true;
 }
 
 std::uint32_t PoolBuffers::replace_unit(MemoryContext& context, RxRing& ring, std::uint32_t ahead,
                                         std::uint32_t slots) {
-  if (taken_ == 0 && params_.release_at_refill && exchange_unit(context, ring, ahead, slots)) {
+  if (params_.release_at_refill && exchange_unit(context, ring, ahead, slots)) {
     return slots / params_.slots_per_page;
   }
   if (params_.release_at_refill) {
@@ -78,6 +73,7 @@ std::uint32_t PoolBuffers::replace_unit(MemoryContext& context, RxRing& ring, st
     const std::uint32_t first = ring.slot_ahead(ahead + i);
     for (std::uint32_t k = 0; k < params_.slots_per_page; ++k) ring.set_page(ring.slot_ahead(ahead + i + k), page, k);
     used_[first] = 0;
+    if (params_.release_at_refill) not_recyclable_ += pool_.recyclable(page) ? 0 : 1;
     ++posted_;
     ++pages;
   }
@@ -135,7 +131,9 @@ PageId PoolBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {
   ++taken_;
   const PageId page = ring.page_of(slot);
   if (params_.release_at_refill) {
-    ++used_[slot / params_.slots_per_page * params_.slots_per_page];
+    std::uint8_t& used = used_[slot / params_.slots_per_page * params_.slots_per_page];
+    shared_ += used == 0 ? 1 : 0;
+    ++used;
     return page;
   }
   // The slot gives the page away; with two slots the second one to go takes the rest of the bias along.

@@ -3,7 +3,6 @@
 // DR-11) or when its packet completes (ice, vmxnet3). Refill works in units; a unit that cannot be allocated whole is
 // handled as the driver does (DR-14, DR-17).
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -69,9 +68,10 @@ class PoolBuffers final : public RxBuffers {
   std::vector<std::uint8_t> used_;  ///< shares given to skbs, at the first slot of each page
   std::uint32_t posted_ = 0;        ///< pages in slots
   std::uint32_t taken_ = 0;         ///< shares given of slots not refilled yet, at most
+  std::uint32_t shared_ = 0;    ///< pages in slots of which skbs got shares
+  std::uint32_t not_recyclable_ = 0;  ///< pages in slots that the pool will not take back (PP-23)
   std::uint32_t refilled_ = 0;      ///< slots of the refill call in progress
   bool refilling_ = false;
-  std::array<PageId, 64> exchange_;
 };
 
 }  // namespace rxpool

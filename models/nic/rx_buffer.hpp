@@ -1,6 +1,7 @@
 #pragma once
 // The on-NIC packet buffer: packets wait here for PCIe. Its overflow is rx_discards_phy. Transfers end in order, so the
-// occupancy at an instant is what entered minus what has ended by then.
+// occupancy at an instant is what entered minus what has ended by then; what has ended is looked at only when there
+// would be no room otherwise.
 
 #include <bit>
 #include <cstdint>
@@ -17,13 +18,17 @@ class RxBuffer {
 
   /// Room for a frame that arrives at `now`? Calls come in time order.
   bool admits(std::uint32_t frame_bytes, Time now) {
+    if (used_ + frame_bytes <= bytes_) [[likely]] return true;
     while (head_ != tail_ && waiting_[head_ & mask_].leaves <= now) used_ -= waiting_[head_++ & mask_].bytes;
     return used_ + frame_bytes <= bytes_;
   }
-  /// A frame that need not wait for PCIe finds the buffer empty: everything before it has left.
-  void all_left() {
-    head_ = tail_;
-    used_ = 0;
+  /// A frame that need not wait for PCIe finds the buffer empty: everything before it has left. Without a branch,
+  /// because whether it waits is a coin toss.
+  void all_left_if(bool idle) {
+    const std::uint64_t keep = std::uint64_t{idle} - 1;
+    head_ &= keep;
+    tail_ &= keep;
+    used_ &= static_cast<std::uint32_t>(keep);
   }
   void enter(std::uint32_t frame_bytes, Time leaves) {
     waiting_[tail_++ & mask_] = {leaves, frame_bytes};
@@ -39,7 +44,7 @@ class RxBuffer {
   std::uint64_t mask_;
   std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;
-  std::uint32_t used_ = 0;
+  std::uint32_t used_ = 0;  ///< bytes from head_ to tail_
   std::vector<Waiting> waiting_;
 };
 

@@ -6,12 +6,15 @@
 //     consumed - polled    packets completed, not yet seen by the driver
 //     size - (posted - polled)  slots the driver may refill        (missing)
 //
-// Every descriptor carries the time from which it is posted and every completion its own time, because driver and NIC
-// are simulated at different instants. A slot keeps its page until the driver replaces it (DR-11).
+// Every descriptor carries the time from which it is posted (descriptors posted together share one record) and every
+// completion its own time, because driver and NIC are simulated at different instants. A slot keeps its page until the
+// driver replaces it (DR-11).
 
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "models/memory/llc.hpp"
@@ -25,7 +28,7 @@ class RxRing {
   explicit RxRing(std::uint32_t size)
       : size_(size),
         mask_(std::bit_ceil(size) - 1),
-        posted_at_(mask_ + 1),
+        batches_(mask_ + 1),
         pages_(mask_ + 1),
         completions_(mask_ + 1) {}
 
@@ -43,13 +46,39 @@ class RxRing {
   /// The slot's buffer begins `half` halves of a page after the begin of `page`.
   void set_page(std::uint32_t slot, PageId page, std::uint32_t half = 0) { pages_[slot] = {page, 2 * page + half}; }
   void clear_page(std::uint32_t slot) { pages_[slot] = {}; }
+  /// Puts the pages of the next `slots` slots there in reverse order; each page serves `per_page` slots.
+  void reverse_pages(std::uint32_t ahead, std::uint32_t slots, std::uint32_t per_page) {
+    const std::uint32_t first = slot_ahead(ahead);
+    if (per_page == 1 && first + slots <= mask_ + 1) {
+      std::reverse(pages_.begin() + first, pages_.begin() + first + slots);
+      return;
+    }
+    std::uint32_t low = 0;
+    for (std::uint32_t high = slots; high > low + per_page; low += per_page) {
+      high -= per_page;
+      for (std::uint32_t i = 0; i < per_page; ++i) {
+        std::swap(pages_[slot_ahead(ahead + low + i)], pages_[slot_ahead(ahead + high + i)]);
+      }
+    }
+  }
   /// Hands the next `n` slots to the NIC; they are usable from `at` on.
   void post(std::uint32_t n, Time at) {
-    for (std::uint32_t i = 0; i < n; ++i) posted_at_[static_cast<std::uint32_t>(posted_ + i) & mask_] = at;
+    if (n == 0) return;
+    const Batch batch{posted_ + n, at};
+    if (posted_ == consumed_) {
+      batch_ = batch;
+    } else {
+      batches_[next_batch_++ & mask_] = batch;
+    }
     posted_ += n;
   }
   /// The i-th completion not yet polled; valid for i < completed().
   Packet& completion(std::uint32_t i = 0) { return completions_[(first_completion_ + i) & mask_]; }
+  /// The next completions that lie side by side in memory: at least one if there is any.
+  std::span<const Packet> adjacent_completions() const {
+    const std::uint32_t first = first_completion_ & mask_;
+    return {completions_.data() + first, std::min(completed(), mask_ + 1 - first)};
+  }
   std::uint32_t next_polled_slot() const { return static_cast<std::uint32_t>(polled_) & mask_; }
   void poll(std::uint32_t n) {
     polled_ += n;
@@ -60,11 +89,12 @@ class RxRing {
 
   // NIC side.
   bool has_descriptor(Time at) const {
-    return posted_ != consumed_ && posted_at_[static_cast<std::uint32_t>(consumed_) & mask_] <= at;
+    return posted_ != consumed_ && batch_.at <= at;
   }
   /// Consumes the next descriptor for `packet`; returns the buffer it was written to.
   BufferId complete(const Packet& packet, Time completed) {
     const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;
+    if (consumed_ == batch_.end && consumed_ != posted_) batch_ = batches_[first_batch_++ & mask_];
     Packet& completion = completions_[next_completion_++ & mask_];
     completion = packet;
     completion.completed = completed;
@@ -82,12 +112,20 @@ class RxRing {
     PageId page = no_page;  ///< head of its block
     BufferId buffer = 0;
   };
+  /// Descriptors posted together.
+  struct Batch {
+    std::uint64_t end = 0;  ///< `posted` after them
+    Time at;                ///< usable from then on
+  };
   std::uint32_t size_;
   std::uint32_t mask_;
   std::uint64_t posted_ = 0;
   std::uint64_t consumed_ = 0;
   std::uint64_t polled_ = 0;
-  std::vector<Time> posted_at_;
+  Batch batch_;                 ///< of the next descriptor that the NIC uses
+  std::vector<Batch> batches_;  ///< those behind it
+  std::uint32_t first_batch_ = 0;
+  std::uint32_t next_batch_ = 0;
   std::vector<Memory> pages_;
   std::vector<Packet> completions_;  ///< ring of its own, in completion order
   std::uint32_t first_completion_ = 0;

@@ -76,10 +76,7 @@ Steering::Target Steering::target(const FlowKey& key) const {
 }
 
 void Steering::steer_by_key(Packet& packet) const {
-  const Target found = target(lanes_[packet.source].source->key(packet));
-  packet.rss_hash = found.hash;
-  packet.queue = found.queue;
-  packet.destination_port = found.destination_port;
+  aim(packet, target(lanes_[packet.source].source->key(packet)));
 }
 
 }  // namespace rxpool

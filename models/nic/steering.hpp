@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "models/packet.hpp"
@@ -46,13 +47,15 @@ class Steering {
   /// `sources` indexed by Packet::source.
   Steering(SteeringParams params, std::vector<const Source*> sources);
 
-  void steer(Packet& packet) const {
-    const Lane& lane = lanes_[packet.source];
-    if (packet.flags & packet_flag::own_key) return steer_by_key(packet);
-    const Target& target = lane.targets[packet.flow];
-    packet.rss_hash = target.hash;
-    packet.queue = target.queue;
-    packet.destination_port = target.destination_port;
+  void steer(std::span<Packet> packets) const {
+    const Lane* const lanes = lanes_.data();
+    for (Packet& packet : packets) {
+      if (packet.flags & packet_flag::own_key) {
+        steer_by_key(packet);
+      } else {
+        aim(packet, lanes[packet.source].targets[packet.flow]);
+      }
+    }
   }
   /// ethtool -X: a new table, for packets steered from now on.
   void set_indirection(std::vector<std::uint16_t> indirection);
@@ -68,6 +71,11 @@ class Steering {
     const Source* source = nullptr;
     std::vector<Target> targets;
   };
+  static void aim(Packet& packet, const Target& target) {
+    packet.rss_hash = target.hash;
+    packet.queue = target.queue;
+    packet.destination_port = target.destination_port;
+  }
   Target target(const FlowKey& key) const;
   void steer_by_key(Packet& packet) const;
   void fill();

@@ -17,13 +17,8 @@
 namespace rxpool {
 
 /// A frame handed to the link; becomes a Packet when its last bit has arrived.
-struct Offer {
-  Time at;                        ///< instant at which the sender has it ready
-  std::uint64_t variant = 0;      ///< see Packet
-  std::uint32_t flow = 0;         ///< see Packet
-  std::uint16_t frame_bytes = 0;  ///< with FCS, without preamble and gap
-  std::uint8_t ip_protocol = 0;
-  std::uint8_t flags = 0;
+struct Offer : Frame {
+  Time at;  ///< instant at which the sender has it ready
 };
 static_assert(sizeof(Offer) == 24);
 

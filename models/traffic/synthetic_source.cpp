@@ -95,9 +95,8 @@ std::size_t SyntheticSource::produce(std::span<Offer> out) {
 }
 
 std::size_t SyntheticSource::produce_block(std::span<Offer> out) {
-  std::array<Time, block> times;
   std::array<std::uint32_t, block> senders;
-  const std::size_t count = arrivals_.fill(std::span(times).first(out.size()), std::span(senders).first(out.size()));
+  const std::size_t count = arrivals_.fill(std::span(times_).first(out.size()), std::span(senders).first(out.size()));
   const std::span<std::uint32_t> flow(senders.data(), count);
   const std::uint32_t flows = flows_.size();
   if (incast_) {
@@ -118,7 +117,7 @@ std::size_t SyntheticSource::produce_block(std::span<Offer> out) {
   const std::uint8_t flags = own_keys_ ? packet_flag::own_key : std::uint8_t{0};
   for (std::size_t i = 0; i < count; ++i) {
     Offer& offer = out[i];
-    offer.at = times[i];
+    offer.at = times_[i];
     offer.variant = 0;
     offer.flow = flow[i];
     offer.frame_bytes = frame_bytes;

@@ -4,6 +4,7 @@
 // modulo the number of flows. IMIX is 7 : 4 : 1 IP packets of 40, 576 and 1500 bytes, so frames of 64, 594 and 1518
 // bytes (more if the headers need it).
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -61,6 +62,7 @@ class SyntheticSource final : public Source {
   RandomStream flow_random_;
   RandomStream size_random_;
   RandomStream variant_random_;
+  std::array<Time, block> times_;  ///< of the block that is being produced
   State produced_from_;  ///< before the last produce()
   std::size_t produced_ = 0;
 };

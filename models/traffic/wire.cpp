@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstddef>
-#include <cstring>
-#include <type_traits>
 
 #include "sim/error.hpp"
 
@@ -17,19 +14,16 @@ constexpr std::uint32_t fastest_mbps = 1'600'000;
 /// In place: a temporary would be copied by loads wider than the stores that made it, which stalls for longer than all
 /// the rest takes.
 inline void write_packet(const Offer& offer, std::uint64_t id, std::int64_t arrival_ps, Packet& packet) {
-  static_assert(std::is_trivially_copyable_v<Packet>);
-  constexpr std::size_t written = offsetof(Packet, flags) + 1;
-  std::memset(reinterpret_cast<std::byte*>(&packet) + written, 0, sizeof packet - written);  // every default is zero
+  static_cast<Frame&>(packet) = offer;
   packet.arrival.ps = arrival_ps;
   packet.id = id;
-  packet.variant = offer.variant;
-  packet.flow = offer.flow;
   packet.rss_hash = 0;
-  packet.source = static_cast<std::uint16_t>(id >> 48);
-  packet.frame_bytes = offer.frame_bytes;
   packet.queue = 0;
-  packet.ip_protocol = offer.ip_protocol;
-  packet.flags = offer.flags;
+  packet.destination_port = 0;
+  packet.source = static_cast<std::uint16_t>(id >> 48);
+  packet.reserved = 0;
+  packet.buffer = 0;
+  packet.completed = Time{0};
 }
 
 }  // namespace
@@ -120,6 +114,7 @@ std::size_t Wire::pull(Time until, std::span<Packet> out) {
 /// kept in registers.
 std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
   const std::int64_t ps_per_byte = speeds_[speed_].ps_per_byte;
+  const std::int64_t gap_ps = gap_bytes * ps_per_byte;
   std::int64_t free = free_.ps;
   std::int64_t longest_wait = statistics_.longest_wait.ps;
   std::uint64_t bytes = 0;
@@ -129,11 +124,12 @@ std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
   // False, with nothing changed, if the frame arrives too late.
   const auto send = [&](const Offer& offer, std::uint64_t id) {
     const std::int64_t start = std::max(offer.at.ps, free);
-    const std::int64_t end = start + (preamble_bytes + offer.frame_bytes) * ps_per_byte;
+    const std::int64_t on_link = (preamble_bytes + offer.frame_bytes + gap_bytes) * ps_per_byte;
+    const std::int64_t end = start + on_link - gap_ps;
     if (end > until.ps) {
       return false;
     }
-    free = end + gap_bytes * ps_per_byte;
+    free = start + on_link;
     longest_wait = std::max(longest_wait, start - offer.at.ps);
     bytes += offer.frame_bytes;
     write_packet(offer, id, end, *packet++);
