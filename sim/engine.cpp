@@ -37,6 +37,11 @@ void Engine::seal() {
   groups_of_ = WinnerTree(groups);
 }
 
+Time Engine::earliest_rival(std::uint32_t group, std::uint32_t leaf) const {
+  const Time own = key_time(groups_[group].earliest_other(leaf));
+  return group == everybody ? own : std::min(own, key_time(groups_[everybody].winner_key()));
+}
+
 Engine::Status Engine::run(Time until, const std::function<bool(Time)>& keep_going) {
   end_ = until;
   constexpr std::uint32_t events_between_questions = 256;
@@ -55,6 +60,7 @@ Engine::Status Engine::run(Time until, const std::function<bool(Time)>& keep_goi
     tree.set_key_only(leaf, never_key());
     firing_ = event;
     running_at_ = at;
+    free_until_ = std::min(window_end_, earliest_rival(group, leaf));
     event->handler_(event->owner_, at);
     firing_ = nullptr;
     tree.update(leaf);

@@ -39,12 +39,14 @@ class Engine {
   /// True if a step of `event` at (at, class) precedes everything pending in its own group and in group 0, and lies
   /// inside the window and before the end.
   bool may_run(const Event& event, Time at, EventClass event_class) const {
+    if (at < free_until_ && &event == firing_) return true;
     const EventKey key = make_key(at, event_class, event.id_);
     return at <= window_end_ && key < groups_[everybody].winner_key() &&
            (event.group_ == everybody || key < groups_[event.group_].earliest_other(event.leaf_));
   }
   /// The same for a step that the rest of its group can influence only by what takes `lookahead` to arrive.
   bool may_run_ahead(const Event& event, Time at, EventClass event_class, Time lookahead) const {
+    if (at < free_until_ && &event == firing_) return true;
     if (at > window_end_ || make_key(at, event_class, event.id_) >= groups_[everybody].winner_key()) return false;
     const Time others = key_time(groups_[event.group_].earliest_other(event.leaf_));
     return others == Time::never() || at < others + lookahead;
@@ -84,6 +86,7 @@ class Engine {
 
  private:
   void set_key(Event& event, EventKey key);
+  Time earliest_rival(std::uint32_t group, std::uint32_t leaf) const;
 
   struct Registration {
     Event* event;
@@ -100,6 +103,9 @@ class Engine {
   Time end_ = time_limit();
   Time window_ = microseconds(100);
   Time window_end_{0};
+  /// Before this instant the firing event precedes all others of its group and of group 0, and is inside the window:
+  /// most questions are answered without looking at the trees. Never too late; may be too early.
+  Time free_until_{0};
   std::uint64_t fired_ = 0;
 };
 
@@ -107,6 +113,7 @@ inline void Engine::set_key(Event& event, EventKey key) {
   WinnerTree& tree = groups_[event.group_];
   tree.set_key_only(event.leaf_, key);
   if (&event == firing_) return;  // run() updates the path once, after the handler
+  if (key_time(key) < free_until_) free_until_ = key_time(key);
   tree.update(event.leaf_);
   groups_of_.set_key_only(event.group_, tree.winner_key());
   groups_of_.update(event.group_);

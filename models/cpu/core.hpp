@@ -86,6 +86,12 @@ class Core {
   Time next_interrupt() const { return next_interrupt_; }
 
   void charge(Step step, std::int64_t times = 1) { charge(static_cast<std::size_t>(step), prices_.cost(step) * times); }
+  /// Several steps between which nobody looks at the clock.
+  template <typename... Steps>
+  void charge_together(Steps... steps) {
+    advance((prices_.cost(steps) + ...));
+    (attribute(steps, 1), ...);
+  }
   void charge(Step step, Time cost) { charge(static_cast<std::size_t>(step), cost); }
   void charge(Work work, Time cost) { charge(step_count + static_cast<std::size_t>(work), cost); }
   void charge_bytes(Step step, std::int64_t bytes) {

@@ -100,10 +100,6 @@ Thread* RunQueue::pick_next(Time now) {
   return next;
 }
 
-void RunQueue::update_current(Time ran) {
-  if (current_ != nullptr) uncommitted_ += ran;
-}
-
 bool RunQueue::tick() {
   if (current_ == nullptr) return resched_pending();
   if (need_resched_lazy_) need_resched_ = true;
@@ -144,10 +140,10 @@ std::size_t RunQueue::runnable() const {
   return fifo_.size() + fair_.size() - fair_.delayed();
 }
 
-bool RunQueue::should_schedule(SchedulePoint point) const {
+bool RunQueue::is_honoured(SchedulePoint point) const {
   switch (point) {
     case SchedulePoint::user_return:
-      return resched_pending();
+      return true;
     case SchedulePoint::kernel:
       return need_resched_ && (rules_.preempt == PreemptionModel::full || rules_.preempt == PreemptionModel::lazy);
     case SchedulePoint::cond_resched:

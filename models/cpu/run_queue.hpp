@@ -44,7 +44,9 @@ class RunQueue {
 
   /// The running thread used the CPU for this long, hard interrupts and softirqs on its back not counted (SC-3). Only
   /// collects: the kernel looks at it when something is queued, removed, picked, ticked or yields, and so does this.
-  void update_current(Time ran);
+  void update_current(Time ran) {
+    if (current_ != nullptr) uncommitted_ += ran;
+  }
   /// The periodic tick (SC-7); true if a request to reschedule is pending.
   bool tick();
   /// sched_yield() of the running thread; pick_next() is due (SC-33, SC-47).
@@ -56,7 +58,7 @@ class RunQueue {
   std::size_t runnable() const;  ///< running one included, delayed ones not
   bool need_resched() const { return need_resched_; }
   bool need_resched_lazy() const { return need_resched_lazy_; }
-  bool should_schedule(SchedulePoint point) const;
+  bool should_schedule(SchedulePoint point) const { return resched_pending() && is_honoured(point); }
   const SchedulerRules& rules() const { return rules_; }
   Time tick_period() const { return nanoseconds(rules_.tick_ns); }
 
@@ -64,6 +66,7 @@ class RunQueue {
   void commit();
   void request_reschedule(bool may_be_lazy);
   void check_preemption(Thread& woken);
+  bool is_honoured(SchedulePoint point) const;
   bool resched_pending() const { return need_resched_ || need_resched_lazy_; }
   Thread* top_fifo() const;
 

@@ -65,12 +65,14 @@ class PoolBuffers final : public RxBuffers {
   PoolBuffersParams params_;
   PagePool& pool_;
   PageAllocator& allocator_;
-  std::vector<std::uint8_t> used_;  ///< shares given to skbs, at the first slot of each page
-  std::uint32_t posted_ = 0;        ///< pages in slots
-  std::uint32_t taken_ = 0;         ///< shares given of slots not refilled yet, at most
-  std::uint32_t shared_ = 0;    ///< pages in slots of which skbs got shares
+  std::vector<std::uint8_t> used_;    ///< shares given to skbs, at the first slot of each page
+  std::uint32_t posted_ = 0;          ///< pages in slots
+  std::uint32_t taken_ = 0;           ///< shares given of slots not refilled yet, at most
+  std::uint32_t shared_ = 0;          ///< pages in slots of which skbs got shares
   std::uint32_t not_recyclable_ = 0;  ///< pages in slots that the pool will not take back (PP-23)
-  std::uint32_t refilled_ = 0;      ///< slots of the refill call in progress
+  std::uint32_t refilled_ = 0;        ///< slots of the refill call in progress
+  std::uint32_t not_recyclable_ = 0;  ///< pages in slots that the pool will not take back (PP-23)
+  std::uint32_t refilled_ = 0;        ///< slots of the refill call in progress
   bool refilling_ = false;
 };
 

@@ -18,7 +18,8 @@ class RxBuffer {
 
   /// Room for a frame that arrives at `now`? Calls come in time order.
   bool admits(std::uint32_t frame_bytes, Time now) {
-    if (used_ + frame_bytes <= bytes_) [[likely]] return true;
+    if (used_ + frame_bytes <= bytes_) [[likely]]
+      return true;
     while (head_ != tail_ && waiting_[head_ & mask_].leaves <= now) used_ -= waiting_[head_++ & mask_].bytes;
     return used_ + frame_bytes <= bytes_;
   }

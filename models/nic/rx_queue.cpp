@@ -245,8 +245,7 @@ void RxQueue::one_packet(Core& core) {
   const Packet& packet = ring_.completion();
   const std::uint32_t slot = ring_.next_polled_slot();
   step_start_ = core.now();
-  core.charge(Step::rx_descriptor);
-  core.charge(Step::dma_sync);
+  core.charge_together(Step::rx_descriptor, Step::dma_sync);
   const XdpAction action = run_hook(core, packet);
   ++stats_.rx_packets;
   ++stats_.program_runs;
@@ -330,8 +329,7 @@ bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {
   const PageId page = buffers_->take(core, ring_, slot);
   if (page == no_page) return false;
   touch(core, packet);  // eth_type_trans reads the header
-  core.charge(Step::skb_alloc);
-  core.charge(Step::skb_build);
+  core.charge_together(Step::skb_alloc, Step::skb_build);
   if (params_.gro) core.charge(Step::gro_receive);
   const SkbId id = env_.slab->allocate();
   Skb& skb = (*env_.slab)[id];

@@ -26,11 +26,7 @@ namespace rxpool {
 class RxRing {
  public:
   explicit RxRing(std::uint32_t size)
-      : size_(size),
-        mask_(std::bit_ceil(size) - 1),
-        batches_(mask_ + 1),
-        pages_(mask_ + 1),
-        completions_(mask_ + 1) {}
+      : size_(size), mask_(std::bit_ceil(size) - 1), batches_(mask_ + 1), pages_(mask_ + 1), completions_(mask_ + 1) {}
 
   std::uint32_t size() const { return size_; }
   std::uint32_t fill() const { return static_cast<std::uint32_t>(posted_ - consumed_); }
@@ -88,9 +84,7 @@ class RxRing {
   }
 
   // NIC side.
-  bool has_descriptor(Time at) const {
-    return posted_ != consumed_ && batch_.at <= at;
-  }
+  bool has_descriptor(Time at) const { return posted_ != consumed_ && batch_.at <= at; }
   /// Consumes the next descriptor for `packet`; returns the buffer it was written to.
   BufferId complete(const Packet& packet, Time completed) {
     const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;

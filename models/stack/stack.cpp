@@ -25,23 +25,24 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   // A drop frees the page: where that may reach the zone it has to be our turn before anything is charged.
   if (drops && !free_.may_free(core, id, true, EventClass::poll)) return false;
 
-  core.charge(Step::netif_receive);
   ++core.softirq().stats().processed;
   if (rules.raw_table) core.charge(Step::netfilter_raw);
-  if (raw_drops) return drop(core, id, Fate::netfilter_drop);
+  if (raw_drops) {
+    core.charge(Step::netif_receive);
+    return drop(core, id, Fate::netfilter_drop);
+  }
   if (rules.conntrack) core.charge(Step::conntrack);
-  core.charge(Step::fib_input);
   if (rules.filter_table) core.charge(Step::netfilter_filter);
+  core.charge_together(Step::netif_receive, Step::fib_input);
   if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) {
     return drop(core, id, Fate::unhandled_proto);
   }
-  core.charge(Step::udp_receive);
   if (socket == nullptr) {
-    core.charge(Step::udp_no_port);
+    core.charge_together(Step::udp_receive, Step::udp_no_port);
     ++stats_.udp_no_ports;
     return drop(core, id, Fate::no_socket);
   }
-  core.charge(Step::socket_enqueue);
+  core.charge_together(Step::udp_receive, Step::socket_enqueue);
   if (drops) {
     ++socket->stats().udp_rcvbuf_errors;
     return drop(core, id, Fate::socket_rcvbuff);

@@ -63,7 +63,7 @@ class SyntheticSource final : public Source {
   RandomStream size_random_;
   RandomStream variant_random_;
   std::array<Time, block> times_;  ///< of the block that is being produced
-  State produced_from_;  ///< before the last produce()
+  State produced_from_;            ///< before the last produce()
   std::size_t produced_ = 0;
 };
 
