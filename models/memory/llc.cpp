@@ -57,7 +57,8 @@ Llc::Llc(const LlcParameters& parameters, std::uint64_t page_count)
   parameters.validate();
   // sets = bytes / (ways * 64); one in 64 of them is within reach.
   const std::uint64_t lines_per_set_q32 = ((parameters.ways * line_bytes * lines_per_page) << 32) / parameters.bytes;
-  const auto fill = [&](std::vector<Probability>& table, std::uint32_t ways) {
+  const auto fill = [&](Table& made, std::uint32_t ways) {
+    std::vector<Probability>& table = made.entries;
     const PoissonTail tail(ways);
     for (std::uint64_t distance = 0;; distance += std::uint64_t{1} << distance_shift) {
       // The middle of the step stands for it.
@@ -65,6 +66,7 @@ Llc::Llc(const LlcParameters& parameters, std::uint64_t page_count)
       table.push_back(tail.at((middle * lines_per_set_q32) >> 16));
       if (table.back() < certain - 1) continue;
       table.back() = certain;
+      made.last = table.size() - 1;
       return;
     }
   };

@@ -71,12 +71,17 @@ class Llc {
     const Probability miss = evicted(share, clock - line.clock(), now_.ddio_rate);
     // What was cached stays in its way; what was not goes to a DDIO way.
     line.touch(++clock, (share * (certain - miss) + 65535 * miss) >> 32);
-    now_.ddio_rate += (static_cast<std::int64_t>(miss) - now_.ddio_rate) >> rate_window_shift;
-    ++stats.dma_writes;
     carry(miss, dma_carry_, stats.dma_write_misses);
+    recent_misses_ += miss;
+    if (++stats.dma_writes % view_writes == 0) {
+      now_.ddio_rate += (static_cast<std::int64_t>(recent_misses_) - view_writes * now_.ddio_rate) >> rate_window_shift;
+      recent_misses_ = 0;
+    }
     return miss;
   }
 
+  /// The mean moves on every so many DMA writes, so that none of them has to wait for the one before.
+  static constexpr std::int64_t view_writes = 16;
   /// How far the cache has come at some instant. DMA is simulated ahead of the CPUs: a read has to see the cache as it
   /// was at its own time.
   struct View {
@@ -119,14 +124,10 @@ class Llc {
 
   /// The tails are looked up by distance in steps of 8 pages, which is far below what separates two ring sizes.
   Probability evicted(std::uint64_t ddio_share, std::uint64_t distance, std::int64_t ddio_rate) const {
-    const Probability ordinary = by_distance(ordinary_, distance >> distance_shift);
-    if (ddio_share == 0) return ordinary;
+    const Probability ordinary = ordinary_.at(distance >> distance_shift);
     const std::uint64_t ddio_distance = (distance * static_cast<std::uint64_t>(ddio_rate >> 16)) >> 16;
-    const Probability in_ddio = by_distance(ddio_, ddio_distance >> distance_shift);
-    return in_ddio <= ordinary ? ordinary : ordinary + (((in_ddio - ordinary) >> 16) * ddio_share);
-  }
-  static Probability by_distance(const std::vector<Probability>& table, std::uint64_t index) {
-    return table[std::min<std::uint64_t>(index, table.size() - 1)];
+    const Probability in_ddio = std::max(ordinary, ddio_.at(ddio_distance >> distance_shift));
+    return ordinary + (((in_ddio - ordinary) >> 16) * ddio_share);
   }
   static void carry(Probability miss, std::uint64_t& rest, std::uint64_t& counter) {
     rest += miss;
@@ -134,12 +135,20 @@ class Llc {
     rest &= certain - 1;
   }
 
+  /// By distance; beyond its end as at its end.
+  struct Table {
+    std::vector<Probability> entries;
+    std::uint64_t last = 0;
+    Probability at(std::uint64_t index) const { return entries[std::min(index, last)]; }
+  };
+
   static constexpr unsigned distance_shift = 3;
-  std::vector<Probability> ordinary_;  ///< P[at least `ways` other lines in the set] by pages touched since
-  std::vector<Probability> ddio_;      ///< the same for `ddio_ways`
+  Table ordinary_;  ///< P[at least `ways` other lines in the set] by pages touched since
+  Table ddio_;      ///< the same for `ddio_ways`
   ReservedMemory memory_;
   Line* lines_;  ///< by buffer
   View now_;
+  std::uint64_t recent_misses_ = 0;  ///< sum of the probabilities since the view moved on
   std::uint64_t dma_carry_ = 0;
   std::uint64_t cpu_carry_ = 0;
 };

@@ -16,11 +16,11 @@ class LlcLog {
   LlcLog() : entries_(capacity) {}
 
   void written(Time at, const Llc& llc) {
-    if ((llc.stats.dma_writes & (every - 1)) != 0) return;
+    if (llc.stats.dma_writes % Llc::view_writes != 0) return;
     entries_[newest_ & (capacity - 1)] = {at, llc.view()};
     ++newest_;
   }
-  /// The cache at `now`, within `every` writes; `cursor` is the reader's own place, which only moves on.
+  /// The cache at `now`, within Llc::view_writes; `cursor` is the reader's own place, which only moves on.
   const Llc::View& at(Time now, std::uint64_t& cursor) const {
     if (cursor + capacity < newest_ + 1) cursor = newest_ + 1 - capacity;
     while (cursor < newest_ && entries_[cursor & (capacity - 1)].at <= now) ++cursor;
@@ -28,7 +28,6 @@ class LlcLog {
   }
 
  private:
-  static constexpr std::uint64_t every = 16;
   static constexpr std::uint64_t capacity = 4096;
   struct Entry {
     Time at;

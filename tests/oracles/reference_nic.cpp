@@ -163,7 +163,7 @@ void Nic::transferred(const Ring::Completion& completion) {
   if (completion.packet.buffer != 0) {
     llc_.dma_write(completion.packet.buffer);
     // What a CPU knows of the cache's progress is the state at every sixteenth write.
-    if (++llc_writes_ % 16 == 0) llc_seen_ = llc_.view();
+    if (llc_.stats.dma_writes % Llc::view_writes == 0) llc_seen_ = llc_.view();
   }
   const Time visible = events_.now() + pcie_latency_;
   events_.at(visible, EventClass::nic, pcie_id(number_), [this, completion, visible] {

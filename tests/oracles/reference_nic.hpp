@@ -143,7 +143,6 @@ class Nic {
   std::vector<std::uint16_t> indirection_;
   Llc llc_;
   Llc::View llc_seen_;
-  std::uint64_t llc_writes_ = 0;
   Time pcie_packet_, pcie_latency_;
   std::int64_t pcie_ps_per_byte_;
   std::uint64_t buffer_bytes_;
