@@ -71,8 +71,6 @@ class PoolBuffers final : public RxBuffers {
   std::uint32_t shared_ = 0;          ///< pages in slots of which skbs got shares
   std::uint32_t not_recyclable_ = 0;  ///< pages in slots that the pool will not take back (PP-23)
   std::uint32_t refilled_ = 0;        ///< slots of the refill call in progress
-  std::uint32_t not_recyclable_ = 0;  ///< pages in slots that the pool will not take back (PP-23)
-  std::uint32_t refilled_ = 0;        ///< slots of the refill call in progress
   bool refilling_ = false;
 };
 
