@@ -24,6 +24,9 @@ const std::array<StepInfo, step_count> calibration_steps{{
     {Step::xdp_call, "xdp_call", "packet", "entering and leaving the XDP hook"},
     {Step::xdp_program_drop, "xdp_program_drop", "packet", "the built-in program that drops"},
     {Step::xdp_program_pass, "xdp_program_pass", "packet", "the built-in program that passes"},
+    {Step::xdp_program_tx, "xdp_program_tx", "packet", "the built-in program that swaps the addresses and sends back"},
+    {Step::xdp_program_redirect, "xdp_program_redirect", "packet",
+     "the built-in program that swaps the addresses and redirects by a map"},
     {Step::bpf_instruction, "bpf_instruction", "instruction", "one executed eBPF instruction"},
     {Step::bpf_helper, "bpf_helper", "call", "calling a helper, and helpers without a price of their own"},
     {Step::bpf_map_lookup, "bpf_map_lookup", "call", "bpf_map_lookup_elem"},
@@ -32,6 +35,10 @@ const std::array<StepInfo, step_count> calibration_steps{{
     {Step::refill_descriptor, "refill_descriptor", "descriptor", "writing one descriptor"},
     {Step::refill_bulk, "refill_bulk", "bulk", "fixed part of one refill call"},
     {Step::doorbell, "doorbell", "bulk", "telling the NIC of new descriptors"},
+    {Step::tx_descriptor, "tx_descriptor", "packet", "writing one XDP transmit descriptor, DMA sync included"},
+    {Step::tx_completion, "tx_completion", "packet", "handling the completion of one transmitted frame"},
+    {Step::tx_queue_lock, "tx_queue_lock", "lock", "the lock of a transmit queue that CPUs share, uncontended"},
+    {Step::xdp_redirect, "xdp_redirect", "packet", "xdp_do_redirect: frame from buffer, bulk queue of the target"},
     {Step::packet_touch, "packet_touch", "packet", "first read of packet data that DMA left in the LLC"},
     {Step::llc_hit, "llc_hit", "line", "an access that hits the LLC"},
     {Step::llc_miss, "llc_miss", "line", "an access that goes to memory, as far as it is not overlapped"},
@@ -219,6 +226,7 @@ Calibration load_calibration(std::string_view text, const std::string& source_na
   file.pcie.ps_per_byte = std::llround(1000.0 / figured_number(pcie, "gbytes_per_s", 0.1, 1000, file));
   file.pcie.packet = ns(figured_number(pcie, "packet_ns", 0, 1e6, file));
   file.pcie.packet_cqe_compress = ns(figured_number(pcie, "packet_ns_cqe_compress", 0, 1e6, file));
+  file.pcie.tx_packet = ns(figured_number(pcie, "tx_packet_ns", 0, 1e6, file));
   file.pcie.latency = ns(figured_number(pcie, "latency_ns", 0, 1e6, file));
   pcie.done();
 

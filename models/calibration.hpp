@@ -25,6 +25,8 @@ enum class Step : std::uint8_t {
   xdp_call,
   xdp_program_drop,
   xdp_program_pass,
+  xdp_program_tx,
+  xdp_program_redirect,
   bpf_instruction,
   bpf_helper,
   bpf_map_lookup,
@@ -33,6 +35,10 @@ enum class Step : std::uint8_t {
   refill_descriptor,
   refill_bulk,
   doorbell,
+  tx_descriptor,
+  tx_completion,
+  tx_queue_lock,
+  xdp_redirect,
   packet_touch,
   llc_hit,
   llc_miss,
@@ -97,6 +103,7 @@ struct PcieCalibration {
   std::int64_t ps_per_byte = 0;
   Time packet;               ///< descriptor fetch and completion of a received packet
   Time packet_cqe_compress;  ///< the same with completion compression
+  Time tx_packet;            ///< descriptor read and completion of a transmitted packet
   Time latency;              ///< last byte sent to completion visible
 };
 

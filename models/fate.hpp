@@ -22,10 +22,18 @@ enum class Fate : std::uint8_t {
   delivered,             ///< copied to an application
   circuit_breaker,       ///< bound for the stack without approval while the queue's breaker was open (CT-36)
   circuit_breaker_hard,  ///< bound for the stack while free pages were at the low watermark (CT-37)
+  transmitted,           ///< its last bit left through a NIC
+  xdp_tx_full,           ///< verdict XDP_TX, and no free descriptor (XD-10)
+  tx_discards_phy,       ///< handed to a NIC whose link was down
+  xdp_redirect_err,      ///< xdp_do_redirect refused it
+  xdp_devmap_xmit,       ///< the target of the redirect had no descriptor or no queue for it (XD-21)
 };
-inline constexpr std::array<std::string_view, 13> fate_names = {
-    "rx_discards_phy",  "rx_out_of_buffer", "rx_steering_drop",    "xdp_aborted",     "xdp_drop",
-    "skb_alloc_failed", "netfilter_drop",   "no_socket",           "unhandled_proto", "socket_rcvbuff",
-    "delivered",        "circuit_breaker",  "circuit_breaker_hard"};
+inline constexpr std::array<std::string_view, 18> fate_names = {
+    "rx_discards_phy",      "rx_out_of_buffer", "rx_steering_drop",
+    "xdp_aborted",          "xdp_drop",         "skb_alloc_failed",
+    "netfilter_drop",       "no_socket",        "unhandled_proto",
+    "socket_rcvbuff",       "delivered",        "circuit_breaker",
+    "circuit_breaker_hard", "transmitted",      "xdp_tx_full",
+    "tx_discards_phy",      "xdp_redirect_err", "xdp_devmap_xmit"};
 
 }  // namespace rxpool

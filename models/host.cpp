@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
-#include <map>
-#include <set>
 #include <utility>
-
-#include <boost/graph/adjacency_list.hpp>
-#include <boost/graph/connected_components.hpp>
 
 #include "models/host_actors.hpp"
 #include "models/host_changes.hpp"
 #include "models/host_control.hpp"
+#include "models/host_groups.hpp"
 #include "models/host_prices.hpp"
+#include "models/host_redirect.hpp"
 #include "models/host_report.hpp"
 #include "models/metric_table.hpp"
 #include "models/nic/driver_profile.hpp"
@@ -28,52 +25,13 @@ double thread_cpu_seconds() {
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-/// Every CPU that a queue's interrupt, its NAPI thread or a timed change may put it on.
-std::set<std::string> cpus_of_queue(const Scenario& scenario, const std::string& nic, const std::string& queue) {
-  const scenario::QueueParams& params = scenario.nics.at(nic).rx_queues.at(queue);
-  std::set<std::string> cpus{params.cpu};
-  if (params.napi_threaded && !params.thread_cpu.empty()) cpus.insert(params.thread_cpu);
-  for (const auto& [name, event] : scenario.events) {
-    const auto change = event.set.find("nics." + nic + ".rx_queues." + queue + ".cpu");
-    if (change != event.set.end()) cpus.insert(std::get<std::string>(change->second));
-  }
-  return cpus;
-}
-
-/// Coupling groups of the CPUs (docs/architecture.md): CPUs that share a queue, a socket with a
-/// queue, or a map of a policy.
-std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Calibration& calibration) {
-  using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS>;
-  std::map<std::string, std::size_t> index;
-  std::size_t number = 0;
-  for (const auto& [name, cpu] : scenario.cpus) index[name] = number++;
-  Graph graph(scenario.cpus.size());
-  for (const auto& [nic_name, nic] : scenario.nics) {
-    const bool shared_maps = policy_shares_state(nic_name, scenario, calibration);
-    const std::string& first_cpu = nic.rx_queues.begin()->second.cpu;
-    for (const auto& [queue_name, queue] : nic.rx_queues) {
-      if (shared_maps) boost::add_edge(index[first_cpu], index[queue.cpu], graph);
-      for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
-        boost::add_edge(index[queue.cpu], index[cpu], graph);
-      }
-      if (!can_reach_stack(scenario, nic_name)) continue;
-      for (const auto& [socket_name, socket] : scenario.sockets) {
-        boost::add_edge(index[queue.cpu], index[socket.cpu], graph);
-      }
-    }
-  }
-  std::vector<std::uint32_t> groups(scenario.cpus.size());
-  boost::connected_components(graph, groups.data());
-  for (std::uint32_t& group : groups) ++group;  // group 0 is everybody's
-  return groups;
-}
-
 }  // namespace
 
 Host::Host(const Scenario& scenario, std::uint32_t replication)
     : scenario_(scenario),
       calibration_(load_calibration_file(scenario.calibration_file)),
       idle_table_(idle_table(calibration_)),
+      groups_(coupling_groups(scenario, calibration_)),
       registry_(metric_table()) {
   if (!calibration_.era.empty()) {
     warnings_.push_back("costs are those of " + calibration_.machine + ", era " + calibration_.era +
@@ -148,7 +106,6 @@ void Host::build_memory() {
 }
 
 void Host::build_cores() {
-  const std::vector<std::uint32_t> groups = coupling_groups(scenario_, calibration_);
   const scenario::KernelParams& kernel = scenario_.kernel;
   std::uint16_t number = 0;
   for (const auto& [name, cpu] : scenario_.cpus) {
@@ -163,7 +120,7 @@ void Host::build_cores() {
     params.idle = idle_params(idle_table_, cpu.idle_states, static_cast<int>(kernel.hz));
     cores_.push_back(std::make_unique<Core>(params, calibration_, engine_));
     Core& core = *cores_.back();
-    engine_.add(core.event(), params.name, groups[number], &core, &Core::fire);
+    engine_.add(core.event(), params.name, groups_[number], &core, &Core::fire);
     ++number;
   }
 }
@@ -209,8 +166,10 @@ void Host::build_nics(std::uint32_t replication) {
   const RxEnvironment environment{stack_.get(), slab_.get(), &journal_};
   for (const auto& [name, params] : scenario_.nics) {
     nics_.push_back(make_host_nic(name, scenario_, replication, calibration_, engine_, allocator_->pages().page_count(),
-                                  environment, journal_));
+                                  environment, *pools_, journal_));
+    nics_.back()->tx_link->shared = senders_in_groups(scenario_, name, groups_) > 1;
   }
+  connect_redirects(scenario_, nics_, *pools_, journal_);
 }
 
 void Host::build_actors() {
@@ -359,13 +318,15 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.pages = page_ledger(*this);
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
-  std::uint64_t no_transmit = 0;
   for (const auto& nic : nics_) {
-    for (const HostQueue& queue : nic->queues) no_transmit += queue.queue->stats().xdp_no_transmit;
-  }
-  if (no_transmit != 0) {
-    warnings_.push_back(std::to_string(no_transmit) + " packets with verdict XDP_TX or XDP_REDIRECT were counted as " +
-                        "xdp_aborted: the host has no transmit path");
+    if (nic->hook.target != nullptr) continue;
+    std::uint64_t refused = 0;
+    for (const HostQueue& queue : nic->queues) refused += queue.queue->redirect().stats().redirect_err;
+    if (refused == 0) continue;
+    warnings_.push_back(
+        nic->component + ": " + std::to_string(refused) +
+        " packets with verdict XDP_REDIRECT were dropped as xdp_redirect_err: the maps of a policy lead " +
+        "nowhere yet; the built-in program redirect has a target");
   }
   result.warnings = warnings_;
   return result;

@@ -91,6 +91,7 @@ class Host final : private KswapdListener {
   const Scenario& scenario_;
   Calibration calibration_;
   std::array<IdleState, 3> idle_table_;
+  std::vector<std::uint32_t> groups_;  ///< of the CPUs, in the order of their names
   Engine engine_;
   Journal journal_;
   MetricRegistry registry_;

@@ -38,11 +38,15 @@ void TimedChange::apply(Time now, const std::string& path, const scenario::Param
       }
     }
   } else if (part[0] == "nics" && part[2] == "link_gbps") {
-    nic_named(host_, part[1]).port->wire().set_link(now, static_cast<std::uint32_t>(number(value) * 1000 + 0.5));
+    HostNic& nic = nic_named(host_, part[1]);
+    const auto mbps = static_cast<std::uint32_t>(number(value) * 1000 + 0.5);
+    nic.port->wire().set_link(now, mbps);
+    nic.tx_link->set_link(mbps);
   } else if (part[0] == "nics" && part[2] == "link_up") {
     HostNic& nic = nic_named(host_, part[1]);
-    const bool up = std::get<bool>(value);
-    nic.port->wire().set_link(now, up ? static_cast<std::uint32_t>(nic.params->link_gbps * 1000 + 0.5) : 0);
+    const std::uint32_t mbps = std::get<bool>(value) ? link_mbps(*nic.params) : 0;
+    nic.port->wire().set_link(now, mbps);
+    nic.tx_link->set_link(mbps);
   } else if (part[0] == "policies") {
     nic_named(host_, part[1]).hook.kind = hook_kind(std::get<std::string>(value));
   } else if (part[0] == "sockets") {

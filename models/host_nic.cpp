@@ -36,6 +36,16 @@ PortParams port_params(const scenario::NicParams& nic, const Calibration& calibr
   return params;
 }
 
+TxLinkParams tx_link_params(const scenario::NicParams& nic, const PcieParams& pcie, const Calibration& calibration) {
+  TxLinkParams params;
+  params.pcie_ps_per_packet =
+      nic.pcie.packet_ns > 0 ? time_from_ns(nic.pcie.packet_ns).ps : calibration.pcie.tx_packet.ps;
+  params.pcie_ps_per_byte = pcie.ps_per_byte;
+  params.latency_ps = pcie.latency_ps;
+  params.mbps = nic.link_up ? link_mbps(nic) : 0;
+  return params;
+}
+
 RssKey key_bytes(const std::string& hex) {
   RssKey key{};
   for (std::size_t i = 0; i < key.size() && 2 * i + 1 < hex.size(); ++i) {
@@ -145,10 +155,16 @@ std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenar
 
 }  // namespace
 
+std::uint32_t link_mbps(const scenario::NicParams& nic) {
+  return static_cast<std::uint32_t>(nic.link_gbps * 1000 + 0.5);
+}
+
 XdpHook::Kind hook_kind(const std::string& program) {
   if (program == "none") return XdpHook::Kind::none;
   if (program == "pass") return XdpHook::Kind::pass;
   if (program == "drop") return XdpHook::Kind::drop;
+  if (program == "tx") return XdpHook::Kind::tx;
+  if (program == "redirect") return XdpHook::Kind::redirect;
   return XdpHook::Kind::program;
 }
 
@@ -164,9 +180,19 @@ bool policy_shares_state(const std::string& name, const Scenario& scenario, cons
   return program != nullptr && program->shares_state();
 }
 
+bool can_transmit(const Scenario& scenario, const std::string& nic) {
+  bool can = false;
+  for_each_program(scenario, nic, [&](const std::string& program) {
+    can |= hook_kind(program) == XdpHook::Kind::tx || hook_kind(program) == XdpHook::Kind::program;
+  });
+  return can;
+}
+
 bool can_reach_stack(const Scenario& scenario, const std::string& nic) {
   bool can = false;
-  for_each_program(scenario, nic, [&](const std::string& program) { can |= program != "drop"; });
+  for_each_program(scenario, nic, [&](const std::string& program) {
+    can |= program != "drop" && program != "tx" && program != "redirect";
+  });
   return can;
 }
 
@@ -195,7 +221,7 @@ std::vector<std::uint16_t> indirection_table(const scenario::NicParams& nic) {
 
 std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
                                        const Calibration& calibration, Engine& engine, std::uint64_t page_count,
-                                       const RxEnvironment& environment, Journal& journal) {
+                                       const RxEnvironment& environment, PagePools& pools, Journal& journal) {
   auto nic = std::make_unique<HostNic>();
   nic->name = name;
   nic->component = "nics." + name;
@@ -212,8 +238,7 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
     senders.push_back(nic->sources.back().get());
     readable.push_back(senders.back());
   }
-  const auto mbps = static_cast<std::uint32_t>(params.link_gbps * 1000 + 0.5);
-  auto wire = std::make_unique<Wire>(params.link_up ? mbps : 0, senders);
+  auto wire = std::make_unique<Wire>(params.link_up ? link_mbps(params) : 0, senders);
 
   LlcParameters llc;
   llc.bytes = scenario.memory.llc.mib > 0 ? static_cast<std::uint64_t>(scenario.memory.llc.mib * 1048576)
@@ -222,8 +247,10 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
   llc.ddio_ways = scenario.memory.llc.ddio_ways != 0 ? scenario.memory.llc.ddio_ways : calibration.llc.ddio_ways;
   nic->llc = std::make_unique<Llc>(llc, page_count);
 
-  nic->port = std::make_unique<Port>(port_params(params, calibration), engine, std::move(wire),
+  const PortParams port = port_params(params, calibration);
+  nic->port = std::make_unique<Port>(port, engine, std::move(wire),
                                      std::make_unique<Steering>(steering_params(params), readable), *nic->llc, journal);
+  nic->tx_link = std::make_unique<TxLink>(tx_link_params(params, port.pcie, calibration));
   const auto policy = scenario.policies.find(name);
   nic->hook.kind = hook_kind(policy == scenario.policies.end() ? "none" : policy->second.program);
   for_each_program(scenario, name, [&](const std::string& program) {
@@ -258,6 +285,13 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
     made.record_latency = scenario.record.latency;
     HostQueue& host_queue = nic->queues.emplace_back();
     host_queue.queue = std::make_unique<RxQueue>(made, *nic->port, environment, nic->netfilter, nic->hook);
+    if (!can_transmit(scenario, name)) continue;
+    TxQueueParams transmit;
+    transmit.name = made.name + ".xdp_tx";
+    transmit.size = params.tx_ring;
+    transmit.record_latency = scenario.record.latency;
+    host_queue.xdp_tx = std::make_unique<TxQueue>(transmit, *nic->tx_link, pools, journal);
+    host_queue.queue->set_xdp_tx(*host_queue.xdp_tx);
   }
   return nic;
 }

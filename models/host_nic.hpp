@@ -11,6 +11,8 @@
 #include "models/memory/page_pools.hpp"
 #include "models/nic/port.hpp"
 #include "models/nic/rx_queue.hpp"
+#include "models/nic/tx_link.hpp"
+#include "models/nic/tx_queue.hpp"
 #include "models/scenario.hpp"
 #include "models/traffic/source.hpp"
 #include "models/xdp/function_program.hpp"
@@ -23,7 +25,9 @@ class Host;
 
 struct HostQueue {
   std::unique_ptr<RxQueue> queue;
-  PagePool* pool = nullptr;  ///< null for drivers without one
+  PagePool* pool = nullptr;         ///< null for drivers without one
+  std::unique_ptr<TxQueue> xdp_tx;  ///< null unless a program may say XDP_TX
+  std::unique_ptr<TxQueue> xmit;    ///< null unless others redirect to the NIC
 };
 
 struct HostNic {
@@ -38,6 +42,8 @@ struct HostNic {
   std::unique_ptr<FunctionProgram> function;  ///< a policy that the caller gave as a function
   NetfilterParams netfilter;
   std::unique_ptr<Port> port;
+  std::unique_ptr<TxLink> tx_link;
+  XdpDevice device;  ///< as the target of redirects
   std::vector<HostQueue> queues;
 };
 
@@ -46,11 +52,14 @@ bool policy_shares_state(const std::string& name, const Scenario& scenario, cons
 /// Sources, wire, port and policy; queues without memory yet.
 std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
                                        const Calibration& calibration, Engine& engine, std::uint64_t page_count,
-                                       const RxEnvironment& environment, Journal& journal);
+                                       const RxEnvironment& environment, PagePools& pools, Journal& journal);
+std::uint32_t link_mbps(const scenario::NicParams& nic);
 /// The built-in program of that name; a policy object is looked up by whoever loads policies.
 XdpHook::Kind hook_kind(const std::string& program);
 /// Does this NIC ever have a program, at the start or by a timed change?
 bool ever_has_program(const Scenario& scenario, const std::string& nic);
+/// Can a program of this NIC send packets on, at any time?
+bool can_transmit(const Scenario& scenario, const std::string& nic);
 /// Can a packet of this NIC reach the stack at any time?
 bool can_reach_stack(const Scenario& scenario, const std::string& nic);
 std::vector<std::uint16_t> indirection_table(const scenario::NicParams& nic);

@@ -59,6 +59,25 @@ void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queu
   registry.level(component, "rx_usecs", [&queue] { return static_cast<double>(queue.moderation().setting().usecs); });
 }
 
+void register_tx_queue(MetricRegistry& registry, TxQueue& queue, bool latency) {
+  const TxQueueStats& stats = queue.stats();
+  registry.counter(queue.name(), "tx_packets", &stats.transmitted);
+  registry.rate(queue.name(), "tx_pps", &stats.transmitted);
+  registry.counter(queue.name(), "tx_bytes", &stats.bytes);
+  registry.counter(queue.name(), "doorbells", &stats.doorbells);
+  registry.level(queue.name(), "tx_fill", [&queue] { return static_cast<double>(queue.fill()); });
+  if (latency) registry.latency(queue.name(), "tx_latency", &queue.latency());
+}
+
+void register_redirect(MetricRegistry& registry, const RxQueue& queue) {
+  const XdpRedirectStats& stats = queue.redirect().stats();
+  registry.counter(queue.name(), "xdp_redirect", &stats.redirect);
+  registry.counter(queue.name(), "xdp_redirect_err", &stats.redirect_err);
+  registry.counter(queue.name(), "xdp_devmap_xmit", &stats.devmap_xmit);
+  registry.counter(queue.name(), "xdp_devmap_xmit_sent", &stats.sent);
+  registry.counter(queue.name(), "xdp_devmap_xmit_drops", &stats.drops);
+}
+
 void register_core(MetricRegistry& registry, Host& host, Core& core) {
   const std::string& component = core.name();
   const CoreStats& stats = core.stats();
@@ -106,6 +125,18 @@ void register_metrics(Host& host) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
       if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
       registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
+      if (nic->hook.target != nullptr) register_redirect(registry, *queue.queue);
+      if (queue.xmit != nullptr) {
+        registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
+        registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
+        register_tx_queue(registry, *queue.xmit, host.scenario().record.latency);
+      }
+      if (queue.xdp_tx == nullptr) continue;
+      const RxQueueStats& stats = queue.queue->stats();
+      registry.counter(queue.queue->name(), "xdp_tx_xmit", &stats.xdp_tx);
+      registry.counter(queue.queue->name(), "xdp_tx_full", &stats.xdp_tx_full);
+      registry.counter(queue.queue->name(), "xdp_exception", &stats.xdp_exception);
+      register_tx_queue(registry, *queue.xdp_tx, host.scenario().record.latency);
     }
   }
   for (const auto& core : host.cores()) register_core(registry, host, *core);
@@ -144,7 +175,10 @@ void register_metrics(Host& host) {
 void settle(Host& host, Time now) {
   for (const auto& nic : host.nics()) {
     nic->port->catch_up(now);
-    for (HostQueue& queue : nic->queues) queue.queue->observe(now);
+    for (HostQueue& queue : nic->queues) {
+      queue.queue->observe(now);
+      queue.queue->observe_sent(now);
+    }
   }
 }
 
@@ -196,14 +230,19 @@ Ledger packet_ledger(Host& host) {
     for (HostQueue& queue : nic->queues) {
       ledger.places["in_flight." + nic->component] += queue.queue->ring().completed();
       ledger.places["in_flight.stack"] += queue.queue->undelivered().size();
+      for (const auto* out : {&queue.xdp_tx, &queue.xmit}) {
+        if (*out != nullptr) ledger.places["in_flight." + (*out)->name()] += (*out)->in_flight();
+      }
+      queue.queue->redirect().for_each_frame(
+          [&](const XdpFrame&) { ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"]; });
     }
   }
   for (HostSocket& socket : host.sockets()) ledger.places["in_flight." + socket.name] += socket.socket->queued();
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = host.journal().count(fate);
-    if (fate == Fate::delivered) {
-      ledger.places["delivered"] += count;
+    if (fate == Fate::delivered || fate == Fate::transmitted) {
+      ledger.places[std::string(fate_names[i])] += count;
     } else if (fate == Fate::rx_out_of_buffer) {
       // Reported under each driver's own name.
       for (const auto& nic : host.nics()) {
@@ -221,7 +260,7 @@ Ledger packet_ledger(Host& host) {
 
 namespace {
 
-/// Counts each page that live skbs hold once, at the first of their places that has it.
+/// Counts each page that live skbs and frames hold once, at the first of their places that has it.
 class HeldPages {
  public:
   explicit HeldPages(Host& host) : host_(host) {}
@@ -231,8 +270,9 @@ class HeldPages {
     for (const SkbId id : skbs) pages += add(id);
     return pages;
   }
-  std::uint64_t add(SkbId id) {
-    const PageId page = host_.slab()[id].page;
+  std::uint64_t add(SkbId id) { return add_page(host_.slab()[id].page); }
+  std::uint64_t add_page(PageId page) {
+    if (page == no_page) return 0;
     const Page& record = host_.allocator().page(page);
     // A page that still serves a descriptor is counted there.
     if (record.place == PagePlace::posted || seen_[page]) return 0;
@@ -265,6 +305,12 @@ Ledger page_ledger(Host& host) {
   for (const auto& nic : host.nics()) {
     for (HostQueue& queue : nic->queues) {
       ledger.places["stack"] += held.count(queue.queue->undelivered());
+      for (const auto* out : {&queue.xdp_tx, &queue.xmit}) {
+        if (*out == nullptr) continue;
+        (*out)->for_each_page([&](PageId page) { ledger.places["tx_ring"] += held.add_page(page); });
+      }
+      queue.queue->redirect().for_each_frame(
+          [&](const XdpFrame& frame) { ledger.places["tx_ring"] += held.add_page(frame.page); });
       ledger.places["posted"] += queue.queue->buffers().posted();
       if (queue.pool == nullptr) continue;
       ledger.places["pool_cache"] += queue.pool->cache_count();

@@ -14,9 +14,10 @@ namespace rxpool {
 
 class Journal {
  public:
-  void ended(const Packet& packet, Fate fate, Time at) {
+  void ended(const Packet& packet, Fate fate, Time at) { ended(packet.id, packet.queue, packet.arrival, fate, at); }
+  void ended(std::uint64_t id, std::uint16_t queue, Time arrival, Fate fate, Time at) {
     ++counts_[static_cast<std::size_t>(fate)];
-    add(fingerprint_, packet, fate, at);
+    fingerprint_.packet(id, queue, arrival, static_cast<std::uint32_t>(fate), at);
   }
   static void add(Fingerprint& sum, const Packet& packet, Fate fate, Time at) {
     sum.packet(packet.id, packet.queue, packet.arrival, static_cast<std::uint32_t>(fate), at);

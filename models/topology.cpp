@@ -109,6 +109,14 @@ std::pair<XdpAction, double> run_hook(const XdpHook& hook, const Packet& packet,
       return {XdpAction::pass, call + prices.of(Step::xdp_program_pass)};
     case XdpHook::Kind::drop:
       return {XdpAction::drop, call + prices.of(Step::xdp_program_drop)};
+    case XdpHook::Kind::tx:
+      return {XdpAction::tx, call + prices.of(Step::packet_touch) + prices.of(Step::xdp_program_tx) +
+                                 prices.of(Step::tx_descriptor) + prices.of(Step::tx_completion)};
+    case XdpHook::Kind::redirect:
+      // The completion belongs to the target's CPU.
+      return {XdpAction::redirect, call + prices.of(Step::packet_touch) + prices.of(Step::xdp_program_redirect) +
+                                       prices.of(Step::xdp_redirect) + prices.of(Step::tx_descriptor) +
+                                       prices.of(Step::dma_map)};
     case XdpHook::Kind::program:
       break;
   }

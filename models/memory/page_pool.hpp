@@ -196,6 +196,12 @@ class PagePool {
   /// put_page() of this page would free it, and that may flush a per-CPU list into the zone.
   bool next_put_may_touch_zone(const MemoryContext& ctx, PageId page, bool allow_direct) const;
 
+  /// The same for `count` recyclable pages in a row: neither cache nor ring would surely hold them.
+  bool puts_may_touch_zone(const MemoryContext& ctx, std::uint32_t count, bool allow_direct) const {
+    const std::uint32_t room = allow_direct || napi_local(ctx) ? cache_size_ - cache_count_ : 0;
+    return count > room && ring_.count() + (count - room) + PtrRing::consumer_batch > ring_.size();
+  }
+
   // --- what a control loop may do; nothing of it exists in the kernel (PP-60, PP-61) ---
   /// From here on the slow path asks for no more than fits under `pages` inflight; beyond it gets one page at a time
   /// (soft) or none (absolute). 0: no limit.

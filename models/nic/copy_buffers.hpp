@@ -32,6 +32,8 @@ class CopyBuffers final : public RxBuffers {
     }
     return page;
   }
+  /// The sender's own memory goes on.
+  PageId take_frame(Core& /*core*/, RxRing& /*ring*/, std::uint32_t /*slot*/) override { return no_page; }
   Reach reach(const MemoryContext&, const RxRing&, std::uint32_t) const override {
     if (pool_.next_alloc_may_touch_zone()) return Reach::zone;
     return pool_.next_alloc_may_touch_ring() ? Reach::group : Reach::cpu;

@@ -47,6 +47,11 @@ class PoolBuffers final : public RxBuffers {
   bool put_may_touch_zone(const MemoryContext& context, PageId page) const override {
     return pool_.next_put_may_touch_zone(context, page, false);
   }
+  void put_direct(MemoryContext& context, PageId page) override { pool_.put_page(context, page, -1, true); }
+  bool from_pool() const override { return true; }
+  bool puts_may_touch_zone(const MemoryContext& context, std::uint32_t count, bool direct) const override {
+    return pool_.puts_may_touch_zone(context, count, direct);
+  }
 
   std::uint32_t truesize() const override { return params_.truesize; }
   std::uint32_t posted() const override { return posted_; }

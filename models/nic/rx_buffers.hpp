@@ -33,6 +33,8 @@ class RxBuffers : public RxPages {
   virtual Refill refill(Core& core, RxRing& ring) = 0;
   /// The packet in `slot` goes up the stack: its skb gets a share of the page. no_page when the driver must drop it.
   virtual PageId take(Core& core, RxRing& ring, std::uint32_t slot) = 0;
+  /// The packet in `slot` leaves as an XDP frame: as take(), where a copy for the skb is not needed.
+  virtual PageId take_frame(Core& core, RxRing& ring, std::uint32_t slot) { return take(core, ring, slot); }
   enum class Reach : std::uint8_t { cpu, group, zone };
   /// Whose things may take() or drop() of the packet in `slot` touch: this CPU's alone, what it shares with its group
   /// (a ring, a page's count), or a zone, which all CPUs share?

@@ -14,6 +14,7 @@ RxQueue::RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, co
       netfilter_(netfilter),
       hook_(hook),
       ring_(params_.ring_size),
+      redirect_(*environment.journal),
       moderation_(params_.coalescing, params_.adaptive_rx, params_.cqe_mode),
       line_(*this),
       watchdog_(*this) {
@@ -47,6 +48,21 @@ void RxQueue::observe(Time now) {
   inflight_.set(now, buffers_->inflight());
 }
 
+void RxQueue::observe_sent(Time now) {
+  if (xdp_tx_ != nullptr) xdp_tx_->observe(now);
+  if (xmit_ != nullptr) xmit_->observe(now);
+}
+
+void RxQueue::completion_planned(Core& by) {
+  by.engine().set_running_at(by.now());
+  line_.update();
+  if (line_.core == &by) {
+    by.interrupts_changed();
+  } else {
+    line_.core->interrupt_line_moved();
+  }
+}
+
 // ---- Interrupts.
 
 void RxQueue::Line::update() {
@@ -61,6 +77,12 @@ void RxQueue::Line::update() {
   exact_ = instant.exact;
   if (!instant.exact && queue_.ring_.completed() == 0) {
     at_ = std::max(at_, queue_.port_.next_completion_bound(queue_.params_.index));
+  }
+  rx_at_ = at_;
+  const Time tx_at = queue_.xmit_ == nullptr ? Time::never() : queue_.xmit_->fires(armed_);
+  if (tx_at < at_) {
+    at_ = tx_at;
+    exact_ = true;
   }
 }
 
@@ -80,11 +102,13 @@ bool RxQueue::Line::interrupt(Core& on) {
   update();
   // A later instant than the one asked for: another interrupt may come first.
   if (!exact_ || at_ != asked) return false;
+  // Of two completion queues on one vector only the receiving one's events count for DIM.
+  const bool received = at_ == rx_at_;
   at_ = Time::never();
   masked_ = true;
   on.enter_hardirq(Step::hardirq);
   ++queue_.stats_.interrupts;
-  queue_.moderation_.interrupted(on.now(), queue_.stats_.rx_packets, queue_.stats_.rx_bytes);
+  if (received) queue_.moderation_.interrupted(on.now(), queue_.stats_.rx_packets, queue_.stats_.rx_bytes);
   if (queue_.scheduled) {
     queue_.missed = true;  // NA-1
   } else {
@@ -114,10 +138,20 @@ Napi::Poll RxQueue::poll(Core& core) {
         poll_start_ = core.now();
         ++stats_.polls;
         core.charge(Step::napi_poll);
+        phase_ = Phase::reap;
+        break;
+      case Phase::reap:
+        if (xmit_ != nullptr && !xmit_->reap(core)) return Poll::waiting;
+        if (xdp_tx_ != nullptr && !xdp_tx_->reap(core)) return Poll::waiting;
         phase_ = Phase::packets;
         break;
       case Phase::packets:
         if (!run_packets(core)) return Poll::waiting;
+        phase_ = Phase::flush;
+        break;
+      case Phase::flush:
+        if (xdp_tx_ != nullptr && !xdp_tx_->ring_doorbell(core)) return Poll::waiting;
+        if (redirect_.pending() && !redirect_.flush(core)) return Poll::waiting;
         phase_ = Phase::deliver;
         break;
       case Phase::deliver:
@@ -165,6 +199,7 @@ bool RxQueue::run_packets(Core& core) {
   const bool only_drops = hook_.kind == XdpHook::Kind::drop && buffers_->drops_for_free();
   while (handled_ < weight) {
     if (normal_list_.size() >= params_.gro_normal_batch && !deliver(core)) return false;
+    if (redirect_.overfull() && !redirect_.send_overfull(core)) return false;
     if (core.interrupt_due() || !core.may_step_ahead(EventClass::poll)) return false;
     const Look look_result = look(core);
     if (look_result == Look::waiting) return false;
@@ -258,12 +293,15 @@ void RxQueue::one_packet(Core& core) {
       ++stats_.skb_alloc_fail;
       env_.journal->ended(packet, Fate::skb_alloc_failed, core.now());
     }
-  } else {
-    const bool drop = action == XdpAction::drop;
-    ++(drop ? stats_.xdp_drop : stats_.xdp_aborted);
-    if (action == XdpAction::tx || action == XdpAction::redirect) ++stats_.xdp_no_transmit;
-    env_.journal->ended(packet, drop ? Fate::xdp_drop : Fate::xdp_aborted, core.now());
+  } else if (action == XdpAction::drop) {
+    ++stats_.xdp_drop;
+    env_.journal->ended(packet, Fate::xdp_drop, core.now());
     buffers_->drop(core, ring_, slot);
+  } else {
+    const bool gone = action == XdpAction::tx         ? transmit(core, packet, slot)
+                      : action == XdpAction::redirect ? redirect_packet(core, packet, slot)
+                                                      : false;
+    if (!gone) not_sent(core, packet, slot, action);
   }
   if (env_.journal->trace != nullptr) [[unlikely]] {
     trace_packet(core, packet, step_start_, action == XdpAction::pass ? Time::never() : core.now());
@@ -305,6 +343,16 @@ XdpAction RxQueue::run_hook(Core& core, const Packet& packet) {
       core.charge(Step::xdp_call);
       core.charge(Step::xdp_program_drop);
       return XdpAction::drop;
+    case XdpHook::Kind::tx:
+      core.charge(Step::xdp_call);
+      touch(core, packet);
+      core.charge(Step::xdp_program_tx);
+      return XdpAction::tx;
+    case XdpHook::Kind::redirect:
+      core.charge(Step::xdp_call);
+      touch(core, packet);
+      core.charge(Step::xdp_program_redirect);
+      return XdpAction::redirect;
     case XdpHook::Kind::program:
       break;
   }
@@ -323,6 +371,40 @@ void RxQueue::touch(Core& core, const Packet& packet) {
   // The cache as it stood when the step began: what came later may not be known yet.
   const Probability miss = port_.read_miss(packet, step_start_, params_.index);
   core.charge(Step::llc_miss, Llc::charge(core.price(Step::llc_miss), miss));
+}
+
+/// The program aborted, or the driver could not do what it said.
+void RxQueue::not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action) {
+  Fate fate = Fate::xdp_aborted;
+  if (action == XdpAction::tx) {
+    fate = Fate::xdp_tx_full;
+    ++stats_.xdp_tx_full;
+  } else if (action == XdpAction::redirect) {
+    fate = Fate::xdp_redirect_err;
+    redirect_.refused();
+  } else {
+    ++stats_.xdp_aborted;
+  }
+  if (action != XdpAction::redirect) ++stats_.xdp_exception;
+  env_.journal->ended(packet, fate, core.now());
+  buffers_->drop(core, ring_, slot);
+}
+
+/// XD-15: success means queued. False: xdp_do_redirect refuses.
+bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot) {
+  if (hook_.target == nullptr || !redirect_.accepts(*hook_.target, packet)) return false;
+  core.charge(Step::xdp_redirect);
+  redirect_.enqueue(*hook_.target, {packet, buffers_.get(), buffers_->take_frame(core, ring_, slot)});
+  return true;
+}
+
+/// XD-10, XD-11: one descriptor; the page is away until the completion. False: the ring is full.
+bool RxQueue::transmit(Core& core, const Packet& packet, std::uint32_t slot) {
+  if (xdp_tx_->full()) return false;
+  core.charge(Step::tx_descriptor);
+  xdp_tx_->post({packet, buffers_.get(), buffers_->take_frame(core, ring_, slot)});
+  ++stats_.xdp_tx;
+  return true;
 }
 
 bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {

@@ -1,10 +1,11 @@
 #pragma once
 // The driver's side of one RX queue: interrupt line, NAPI poll, XDP hook, skb building, refill.
 //
-//     interrupt -> napi_schedule -> poll: packets (XDP, skb, GRO list) -> flush -> refill -> complete or repoll
+//     interrupt -> napi_schedule -> poll: TX completions -> packets (XDP, skb, GRO list) -> XDP flush -> list to the
+//                                         stack -> refill -> complete or repoll
 //
 // One packet is one step; where nothing but drops happens and nobody can interfere, a run of packets is worked off in
-// one go with the same result. Rules: NA-1, NA-20 to NA-25, NA-50, DR-10 to DR-22, SK-1 to SK-5, SK-13.
+// one go with the same result. Rules: NA-1, NA-20 to NA-25, NA-50, DR-10 to DR-22, SK-1 to SK-5, SK-13, XD-10 to XD-12.
 
 #include <cstdint>
 #include <memory>
@@ -20,8 +21,10 @@
 #include "models/nic/port.hpp"
 #include "models/nic/rx_buffers.hpp"
 #include "models/nic/rx_ring.hpp"
+#include "models/nic/tx_queue.hpp"
 #include "models/stack/stack.hpp"
 #include "models/xdp/program.hpp"
+#include "models/xdp/redirect.hpp"
 #include "sim/gauge.hpp"
 #include "sim/histogram.hpp"
 
@@ -47,7 +50,9 @@ struct RxQueueStats {
   std::uint64_t xdp_drop = 0;
   std::uint64_t xdp_pass = 0;
   std::uint64_t xdp_aborted = 0;
-  std::uint64_t xdp_no_transmit = 0;  ///< of these, verdict XDP_TX or XDP_REDIRECT: no transmit path here
+  std::uint64_t xdp_tx = 0;         ///< verdict XDP_TX and a descriptor found
+  std::uint64_t xdp_tx_full = 0;    ///< verdict XDP_TX, ring full
+  std::uint64_t xdp_exception = 0;  ///< tracepoint xdp:xdp_exception: aborted, or not sent
   std::uint64_t interrupts = 0;
   std::uint64_t polls = 0;
   std::uint64_t full_polls = 0;  ///< of these, used up their budget
@@ -62,7 +67,7 @@ struct RxEnvironment {
   Journal* journal = nullptr;
 };
 
-class RxQueue final : public Napi {
+class RxQueue final : public Napi, private TxOwner {
  public:
   RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, const NetfilterParams& netfilter,
           const XdpHook& hook);
@@ -74,8 +79,18 @@ class RxQueue final : public Napi {
 
   /// Threaded NAPI on `core` (NA-40); before time starts.
   void make_threaded(Core& core);
+  /// The queue that takes XDP_TX; its completions are handled by this NAPI.
+  void set_xdp_tx(TxQueue& queue) { xdp_tx_ = &queue; }
+  /// The queue of this channel that takes redirected frames: this NAPI handles its completions.
+  void set_xmit(TxQueue& queue) {
+    xmit_ = &queue;
+    queue.set_owner(*this);
+  }
+  const XdpRedirect& redirect() const { return redirect_; }
   /// Brings the gauges up to `now`.
   void observe(Time now);
+  /// Books the frames that have left by `now`, at which no step has begun yet.
+  void observe_sent(Time now);
   /// skbs on their way to the stack.
   std::span<const SkbId> undelivered() const { return std::span(normal_list_).subspan(delivered_); }
 
@@ -93,7 +108,7 @@ class RxQueue final : public Napi {
   BreakerGate& gate() { return gate_; }
 
  private:
-  enum class Phase : std::uint8_t { begin, packets, deliver, refill, complete };
+  enum class Phase : std::uint8_t { begin, reap, packets, flush, deliver, refill, complete };
 
   /// The queue's MSI-X vector.
   class Line final : public InterruptSource {
@@ -108,6 +123,7 @@ class RxQueue final : public Napi {
    private:
     RxQueue& queue_;
     Time armed_{0};
+    Time rx_at_ = Time::never();
     bool masked_ = false;
     bool exact_ = true;  ///< otherwise at_ is only the earliest instant possible
   };
@@ -141,6 +157,10 @@ class RxQueue final : public Napi {
   XdpAction run_hook(Core& core, const Packet& packet);
   void touch(Core& core, const Packet& packet);
   void refuse(Core& core, const Packet& packet, std::uint32_t slot);
+  void completion_planned(Core& by) override;
+  void not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action);
+  bool redirect_packet(Core& core, const Packet& packet, std::uint32_t slot);
+  bool transmit(Core& core, const Packet& packet, std::uint32_t slot);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
   bool deliver(Core& core);
   bool finish(Core& core);
@@ -154,6 +174,9 @@ class RxQueue final : public Napi {
   const XdpHook& hook_;
   RxRing ring_;
   std::unique_ptr<RxBuffers> buffers_;
+  TxQueue* xdp_tx_ = nullptr;
+  TxQueue* xmit_ = nullptr;
+  XdpRedirect redirect_;
   Moderation moderation_;
   Line line_;
   Watchdog watchdog_;

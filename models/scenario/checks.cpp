@@ -36,7 +36,10 @@ class Checks {
     sockets();
     check_control(s_, origin_);
     for (const auto& [name, traffic] : s_.traffic) refer("traffic." + name + ".nic", "NIC", traffic.nic, s_.nics);
-    for (const auto& entry : s_.policies) refer("policies." + entry.first, "NIC", entry.first, s_.nics);
+    for (const auto& [name, policy] : s_.policies) {
+      refer("policies." + name, "NIC", name, s_.nics);
+      if (policy.program == "redirect") redirect(name, policy);
+    }
     if (!s_.headline.source.empty() && s_.headline.metric.empty()) {
       fail("headline.metric", "missing; a headline with a source compares a metric with its figure");
     }
@@ -120,6 +123,41 @@ class Checks {
     }
     rss(place + ".rss", p);
     for (const auto& [name, rule] : p.ntuple) ntuple(place + ".ntuple." + name, rule, p);
+  }
+
+  /// What attaching the program, or its first packet, would be refused for (XD-51, XD-52).
+  void redirect(const std::string& nic_name, const PolicyParams& policy) const {
+    const std::string place = "policies." + nic_name + ".params.to";
+    const auto to = policy.params.find("to");
+    if (to == policy.params.end() || !std::holds_alternative<std::string>(to->second)) {
+      fail(place, "missing; name the NIC to redirect to, known: " + known(s_.nics));
+    }
+    const std::string& name = std::get<std::string>(to->second);
+    refer(place, "NIC", name, s_.nics);
+    const NicParams& target = s_.nics.at(name);
+    const XdpFeatures& features = xdp_features(target.driver);
+    const std::string driver(driver_defaults(target.driver).name);
+    if (features.target == RedirectTarget::never) {
+      fail(place, "EOPNOTSUPP: " + driver +
+                      " has no ndo_xdp_xmit (NETDEV_XDP_ACT_NDO_XMIT); redirect to another NIC, or let"
+                      " the packets pass and forward them in the stack");
+    }
+    const auto attached = s_.policies.find(name);
+    if (features.target == RedirectTarget::with_program &&
+        (attached == s_.policies.end() || attached->second.program == "none")) {
+      fail(place, "ENXIO: " + driver +
+                      " has transmit queues for redirects only while a program is attached; set policies." + name +
+                      " to \"pass\"");
+    }
+    if (features.shares_queues) return;
+    for (const auto& [queue_name, queue] : s_.nics.at(nic_name).rx_queues) {
+      const std::string& cpu = queue.napi_threaded && !queue.thread_cpu.empty() ? queue.thread_cpu : queue.cpu;
+      const auto number = static_cast<std::size_t>(std::distance(s_.cpus.begin(), s_.cpus.find(cpu)));
+      if (number < target.rx_queues.size()) continue;
+      fail(place, "ENXIO: " + driver + " transmits on the queue with the number of the CPU, and " + name + " has " +
+                      std::to_string(target.rx_queues.size()) + " for CPU " + std::to_string(number) + " (" + cpu +
+                      "); give it more rx_queues, or move nics." + nic_name + ".rx_queues." + queue_name + ".cpu");
+    }
   }
 
   void rss(const std::string& place, const NicParams& p) const {

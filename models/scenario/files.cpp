@@ -71,7 +71,8 @@ std::string find_calibration(const std::string& named, const LoadOptions& option
 
 std::string find_policy(const std::string& program, const std::string& place, const LoadOptions& options,
                         const Origin& origin) {
-  if (program == "none" || program == "pass" || program == "drop") return "";
+  if (program == "none" || program == "pass" || program == "drop" || program == "tx" || program == "redirect")
+    return "";
   if (program.find(':') != std::string::npos && program.find('/') == std::string::npos) {
     origin.fail(place, in_quotes(program) + " is a Python function; only rxpool.run and the rxpool command call those");
   }
@@ -79,7 +80,7 @@ std::string find_policy(const std::string& program, const std::string& place, co
   const auto found = find_shipped(program + ".bpf.c", "policies", "", options);
   if (!found) {
     origin.fail(place, "no policy " + in_quotes(program) +
-                           "; use none, pass, drop, a shipped policy's name, or a .bpf.c or .bpf.o file");
+                           "; use none, pass, drop, tx, redirect, a shipped policy's name, or a .bpf.c or .bpf.o file");
   }
   return *found;
 }

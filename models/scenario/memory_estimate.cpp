@@ -65,7 +65,7 @@ std::uint64_t memory_estimate_bytes(const Scenario& s) {
   for (const auto& [name, nic] : s.nics) {
     for (const auto& [queue_name, queue] : nic.rx_queues) {
       queues += 1;
-      descriptors += queue.rx_ring;
+      descriptors += queue.rx_ring + nic.tx_ring;
     }
   }
   const double components =

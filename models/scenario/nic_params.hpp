@@ -8,6 +8,7 @@
 
 #include "models/scenario/driver_defaults.hpp"
 #include "models/scenario/field.hpp"
+#include "models/scenario/xdp_features.hpp"
 
 namespace rxpool::scenario {
 
@@ -138,6 +139,8 @@ struct NicParams {
   double buffer_kib = 256;
   PcieParams pcie;
   std::uint32_t rx_ring = 1024;
+  std::uint32_t tx_ring = 1024;
+  std::uint32_t tx_usecs = 16;
   bool rx_cqe_mode = false;
   std::uint32_t rx_usecs = 16;
   std::uint32_t rx_frames = 32;
@@ -157,7 +160,9 @@ inline void set_driver_defaults(NicParams& p) {
   p.link_gbps = d.link_gbps;
   p.buffer_kib = d.buffer_kib;
   p.rx_ring = d.rx_ring;
+  p.tx_ring = xdp_features(p.driver).tx_ring;
   p.rx_usecs = d.rx_usecs;
+  p.tx_usecs = d.rx_usecs;
   p.rx_frames = d.rx_frames;
   p.adaptive_rx = d.adaptive_rx;
   p.rss.indirection_size = d.indirection_size;
@@ -188,6 +193,10 @@ inline void fields(FieldVisitor& v, NicParams& p) {
            "by driver");
   v.object("pcie", p.pcie, "The bus.");
   v.number("rx_ring", p.rx_ring, {1, 8192, "packets"}, "Default ring size of its queues (`ethtool -G`).", "by driver");
+  v.number("tx_ring", p.tx_ring, {16, 8192, "packets"}, "Descriptors of each XDP transmit queue (`ethtool -G tx`).",
+           "by driver");
+  v.number("tx_usecs", p.tx_usecs, {0, 1e6, "us"}, "From a transmit completion to its interrupt (`ethtool -C`, NA-51).",
+           "by driver");
   v.flag("rx_cqe_mode", p.rx_cqe_mode, "Moderation timer restarts at each completion (NA-50).");
   v.derive([&] {
     if (p.rx_cqe_mode && (p.driver == Driver::mlx5 || p.driver == Driver::mlx5_striding)) p.rx_usecs = 3;  // NA-51

@@ -1,6 +1,7 @@
 #pragma once
 // `policies.<nic>`: the XDP program of a NIC and the values of its `const volatile` variables. A plain string is the
-// program. Built in are `none`, `pass` and `drop`.
+// program. Built in are `none`, `pass`, `drop`, `tx` (swaps the addresses and sends back)
+// and `redirect` (the same, out of the NIC that `params.to` names).
 
 #include <map>
 #include <memory>
@@ -33,7 +34,8 @@ struct PolicyParams {
 
 inline void fields(FieldVisitor& v, PolicyParams& p) {
   v.text("program", p.program,
-         "`none`, `pass`, `drop`, a shipped policy's name, a `.bpf.c` or `.bpf.o` file, or, from Python, "
+         "`none`, `pass`, `drop`, `tx`, `redirect` (to the NIC `params.to`), a shipped policy's name, a `.bpf.c` or "
+         "`.bpf.o` file, or, from Python, "
          "`module:function`.");
   v.values("params", p.params, "Values of the program's `const volatile` variables.");
   v.children("maps", p.maps, "Initial content of the program's maps, by the map's name.");

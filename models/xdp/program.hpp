@@ -6,6 +6,7 @@
 #include <span>
 
 #include "models/packet.hpp"
+#include "models/xdp/device.hpp"
 #include "sim/time.hpp"
 
 namespace rxpool {
@@ -35,9 +36,10 @@ class XdpProgram {
 
 /// What is attached to a NIC.
 struct XdpHook {
-  enum class Kind : std::uint8_t { none, drop, pass, program };
+  enum class Kind : std::uint8_t { none, drop, pass, tx, redirect, program };
   Kind kind = Kind::none;
   XdpProgram* program = nullptr;
+  const XdpDevice* target = nullptr;  ///< of the built-in program that redirects
 };
 
 /// What a circuit breaker lets pass from one RX queue to the stack, copies for cpumap and AF_XDP included; XDP_TX and

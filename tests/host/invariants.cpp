@@ -18,11 +18,27 @@ Numbers numbers_of(Host& host) {
       RxQueue& queue = *nic->queues[i].queue;
       made.out_of_buffer += nic->port->queue(i).out_of_buffer;
       const RxQueueStats& stats = queue.stats();
-      made.queues.push_back({queue.name(), stats.rx_packets, stats.xdp_drop, stats.xdp_aborted, stats.skb_alloc_fail,
-                             stats.polls, queue.ring().size(), queue.ring().missing(), queue.ring().fill(),
-                             queue.ring().completed()});
-      numbers.to_stack += stats.rx_packets - stats.xdp_drop - stats.xdp_aborted - stats.skb_alloc_fail -
-                          queue.gate().refused - queue.gate().refused_hard;
+      const std::uint64_t redirected = queue.redirect().stats().redirect + queue.redirect().stats().redirect_err;
+      made.queues.push_back({queue.name(), stats.rx_packets,
+                             stats.xdp_drop + stats.xdp_tx + stats.xdp_tx_full + redirected, stats.xdp_aborted,
+                             stats.skb_alloc_fail, stats.polls, queue.ring().size(), queue.ring().missing(),
+                             queue.ring().fill(), queue.ring().completed()});
+      numbers.to_stack += stats.rx_packets - stats.xdp_drop - stats.xdp_aborted - stats.skb_alloc_fail - stats.xdp_tx -
+                          stats.xdp_tx_full - redirected - queue.gate().refused - queue.gate().refused_hard;
+      if (nic->queues[i].xdp_tx != nullptr) {
+        const TxQueue& out = *nic->queues[i].xdp_tx;
+        numbers.frames_out += stats.xdp_tx;
+        numbers.frames_left += out.stats().transmitted;
+        numbers.frames_flying += out.in_flight();
+      }
+      if (nic->queues[i].xmit != nullptr) {
+        const TxQueue& out = *nic->queues[i].xmit;
+        numbers.frames_left += out.stats().transmitted;
+        numbers.frames_flying += out.in_flight();
+      }
+      numbers.frames_out += queue.redirect().stats().redirect;
+      numbers.frames_left += queue.redirect().stats().drops;
+      queue.redirect().for_each_frame([&](const XdpFrame&) { ++numbers.frames_flying; });
       numbers.in_stack += queue.undelivered().size();
       PagePool* pool = nic->queues[i].pool;
       if (pool == nullptr) continue;
@@ -63,6 +79,7 @@ Numbers numbers_of(Host& host) {
     numbers.in_stack += socket.socket->queued();
     numbers.skbs_queued += socket.socket->queued() + (socket.reader->message_in_hand() ? 1 : 0);
   }
+  numbers.frames_left += host.journal().count(Fate::tx_discards_phy);
   numbers.delivered = host.journal().count(Fate::delivered);
   for (const Fate fate : {Fate::netfilter_drop, Fate::no_socket, Fate::unhandled_proto, Fate::socket_rcvbuff}) {
     numbers.stack_drops += host.journal().count(fate);
@@ -110,6 +127,7 @@ std::vector<std::string> violations(const Numbers& numbers) {
     }
   }
   check(arrived == found_again, "9 packets of the NICs");
+  check(numbers.frames_out == numbers.frames_left + numbers.frames_flying, "10 frames of the TX rings");
   check(numbers.to_stack == numbers.delivered + numbers.stack_drops + numbers.in_stack, "9 packets of the stack");
   check(numbers.skbs_live == numbers.skbs_queued, "9 skbs");
   return found;

@@ -32,7 +32,9 @@ std::string joined(const std::vector<std::string>& lines) {
 
 TEST_CASE("the invariants hold in random scenarios", "[invariants]") {
   for (std::uint64_t seed = 1001; seed <= 1030; ++seed) {
-    const Scenario scenario = load_random(random_scenario(seed, {.duration_ms = 1}));
+    Scenario scenario = load_random(random_scenario(seed, {.duration_ms = 1}));
+    // A third of them send back on the first NIC.
+    if (seed % 3 == 0) scenario.policies.at("nic0").program = "tx";
     Host host(scenario, 0);
     host.run({});
     INFO("seed " << seed);
@@ -96,6 +98,7 @@ TEST_CASE("every invariant notices a wrong number", "[invariants]") {
       {"9 packets of the NICs", [](Numbers& n) { ++n.nics[0].out_of_buffer; }},
       {"9 packets of the NICs", [](Numbers& n) { ++n.steering_drops; }},
       {"9 packets of the NICs", [](Numbers& n) { ++n.nics[0].waiting; }},
+      {"10 frames of the TX rings", [](Numbers& n) { ++n.frames_left; }},
       {"9 packets of the stack", [](Numbers& n) { ++n.delivered; }},
       {"9 packets of the stack", [](Numbers& n) { ++n.stack_drops; }},
       {"9 skbs", [](Numbers& n) { ++n.skbs_live; }},

@@ -34,6 +34,7 @@ class ReferenceHost final : KswapdListener {
   void add_user(const BackgroundParameters& params, std::uint64_t prefill);
   void build_cpus();
   void build_sockets(std::uint32_t replication);
+  void connect_redirects();
   void power_on();
   void plan_memory();
   void plan_changes();
@@ -93,7 +94,26 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
     nics_.push_back(std::make_unique<Nic>(name, static_cast<std::uint32_t>(nics_.size()), scenario, replication,
                                           calibration_, events_, allocator_->pages().page_count(), journal_, stack_));
   }
+  connect_redirects();
   power_on();
+}
+
+/// Rings of the targets; each program its target.
+void ReferenceHost::connect_redirects() {
+  for (const auto& nic : nics_) {
+    if (nic->program != "redirect") continue;
+    const std::string& to = std::get<std::string>(scenario_.policies.at(nic->name).params.at("to"));
+    Nic& target = **std::find_if(nics_.begin(), nics_.end(), [&](const auto& n) { return n->name == to; });
+    nic->target = &target.device;
+    if (!target.device.rings.empty()) continue;
+    target.device.mtu = target.params.mtu;
+    target.device.shared = scenario::xdp_features(target.params.driver).shares_queues;
+    const bool locked = target.device.shared && cpus_.size() > target.queues.size();
+    for (const auto& queue : target.queues) {
+      queue->take_redirected(*pools_, locked, microseconds(target.params.tx_usecs));
+      target.device.rings.push_back(&queue->xmit);
+    }
+  }
 }
 
 std::uint32_t ReferenceHost::rank(const std::string& component) const {
@@ -320,8 +340,10 @@ void ReferenceHost::change(const std::string& path, const scenario::ParamValue& 
     }
   } else if (part[0] == "nics" && part[2] == "link_gbps") {
     nic(part[1]).wire->set_link(now, mbps(std::get<double>(value)));
+    nic(part[1]).tx_link.mbps = mbps(std::get<double>(value));
   } else if (part[0] == "nics" && part[2] == "link_up") {
     nic(part[1]).wire->set_link(now, std::get<bool>(value) ? mbps(nic(part[1]).params.link_gbps) : 0);
+    nic(part[1]).tx_link.mbps = std::get<bool>(value) ? mbps(nic(part[1]).params.link_gbps) : 0;
   } else if (part[0] == "policies") {
     nic(part[1]).program = std::get<std::string>(value);
   } else if (part[0] == "sockets") {
@@ -353,6 +375,9 @@ Ledger ReferenceHost::packet_ledger() const {
       flying += queue->ring.completions.size() + queue->ring.transfers;
       lost += queue->out_of_buffer;
       ledger.places["in_flight.stack"] += queue->normal_list.size();
+      ledger.places["in_flight." + queue->xdp_tx.name] += queue->xdp_tx.not_left();
+      ledger.places["in_flight." + queue->xmit.name] += queue->xmit.not_left();
+      ledger.places["in_flight." + queue->name + ".bulk_queue"] += queue->redirect.frames.size();
     }
     ledger.places["in_flight.nics." + nic->name] = flying;
     ledger.places["dropped." + std::string(driver_profile(nic->params.driver).no_descriptor)] += lost;
@@ -361,8 +386,8 @@ Ledger ReferenceHost::packet_ledger() const {
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = journal_.count(fate);
-    if (fate == Fate::delivered) {
-      ledger.places["delivered"] = count;
+    if (fate == Fate::delivered || fate == Fate::transmitted) {
+      ledger.places[std::string(fate_names[i])] = count;
     } else if (fate != Fate::rx_out_of_buffer && count != 0) {
       ledger.places["dropped." + std::string(fate_names[i])] += count;
     }
@@ -377,11 +402,12 @@ Ledger ReferenceHost::page_ledger() {
   ledger.places["pcp"] = allocator_->nr_pcp_pages();
   for (const MemoryUser& user : users_) ledger.places["other"] += user.background->held_pages();
   std::set<PageId> seen;
-  const auto hold = [&](const char* place, const SkbPtr& skb) {
+  const auto hold_page = [&](const char* place, PageId id) {
     std::uint64_t& count = ledger.places[place];
-    const Page& page = allocator_->page(skb->page);
-    if (page.place != PagePlace::posted && seen.insert(skb->page).second) count += std::uint64_t{1} << page.order;
+    const Page& page = allocator_->page(id);
+    if (page.place != PagePlace::posted && seen.insert(id).second) count += std::uint64_t{1} << page.order;
   };
+  const auto hold = [&](const char* place, const SkbPtr& skb) { hold_page(place, skb->page); };
   for (const auto& socket : sockets_) {
     for (const SkbPtr& skb : socket->queue) hold("socket", skb);
     if (socket->reader->in_hand != nullptr) hold("socket", socket->reader->in_hand);
@@ -392,6 +418,15 @@ Ledger ReferenceHost::page_ledger() {
   for (const auto& nic : nics_) {
     for (const auto& queue : nic->queues) {
       for (const SkbPtr& skb : queue->normal_list) hold("stack", skb);
+      queue->xdp_tx.for_each_page([&](PageId page) {
+        if (page != no_page) hold_page("tx_ring", page);
+      });
+      queue->xmit.for_each_page([&](PageId page) {
+        if (page != no_page) hold_page("tx_ring", page);
+      });
+      for (const Frame& frame : queue->redirect.frames) {
+        if (frame.page != no_page) hold_page("tx_ring", frame.page);
+      }
       ledger.places["posted"] += queue->buffers->posted;
       if (queue->buffers->pool == nullptr) continue;
       ledger.places["pool_cache"] += queue->buffers->pool->cache_count();
@@ -418,6 +453,23 @@ ReferenceResult ReferenceHost::run() {
       count("rx_packets", queue->rx_packets);
       count("interrupts", queue->interrupts);
       count("polls", queue->polls);
+      if (nic->target != nullptr) {
+        count("xdp_redirect", queue->redirect.redirected);
+        count("xdp_redirect_err", queue->redirect.errors);
+        count("xdp_devmap_xmit", queue->redirect.bulks);
+        count("xdp_devmap_xmit_sent", queue->redirect.sent);
+        count("xdp_devmap_xmit_drops", queue->redirect.drops);
+      }
+      if (!nic->device.rings.empty()) {
+        result.counters[queue->xmit.name + ".tx_xdp_xmit"] = queue->xmit.accepted;
+        result.counters[queue->xmit.name + ".tx_xdp_full"] = queue->xmit.full_calls;
+        result.counters[queue->xmit.name + ".tx_packets"] = queue->xmit.transmitted;
+      }
+      if (queue->xdp_tx_xmit + queue->xdp_tx_full != 0) {
+        count("xdp_tx_xmit", queue->xdp_tx_xmit);
+        count("xdp_tx_full", queue->xdp_tx_full);
+        count("xdp_tx.tx_packets", queue->xdp_tx.transmitted);
+      }
       if (queue->buffers->pool == nullptr) continue;
       const PagePoolStats& stats = queue->buffers->pool->stats;
       count("page_pool.alloc_fast", stats.alloc_fast);

@@ -35,15 +35,15 @@ LlcParameters llc_of(const Scenario& scenario, const Calibration& calibration) {
 
 }  // namespace
 
-Nic::Nic(const std::string& n, std::uint32_t number, const Scenario& s, std::uint32_t replication,
-         const Calibration& calibration, EventQueue& events, std::uint64_t page_count, Journal& j, Stack& st)
+Nic::Nic(const std::string& n, std::uint32_t n_th, const Scenario& s, std::uint32_t replication,
+         const Calibration& calibration, EventQueue& ev, std::uint64_t page_count, Journal& j, Stack& st)
     : name(n),
       params(s.nics.at(n)),
       scenario(s),
+      events(ev),
+      number(n_th),
       journal(j),
       stack(st),
-      events_(events),
-      number_(number),
       toeplitz_(rss_key(params.rss.key)),
       indirection_(indirection_table(params)),
       llc_(llc_of(s, calibration), page_count),
@@ -64,6 +64,10 @@ Nic::Nic(const std::string& n, std::uint32_t number, const Scenario& s, std::uin
   }
   const auto mbps = static_cast<std::uint32_t>(params.link_gbps * 1000 + 0.5);
   wire = std::make_unique<Wire>(params.link_up ? mbps : 0, senders);
+  tx_link.pcie_packet = params.pcie.packet_ns > 0 ? time_from_ns(params.pcie.packet_ns) : calibration.pcie.tx_packet;
+  tx_link.pcie_ps_per_byte = pcie_ps_per_byte_;
+  tx_link.latency = pcie_latency_;
+  tx_link.mbps = params.link_up ? mbps : 0;
   const auto policy = s.policies.find(n);
   program = policy == s.policies.end() ? "none" : policy->second.program;
   std::uint32_t index = 0;
@@ -84,7 +88,7 @@ void Nic::fetch() {
   Packet packet;
   if (wire->pull(until_, {&packet, 1}) == 0) return;
   arrival_planned_ = true;
-  events_.at(packet.arrival, EventClass::arrival, wire_id(number_), [this, packet] {
+  events.at(packet.arrival, EventClass::arrival, wire_id(number), [this, packet] {
     arrival_planned_ = false;
     arrive(packet);
     fetch();
@@ -141,10 +145,10 @@ void Nic::begin_transfers() {
     waiting_.pop_front();
     Queue& queue = *queues[packet.queue];
     Ring& ring = queue.ring;
-    if (ring.descriptors.empty() || ring.descriptors.front().usable_from > events_.now()) {
+    if (ring.descriptors.empty() || ring.descriptors.front().usable_from > events.now()) {
       used_bytes_ -= packet.frame_bytes;
       ++queue.out_of_buffer;
-      journal.ended(packet, Fate::rx_out_of_buffer, events_.now());
+      journal.ended(packet, Fate::rx_out_of_buffer, events.now());
       continue;
     }
     Ring::Completion completion{packet, ring.descriptors.front().slot};
@@ -152,8 +156,8 @@ void Nic::begin_transfers() {
     ++ring.transfers;
     completion.packet.buffer = 2 * ring.pages[completion.slot] + ring.halves[completion.slot];
     busy_ = true;
-    const Time end = events_.now() + pcie_packet_ + Time{pcie_ps_per_byte_ * packet.frame_bytes};
-    events_.at(end, EventClass::arrival, pcie_id(number_), [this, completion] { transferred(completion); });
+    const Time end = events.now() + pcie_packet_ + Time{pcie_ps_per_byte_ * packet.frame_bytes};
+    events.at(end, EventClass::arrival, pcie_id(number), [this, completion] { transferred(completion); });
   }
 }
 
@@ -165,8 +169,8 @@ void Nic::transferred(const Ring::Completion& completion) {
     // What a CPU knows of the cache's progress is the state at every sixteenth write.
     if (llc_.stats.dma_writes % Llc::view_writes == 0) llc_seen_ = llc_.view();
   }
-  const Time visible = events_.now() + pcie_latency_;
-  events_.at(visible, EventClass::nic, pcie_id(number_), [this, completion, visible] {
+  const Time visible = events.now() + pcie_latency_;
+  events.at(visible, EventClass::nic, pcie_id(number), [this, completion, visible] {
     Queue& queue = *queues[completion.packet.queue];
     --queue.ring.transfers;
     queue.ring.completions.push_back(completion);
@@ -182,6 +186,10 @@ Queue::Queue(Nic& nic, std::string n, std::uint32_t index, const scenario::Queue
     : name(std::move(n)),
       params(p),
       ring(p.rx_ring),
+      xdp_tx(name + ".xdp_tx", nic.params.tx_ring, nic.tx_link, nic.events, 2 * nic.number, nic.journal),
+      xmit("nics." + nic.name + ".tx_queues.xdp" + std::to_string(index), nic.params.tx_ring, nic.tx_link, nic.events,
+           2 * nic.number, nic.journal),
+      redirect(nic.journal),
       nic_(nic),
       index_(index),
       usecs_(p.rx_usecs),
@@ -207,7 +215,7 @@ void Queue::make_threaded(Cpu& cpu) {
 }
 
 /// NA-50: so long after the first completion (or, in CQE mode, after the last before a pause), or at so many of them.
-Time Queue::Line::fires() const {
+Time Queue::Line::rx_fires() const {
   const Time period = microseconds(queue.usecs_);
   Time deadline = Time::never();
   std::uint32_t count = 0;
@@ -226,11 +234,12 @@ void Queue::Line::update() {
 }
 
 void Queue::Line::take(Cpu& on) {
+  const bool received = rx_fires() <= queue.xmit.fires(armed);
   at = Time::never();
   masked = true;
   on.enter_hardirq(Step::hardirq);
   ++queue.interrupts;
-  if (queue.params.adaptive_rx) {
+  if (queue.params.adaptive_rx && received) {
     queue.dim_.interrupt(on.clock, queue.rx_packets, queue.rx_bytes);
     queue.usecs_ = queue.dim_.usecs();
     queue.frames_ = queue.dim_.frames();

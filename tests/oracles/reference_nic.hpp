@@ -16,8 +16,10 @@
 #include "models/traffic/wire.hpp"
 #include "models/xdp/program.hpp"
 #include "tests/oracles/reference_cpu.hpp"
+#include "tests/oracles/reference_redirect.hpp"
 #include "tests/oracles/reference_ring.hpp"
 #include "tests/oracles/reference_stack.hpp"
+#include "tests/oracles/reference_tx.hpp"
 
 namespace rxpool::reference {
 
@@ -57,14 +59,22 @@ class Queue final : public Napi {
   void make_threaded(Cpu& cpu);
   Job poll(Cpu& cpu) override;
   void completed() { line_.update(); }
+  /// The ring of this channel takes redirected frames from now on.
+  void take_redirected(PagePools& pools, bool locked, Time moderation) {
+    xmit.redirected = {&pools, locked, moderation, [this] { line_.update(); }};
+  }
 
   const std::string name;
   const scenario::QueueParams& params;
   Ring ring;
   std::unique_ptr<Buffers> buffers;
   std::deque<SkbPtr> normal_list;
+  TxRing xdp_tx;
+  TxRing xmit;  ///< of redirected frames
+  Redirect redirect;
   std::uint64_t out_of_buffer = 0;
-  std::uint64_t rx_packets = 0, rx_bytes = 0, interrupts = 0, polls = 0, full_polls = 0;
+  std::uint64_t rx_packets = 0, rx_bytes = 0, interrupts = 0, polls = 0, full_polls = 0, xdp_tx_xmit = 0,
+                xdp_tx_full = 0;
   BreakerGate gate;
 
  private:
@@ -72,7 +82,8 @@ class Queue final : public Napi {
     explicit Line(Queue& q) : Interrupt(true), queue(q) {}
     void take(Cpu& cpu) override;
     void update();
-    Time fires() const;
+    Time rx_fires() const;
+    Time fires() const { return std::min(rx_fires(), queue.xmit.fires(armed)); }
     Queue& queue;
     Cpu* cpu = nullptr;
     bool masked = false;
@@ -118,6 +129,11 @@ class Nic {
   const Scenario& scenario;
   std::vector<std::string> source_names;
   std::unique_ptr<Wire> wire;
+  TxLink tx_link;
+  Device device;
+  Device* target = nullptr;  ///< of the program that redirects
+  EventQueue& events;
+  std::uint32_t number;
   std::vector<std::unique_ptr<Queue>> queues;
   std::string program;
   Journal& journal;
@@ -136,8 +152,6 @@ class Nic {
   void begin_transfers();
   void transferred(const Ring::Completion& completion);
 
-  EventQueue& events_;
-  std::uint32_t number_;
   std::vector<std::unique_ptr<Source>> sources_;
   ToeplitzHash toeplitz_;
   std::vector<std::uint16_t> indirection_;

@@ -22,14 +22,19 @@ Job Queue::poll(Cpu& cpu) {
   co_await cpu.step(EventClass::poll);
   ++polls;
   cpu.charge(Step::napi_poll);
+  co_await xmit.reap(cpu);
+  co_await xdp_tx.reap(cpu);
   std::uint32_t handled = 0;
   while (handled < 64) {
     if (normal_list.size() >= nic_.scenario.kernel.gro_normal_batch) co_await deliver(cpu);
+    co_await redirect.send_overfull(cpu);
     co_await cpu.step(EventClass::poll);
     if (ring.completions.empty()) break;
     one_packet(cpu);
     ++handled;
   }
+  co_await xdp_tx.doorbell(cpu);
+  co_await redirect.flush(cpu);
   co_await deliver(cpu);
   co_await buffers->refill(cpu);
   co_await cpu.step(EventClass::poll);
@@ -50,6 +55,35 @@ void Queue::one_packet(Cpu& cpu) {
     cpu.charge(Step::xdp_program_drop);
     nic_.journal.ended(packet, Fate::xdp_drop, cpu.clock);
     buffers->drop(cpu, completion.slot);
+    return;
+  }
+  if (nic_.program == "tx") {
+    cpu.charge(Step::packet_touch);
+    cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+    cpu.charge(Step::xdp_program_tx);
+    if (xdp_tx.full()) {
+      ++xdp_tx_full;
+      nic_.journal.ended(packet, Fate::xdp_tx_full, cpu.clock);
+      buffers->drop(cpu, completion.slot);
+      return;
+    }
+    ++xdp_tx_xmit;
+    cpu.charge(Step::tx_descriptor);
+    xdp_tx.write({packet, buffers.get(), buffers->take_frame(cpu, completion.slot)});
+    return;
+  }
+  if (nic_.program == "redirect") {
+    cpu.charge(Step::packet_touch);
+    cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+    cpu.charge(Step::xdp_program_redirect);
+    if (packet.frame_bytes - 4 > nic_.target->mtu + 18) {
+      ++redirect.errors;
+      nic_.journal.ended(packet, Fate::xdp_redirect_err, cpu.clock);
+      buffers->drop(cpu, completion.slot);
+      return;
+    }
+    cpu.charge(Step::xdp_redirect);
+    redirect.enqueue(*nic_.target, {packet, buffers.get(), buffers->take_frame(cpu, completion.slot)});
     return;
   }
   if (nic_.program == "pass") cpu.charge(Step::xdp_program_pass);

@@ -81,6 +81,7 @@ struct PoolPages final : Buffers {
   }
 
   void put(MemoryContext& context, PageId page) override { pool->put_page(context, page, -1, false); }
+  void put_direct(MemoryContext& context, PageId page) override { pool->put_page(context, page, -1, true); }
 
   bool next_page(MemoryContext& context, std::uint32_t ahead) {
     const PageId page = pool->alloc(context);
@@ -299,6 +300,7 @@ struct CopiedPages final : Buffers {
     }
     return page;
   }
+  PageId take_frame(Cpu&, std::uint32_t) override { return no_page; }
   void drop(Cpu&, std::uint32_t) override {}
   void put(MemoryContext& context, PageId page) override { pool->put_page(context, page, -1, false); }
 

@@ -55,6 +55,10 @@ class Buffers {
   virtual PageId take(Cpu& cpu, std::uint32_t slot) = 0;
   virtual void drop(Cpu& cpu, std::uint32_t slot) = 0;
   virtual void put(MemoryContext& context, PageId page) = 0;
+  /// The packet leaves as an XDP frame.
+  virtual PageId take_frame(Cpu& cpu, std::uint32_t slot) { return take(cpu, slot); }
+  /// The page comes back in the poll that owns the ring.
+  virtual void put_direct(MemoryContext& context, PageId page) { put(context, page); }
 
   Ring* ring = nullptr;
   PagePool* pool = nullptr;

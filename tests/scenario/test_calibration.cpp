@@ -113,7 +113,7 @@ TEST_CASE("every number names a figure, a fit, or is a prior that says where it 
   const json file = document();
   std::vector<const json*> numbers;
   collect_numbers(file, numbers);
-  CHECK(numbers.size() == step_count + 3 + 4 + 3);
+  CHECK(numbers.size() == step_count + 3 + 5 + 3);
   for (const json* number : numbers) {
     INFO(number->dump());
     if ((*number)["figure"] == "prior") CHECK((*number)["note"].get<std::string>().size() > 10);

@@ -103,6 +103,8 @@ def _policy(scenario: Scenario, policy: dict[str, Any]) -> tuple[str, dict[str, 
         return "pass", {}
     if program == "drop":
         return "drop", {}
+    if program == "tx":
+        raise InputError("kernel backend: the built-in tx cannot run on live frames; use none, pass, drop or a policy")
     from rxpool.kernel.build import policy_object
 
     return str(policy_object(program, Path(scenario.folder))), dict(policy["params"])

@@ -1,0 +1,74 @@
+#pragma once
+// xdp_do_redirect and xdp_do_flush of one NAPI:
+//
+//     verdict XDP_REDIRECT -> frame -> bulk queue of the target (16) -> ndo_xdp_xmit -> doorbell at the end of the poll
+//
+// A success of the first step only means queued; what the target has no descriptor for is dropped later and counted in
+// the tracepoint xdp_devmap_xmit (XD-15, XD-21). The kernel keeps bulk queues per CPU and target; a NAPI empties them
+// before its poll ends, so one per NAPI and target is the same. Rules XD-15, XD-20, XD-21, XD-51, XD-52. Leaves out:
+// broadcast, programs of devmap entries.
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "models/cpu/core.hpp"
+#include "models/journal.hpp"
+#include "models/xdp/device.hpp"
+#include "models/xdp/frame.hpp"
+
+namespace rxpool {
+
+struct XdpRedirectStats {
+  std::uint64_t redirect = 0;      ///< tracepoint xdp_redirect
+  std::uint64_t redirect_err = 0;  ///< tracepoint xdp_redirect_err
+  std::uint64_t devmap_xmit = 0;   ///< tracepoint xdp_devmap_xmit
+  std::uint64_t sent = 0;          ///< its field
+  std::uint64_t drops = 0;         ///< its field
+};
+
+class XdpRedirect {
+ public:
+  explicit XdpRedirect(Journal& journal) : journal_(journal) {}
+
+  /// Would xdp_do_redirect accept the packet for this device?
+  bool accepts(const XdpDevice& device, const Packet& packet) const { return device.fits(packet.frame_bytes); }
+  void refused() { ++stats_.redirect_err; }
+  /// dev_map_enqueue; afterwards overfull() says whether bq_xmit_all is due first.
+  void enqueue(const XdpDevice& device, const XdpFrame& frame);
+  bool overfull() const { return overfull_ != nullptr; }
+  /// bq_xmit_all of the queue that a seventeenth frame was added to. False: others come first.
+  bool send_overfull(Core& core);
+  bool pending() const { return !flush_list_.empty(); }
+  /// xdp_do_flush. Resumable; false: others come first.
+  bool flush(Core& core);
+
+  /// Frames in bulk queues, for the ledgers.
+  template <typename Visit>
+  void for_each_frame(Visit&& visit) const {
+    for (const BulkQueue& queue : queues_) {
+      for (std::uint32_t i = 0; i < queue.count; ++i) visit(queue.frames[i]);
+    }
+  }
+  const XdpRedirectStats& stats() const { return stats_; }
+
+ private:
+  static constexpr std::uint32_t bulk = 16;  // DEV_MAP_BULK_SIZE
+  struct BulkQueue {
+    const XdpDevice* device = nullptr;
+    std::array<XdpFrame, bulk + 1> frames;
+    std::uint32_t count = 0;
+    bool listed = false;
+  };
+  BulkQueue& queue_of(const XdpDevice& device);
+  bool xmit_all(Core& core, BulkQueue& queue);
+
+  Journal& journal_;
+  std::deque<BulkQueue> queues_;  ///< references stay valid
+  std::vector<BulkQueue*> flush_list_;
+  BulkQueue* overfull_ = nullptr;
+  XdpRedirectStats stats_;
+};
+
+}  // namespace rxpool
