@@ -2,7 +2,8 @@
 // The feedback loop of a host: at a fixed period it reads every RX queue and its memory, runs the detectors and
 // breakers of models/control on what it read, and acts: breaker gates at once, the signal after its latency, pool
 // limits and returned pages at once. It is outside any CPU (an agent, or hardware) and costs none; what its looks and
-// returned pages would have cost is counted. Both the simulator and the reference engine drive it. Rules CT-1 to CT-42 and CT-50.
+// returned pages would have cost is counted. Both the simulator and the reference engine drive it. Rules CT-1 to CT-42
+// and CT-50.
 
 #include <cstdint>
 #include <functional>
