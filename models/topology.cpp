@@ -205,7 +205,7 @@ class Builder {
       }
     }
     add_readers();
-    return std::move(graph_);
+    return graph_;
   }
 
  private:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "models/memory/page.hpp"
 #include "models/nic/copy_buffers.hpp"
 #include "models/nic/flip_buffers.hpp"
 #include "models/nic/fragment_buffers.hpp"
@@ -24,7 +25,6 @@ constexpr DriverProfile profiles[] = {
     {Driver::veth, "tx_xdp_xmit_errors", "rx_alloc_fail", true},
 };
 
-constexpr std::uint32_t page_bytes = 4096;
 constexpr std::uint32_t half_page = page_bytes / 2;  // bytes: stride at MTU 1500 without XDP
 constexpr std::uint32_t skb_overhead = 256;          // sk_buff; the shared info lies inside the buffer (SK-2)
 // A live frame of BPF_PROG_TEST_RUN keeps 112 bytes of its own at the start of the page.
