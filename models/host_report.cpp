@@ -370,6 +370,18 @@ Bottleneck find_bottleneck(Host& host, Time run) {
     worst = {socket.name, "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " +
                               share(lost) + " of the packets."};
   }
+  const Journal& journal = host.journal();
+  const std::uint64_t unsent = journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit);
+  if (unsent > most) {
+    most = unsent;
+    worst = {"transmit", "Transmission is the bottleneck: there was no free transmit descriptor for " + share(unsent) +
+                             " of the packets."};
+  }
+  const std::uint64_t refused = journal.count(Fate::circuit_breaker) + journal.count(Fate::circuit_breaker_hard);
+  if (refused > most) {
+    worst = {"control",
+             "No stage lost as much as the circuit breakers refused: " + share(refused) + " of the packets."};
+  }
   return worst;
 }
 
