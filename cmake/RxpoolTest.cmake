@@ -11,5 +11,6 @@ function(rxpool_test name)
   target_link_libraries(${name} PRIVATE rxpool_catch_main ${arg_LIBS})
   # Test code itself need not be fast; what it tests is built as it ships.
   target_compile_options(${name} PRIVATE -O1)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD OFF)  # tests of one name in several files
   add_test(NAME ${name} COMMAND ${name})
 endfunction()
