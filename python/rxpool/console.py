@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import typer
 
 from rxpool.errors import ExitCode, InputError, InternalError
+from rxpool.interrupt import remember_interrupts
 from rxpool.plain import finite
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def inner(*args: P.args, **kwargs: P.kwargs) -> None:
+        remember_interrupts()
         try:
             command(*args, **kwargs)
             sys.stdout.flush()

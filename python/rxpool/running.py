@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import ExitCode, InputError
+from rxpool.interrupt import raise_if_interrupted
 from rxpool.policy_given import PolicySource
 from rxpool.record import Replication
 from rxpool.scenario import Scenario, ScenarioSource, load, shipped_folder
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from rxpool.result import Result
 
+DEAD_WORKER_S = 5.0
+"""How long a dead worker may keep everybody waiting; a pool that is not stuck notices it at once."""
+
 Progress = Callable[[float, float, int], bool]
 """Called with simulated ms, total ms and offered packets; returns False to stop."""
 
@@ -30,6 +34,25 @@ Progress = Callable[[float, float, int], bool]
 def ahead(executor: Executor) -> int:
     """How many replications an executor is handed at a time: a stop loses little, a long list costs no memory."""
     return 4 * int(getattr(executor, "_max_workers", None) or 64)
+
+
+def some_finished(futures: Sequence[Future[Replication]], executor: Executor) -> set[Future[Replication]]:
+    """Waits until one of ``futures`` is finished, also when a worker was killed in the middle of writing its result.
+
+    Half a message is in the pipe then, and ``ProcessPoolExecutor`` would wait for the rest for ever, since this process
+    holds the pipe open as well. Closing it, with every worker ended, makes the pool see that it is broken.
+    """
+    while True:
+        finished, _ = wait(futures, timeout=DEAD_WORKER_S, return_when=FIRST_COMPLETED)
+        processes = list((getattr(executor, "_processes", None) or {}).values())
+        if finished or all(process.exitcode is None for process in processes):
+            raise_if_interrupted()
+            if finished:
+                return finished
+            continue
+        for process in processes:
+            process.kill()
+        executor._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
 def run(
@@ -108,8 +131,7 @@ def _run_tasks(
                 waiting[executor.submit(run_one, scenarios[task[0]], task[1])] = task[0]
             if not waiting:
                 return
-            finished, _ = wait(list(waiting), return_when=FIRST_COMPLETED)
-            for future in finished:
+            for future in some_finished(list(waiting), executor):
                 yield waiting.pop(future), future.result()
     finally:
         for future in waiting:

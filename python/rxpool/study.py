@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field, replace
 
 from rxpool.errors import ExitCode, InputError
 from rxpool.files import FolderLock
+from rxpool.interrupt import raise_if_interrupted
 from rxpool.record import Replication
 from rxpool.result import Result
-from rxpool.running import ahead, check_memory, run_context, run_one, workers
+from rxpool.running import ahead, check_memory, run_context, run_one, some_finished, workers
 from rxpool.scenario import Scenario
 from rxpool.store import RunFolder, Store, with_cpu_seconds
 
@@ -108,6 +109,7 @@ class _Study:
 
     def run(self) -> None:
         while self.pending or self.ready or self.out:
+            raise_if_interrupted()
             if self.pool is None:
                 self._run_here()
             else:
@@ -135,8 +137,7 @@ class _Study:
             run, index = self.ready.popleft()
             self.out[pool.submit(run_one, run.scenario, index)] = run
         if self.out:
-            finished, _ = wait(list(self.out), return_when=FIRST_COMPLETED)
-            for future in finished:
+            for future in some_finished(list(self.out), pool):
                 self._take(self.out.pop(future), future.result())
 
     def _open_next(self) -> bool:

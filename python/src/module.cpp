@@ -66,7 +66,7 @@ py::dict run(const std::string& resolved, const std::string& folder, const std::
   options.replication = replication;
   if (trace_ms) options.trace = {rxpool::time_from_ms(trace_ms->first), rxpool::time_from_ms(trace_ms->second)};
   options.progress = [&](double simulated_ms, double total_ms, std::uint64_t offered_packets) {
-    if (failure->first) return false;
+    if (failure->first || python_failed) return false;
     py::gil_scoped_acquire lock;
     if (PyErr_CheckSignals() != 0) {
       python_failed = true;
