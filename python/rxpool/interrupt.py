@@ -1,7 +1,7 @@
 """Ctrl-C that cannot get lost.
 
-Python drops a :class:`KeyboardInterrupt` that is raised inside a destructor or a library's callback. The command therefore
-remembers that the signal came, and asks between replications.
+Python drops a :class:`KeyboardInterrupt` that is raised inside a destructor or a library's callback. The command
+therefore remembers that the signal came, and asks between replications.
 """
 
 from __future__ import annotations
