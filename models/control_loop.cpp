@@ -1,61 +1,54 @@
 #include "models/control_loop.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <span>
 
+#include "models/scenario.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
 namespace {
 
-Time ps_of_ms(double ms) {
-  return Time{std::llround(ms * 1e9)};
-}
-Time ps_of_us(double us) {
-  return Time{std::llround(us * 1e6)};
-}
-
 DetectorParams detector_params(const scenario::DetectorFields& fields, Time period, Time jiffy) {
   DetectorParams params = fields.params;
   params.period = period;
   params.jiffy = jiffy;
-  params.quiet = ps_of_ms(fields.quiet_ms);
-  params.time_constant = ps_of_ms(fields.time_constant_ms);
-  params.window = ps_of_ms(fields.window_ms);
-  params.learn = ps_of_ms(fields.learn_ms);
-  params.horizon = ps_of_ms(fields.horizon_ms);
+  params.quiet = time_from_ms(fields.quiet_ms);
+  params.time_constant = time_from_ms(fields.time_constant_ms);
+  params.window = time_from_ms(fields.window_ms);
+  params.learn = time_from_ms(fields.learn_ms);
+  params.horizon = time_from_ms(fields.horizon_ms);
   return params;
 }
 
 OverloadParams overload_params(const scenario::OverloadFields& fields) {
   OverloadParams params = fields.params;
-  params.clear = ps_of_ms(fields.clear_ms);
+  params.clear = time_from_ms(fields.clear_ms);
   return params;
 }
 
 BreakerParams breaker_params(const scenario::BreakerFields& fields) {
   BreakerParams params = fields.params;
-  params.horizon = ps_of_ms(fields.horizon_ms);
-  params.reference_rtt = ps_of_ms(fields.reference_rtt_ms);
-  params.hold = ps_of_ms(fields.hold_ms);
-  params.reaction = ps_of_ms(fields.reaction_ms);
-  params.forecast = ps_of_ms(fields.forecast_ms);
-  params.open = ps_of_ms(fields.open_ms);
-  params.probe = ps_of_ms(fields.probe_ms);
+  params.horizon = time_from_ms(fields.horizon_ms);
+  params.reference_rtt = time_from_ms(fields.reference_rtt_ms);
+  params.hold = time_from_ms(fields.hold_ms);
+  params.reaction = time_from_ms(fields.reaction_ms);
+  params.forecast = time_from_ms(fields.forecast_ms);
+  params.open = time_from_ms(fields.open_ms);
+  params.probe = time_from_ms(fields.probe_ms);
   return params;
 }
 
 SituationParams situation_params(const scenario::ControlParams& params) {
   SituationParams situation;
-  situation.persists = ps_of_ms(params.breaker.reference_rtt_ms);
+  situation.persists = time_from_ms(params.breaker.reference_rtt_ms);
   return situation;
 }
 
 PageReturnParams return_params(const scenario::PoolFields& fields) {
   PageReturnParams params = fields.params;
-  params.half_life = ps_of_ms(fields.half_life_ms);
+  params.half_life = time_from_ms(fields.half_life_ms);
   return params;
 }
 
@@ -125,10 +118,10 @@ ControlLoop::ControlLoop(const scenario::ControlParams& params, std::uint32_t hz
                          std::vector<ControlledQueue> queues)
     : params_(params),
       allocator_(allocator),
-      period_(ps_of_us(params.period_us)),
-      signal_period_(ps_of_us(params.signal.period_us)),
-      latency_(ps_of_us(params.signal.latency_us)),
-      score_every_(ps_of_us(params.score.every_us)),
+      period_(time_from_us(params.period_us)),
+      signal_period_(time_from_us(params.signal.period_us)),
+      latency_(time_from_us(params.signal.latency_us)),
+      score_every_(time_from_us(params.score.every_us)),
       next_look_(period_),
       next_signal_(signal_period_),
       global_(breaker_params(params.breaker)) {
@@ -359,7 +352,7 @@ void ControlLoop::finish() {
   };
   ScoreOptions options;
   options.interval = score_every_;
-  options.window = ps_of_ms(params_.score.window_ms);
+  options.window = time_from_ms(params_.score.window_ms);
   options.band = params_.score.band;
   options.band_pages = params_.score.band_pages;
   for (const auto& control : queues_) {

@@ -12,7 +12,7 @@ namespace rxpool {
 
 /// NICs that the program of `nic` may redirect to.
 std::vector<std::string> redirect_targets(const Scenario& scenario, const std::string& nic);
-/// Index of the channel whose queue that CPU transmits on; nothing where the driver has none for it (-ENXIO).
+/// Index of the channel whose queue that CPU transmits on. Drivers that have none for it (-ENXIO) are refused at load.
 std::uint32_t xmit_channel(const scenario::NicParams& target, std::uint32_t cpu);
 
 /// Gives every target its transmit queues and every hook its target.
