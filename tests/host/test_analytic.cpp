@@ -8,19 +8,12 @@
 
 #include "models/host.hpp"
 #include "models/result.hpp"
+#include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
 
 using namespace rxpool;
 
 namespace {
-
-double metric(const ReplicationResult& result, const std::string& component, const std::string& name) {
-  for (const MetricRow& row : result.metrics) {
-    if (row.component == component && row.metric == name) return row.value;
-  }
-  FAIL("no metric " << component << "." << name);
-  return 0;
-}
 
 struct Interval {
   double mean = 0;

@@ -1,0 +1,16 @@
+#pragma once
+// Looking up what a run reports: a metric, a place of a ledger.
+
+#include <cstdint>
+#include <string>
+
+#include "models/result.hpp"
+
+namespace rxpool {
+
+/// Fails the test when no component reports it.
+double metric(const ReplicationResult& result, const std::string& component, const std::string& name);
+/// Zero for a place that the ledger does not have.
+std::uint64_t place(const Ledger& ledger, const std::string& name);
+
+}  // namespace rxpool
