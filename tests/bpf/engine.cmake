@@ -2,7 +2,7 @@
 add_executable(bpf_conformance_plugin conformance_plugin.cpp)
 target_link_libraries(bpf_conformance_plugin PRIVATE rxpool_bpf_engine)
 
-add_library(rxpool_bpf_random_programs STATIC random_programs.cpp)
+add_library(rxpool_bpf_random_programs STATIC opcode_name.cpp random_programs.cpp)
 target_link_libraries(rxpool_bpf_random_programs PUBLIC rxpool_bpf_engine)
 
 add_executable(bpf_kernel_differential kernel_differential.cpp)

@@ -18,6 +18,7 @@
 
 #include "models/bpf/disasm.hpp"
 #include "tests/bpf/engine_fixture.hpp"
+#include "tests/bpf/opcode_name.hpp"
 #include "tests/bpf/random_programs.hpp"
 
 namespace {

@@ -53,9 +53,7 @@ struct RandomProgram {
 RandomProgram random_program(std::uint64_t seed);
 void random_inputs(Dice& dice, RandomValue& value);
 
-/// Name of what an instruction does, finer than its opcode: "sdiv64_reg", "atomic_fetch_add32", "movsx8_64"…
-std::string opcode_name(const Insn& insn);
-/// Every name that random_program can produce.
+/// Every opcode_name() that random_program can produce.
 std::vector<std::string> all_opcode_names();
 
 }  // namespace rxpool::bpf::testing

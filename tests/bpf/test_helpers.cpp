@@ -48,7 +48,7 @@ struct Lines final : Trace {
 }  // namespace
 
 TEST_CASE("helpers answer what the kernel's answer", "[helpers][kernel][differential]") {
-  const std::string reason = kernel_refusal();
+  const std::string reason = kernel::refusal();
   if (!reason.empty()) {
     WARN("skipped: " << reason);
     return;

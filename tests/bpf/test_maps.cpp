@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "kernel/policy/kernel_policy.hpp"
 #include "models/bpf/map_access.hpp"
 #include "models/bpf/maps/bloom_filter.hpp"
 #include "models/bpf/maps/hash.hpp"
@@ -263,7 +264,7 @@ bool queue_type(const MapDefinition& shape) {
 }  // namespace
 
 TEST_CASE("random operations give the kernel's answers", "[maps][kernel][differential]") {
-  const std::string reason = kernel_refusal();
+  const std::string reason = kernel::refusal();
   if (!reason.empty()) {
     WARN("skipped: " << reason);
     return;

@@ -217,7 +217,7 @@ void compare(const Case& one, const PacketCorpus& packets, bool need_kinds) {
 }
 
 bool prepared() {
-  const std::string reason = kernel_refusal();
+  const std::string reason = kernel::refusal();
   if (!reason.empty()) {
     WARN("skipped: " << reason);
     return false;

@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "kernel/policy/kernel_policy.hpp"
 #include "tests/bpf/kernel_access.hpp"
 
 using namespace rxpool::bpf;
@@ -24,7 +25,7 @@ int keep_log(enum libbpf_print_level level, const char* format, va_list argument
 }  // namespace
 
 TEST_CASE("the kernel's verifier accepts every shipped policy", "[policies][kernel]") {
-  const std::string reason = kernel_refusal();
+  const std::string reason = rxpool::kernel::refusal();
   if (!reason.empty()) {
     WARN("skipped: " << reason);
     return;

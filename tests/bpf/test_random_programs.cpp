@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "tests/bpf/opcode_name.hpp"
 #include "tests/bpf/random_programs.hpp"
 #include "tests/bpf/run_all.hpp"
 
