@@ -6,24 +6,12 @@
 #include "models/result.hpp"
 #include "sim/error.hpp"
 #include "tests/host/agreement.hpp"
+#include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
 
 using namespace rxpool;
 
 namespace {
-
-double metric(const ReplicationResult& result, const std::string& component, const std::string& name) {
-  for (const MetricRow& row : result.metrics) {
-    if (row.component == component && row.metric == name) return row.value;
-  }
-  FAIL("no metric " << component << "." << name);
-  return 0;
-}
-
-std::uint64_t place(const Ledger& ledger, const std::string& name) {
-  const auto found = ledger.places.find(name);
-  return found == ledger.places.end() ? 0 : found->second;
-}
 
 const std::string rx0 = "nics.nic0.rx_queues.rx0";
 const std::string rx1 = "nics.nic0.rx_queues.rx1";

@@ -4,24 +4,12 @@
 #include "models/control_loop.hpp"
 #include "models/host.hpp"
 #include "models/result.hpp"
+#include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
 
 using namespace rxpool;
 
 namespace {
-
-std::uint64_t place(const Ledger& ledger, const std::string& name) {
-  const auto found = ledger.places.find(name);
-  return found == ledger.places.end() ? 0 : found->second;
-}
-
-double metric(const ReplicationResult& result, const std::string& component, const std::string& name) {
-  for (const MetricRow& row : result.metrics) {
-    if (row.component == component && row.metric == name) return row.value;
-  }
-  FAIL("no metric " << component << "." << name);
-  return 0;
-}
 
 /// A flood of one queue with a policy that sheds while RX_OVERLOAD is on.
 std::string flood(const std::string& signal, const std::string& policy = "rx_overload_shed") {
