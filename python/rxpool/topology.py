@@ -74,11 +74,12 @@ class Topology:
             value["agrees"] = self.agrees(result)
         return value
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Writes the graph; the file's ending says how: svg, png, pdf (drawn by graphviz), or dot.
 
         Raises :class:`InputError` for another ending, or (exit 3) where graphviz is missing.
         """
+        path = Path(path)
         kind = path.suffix.removeprefix(".")
         if kind not in FORMATS:
             raise InputError(f"{path}: a graph is written as {', '.join(FORMATS)}")

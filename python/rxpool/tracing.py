@@ -55,9 +55,9 @@ class TracedRun:
         """The trace in Perfetto's protobuf format."""
         return _Writer(self).whole()
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path | str) -> None:
         """Writes the trace. Raises :class:`InputError`."""
-        write_atomic(path, self.to_bytes())
+        write_atomic(Path(path), self.to_bytes())
 
 
 def parse_target(text: str) -> tuple[Path, Window | None]:

@@ -8,7 +8,7 @@
 
 namespace rxpool {
 
-/// Fails the test when no component reports it.
+/// Throws std::out_of_range when no component reports it.
 double metric(const ReplicationResult& result, const std::string& component, const std::string& name);
 /// Zero for a place that the ledger does not have.
 std::uint64_t place(const Ledger& ledger, const std::string& name);

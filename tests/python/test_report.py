@@ -115,6 +115,23 @@ def test_the_answer_is_the_headline_with_its_interval(results: list[Result]) -> 
     assert "4 replications" in found[1]
 
 
+def test_the_timeline_shades_the_time_in_which_the_breaker_was_open(browser: Browser, tmp_path: Path) -> None:
+    """The first tenth of a second over the limit it holds; then it trips and stays open for a while."""
+    flood = Path(__file__).parents[2] / "scenarios" / "udp-flood-breaker.json"
+    result = rxpool.run(flood, set={"duration_ms": 600})
+    series = next(s for s in result.replications[0].series if (s.component, s.metric) == (QUEUE, "breaker_open_time"))
+    path = tmp_path / "breaker.html"
+    write([result], path)
+    seen = opened(browser, path)
+    assert seen.trouble == []
+    drawn = seen.page.evaluate("document.getElementById('timeline').layout.shapes")
+    open_ms = sum(s["x1"] - s["x0"] for s in drawn if s["name"] == "rx0 breaker open")
+    step_ms = (series.time_ns[1] - series.time_ns[0]) / 1e6
+    assert open_ms == pytest.approx(step_ms * np.count_nonzero(series.value))
+    assert abs(open_ms - series.value.sum() / 1e9) <= 2 * step_ms * len(drawn)
+    assert "rx0 breaker open" in (seen.page.locator("#timeline .legend").text_content() or "")
+
+
 def evil_result() -> Result:
     series = [Series(QUEUE, "held", EVIL, np.arange(5) * 1000, np.arange(5.0))]
     replication = Replication(

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 LEVELS = ("held", "pool_ring", "pool_cache", "rx_fill")
 """What a timeline shows unless told otherwise: the pool and the ring."""
 
+STATES = {
+    "rx_overload_time": ("#cc79a7", "RX_OVERLOAD"),
+    "breaker_holding_time": ("#e69f00", "breaker holding"),
+    "breaker_open_time": ("#d55e00", "breaker open"),
+    "breaker_half_open_time": ("#56b4e9", "breaker half open"),
+    "breaker_hard_time": ("#000000", "breaker hard"),
+}
+"""States of a queue, shaded where the time spent in them grew: metric to colour and name."""
+
 PLACES = ("posted", "pool_cache", "pool_ring", "held")
 """Places of a pool's pages, from the NIC upwards; they add up to ``inflight``."""
 
@@ -26,7 +35,7 @@ def timeline(
     metrics: Sequence[str] = LEVELS,
     *,
     component: str | None = None,
-    states: Sequence[str] = (),
+    states: Sequence[str] = tuple(STATES),
     replication: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -45,7 +54,7 @@ def timeline(
         colour = COLOURS[position % len(COLOURS)]
         ax.step(part["time_ns"] / 1e6, part["value"], where="pre", color=colour, linewidth=1.1, label=plain_text(name))
     for position, (name, part) in enumerate(_lines(rows, states)):
-        colour = COLOURS[-1 - position % len(COLOURS)]
+        colour, shown = _state(name, position)
         for number, (begin, end) in enumerate(spans(part["time_ns"].to_numpy(float), part["value"].to_numpy(float))):
             ax.axvspan(
                 begin / 1e6,
@@ -53,7 +62,7 @@ def timeline(
                 color=colour,
                 alpha=0.15,
                 linewidth=0,
-                label=None if number else plain_text(name),
+                label=None if number else plain_text(shown),
             )
     units = dict.fromkeys(unit_of(part) for _, part in lines)
     ax.set_xlabel("simulated time (ms)")
@@ -101,6 +110,13 @@ def spans(time_ns: np.ndarray, level: np.ndarray) -> list[tuple[float, float]]:
         else:
             found.append((float(begin), float(end)))
     return found
+
+
+def _state(name: str, position: int) -> tuple[str, str]:
+    """Colour and name of a line of ``states``; ``name`` is the metric, with its component where several have it."""
+    component, _, metric = name.rpartition(".")
+    colour, shown = STATES.get(metric, (COLOURS[-1 - position % len(COLOURS)], metric))
+    return colour, f"{component} {shown}".strip()
 
 
 def _below(rows: pd.DataFrame, component: str | None, what: str) -> pd.DataFrame:

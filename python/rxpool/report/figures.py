@@ -16,13 +16,10 @@ import numpy.typing as npt
 from rxpool.comparing import Comparison
 from rxpool.plots.flame import CONTEXTS
 from rxpool.plots.frames import COLOURS
-from rxpool.plots.timelines import LEVELS, PLACES, spans
+from rxpool.plots.timelines import LEVELS, PLACES, STATES, spans
 from rxpool.record import Ledger, Replication, Series
 from rxpool.result import Result
 from rxpool.table import CPU, QUEUE
-
-STATE_UNIT = "state"
-"""Series of this unit are shaded in the timeline where they are not zero."""
 
 Figure = dict[str, Any]
 
@@ -45,7 +42,7 @@ def timeline(replication: Replication) -> Figure | None:
         "traces": traces,
         "thin": "each",
         "layout": _layout("simulated time (ms)", ", ".join(dict.fromkeys(s.unit for s in lines))),
-        "shapes": list(_state_shapes(replication)),
+        "shapes": list(_state_shapes(replication, several)),
     }
 
 
@@ -160,21 +157,29 @@ def _line(series: Series, name: str, colour: str) -> dict[str, Any]:
     }
 
 
-def _state_shapes(replication: Replication) -> Iterator[dict[str, Any]]:
+def _state_shapes(replication: Replication, several: bool) -> Iterator[dict[str, Any]]:
+    """The spans in which a queue was overloaded or its breaker not closed; the legend hides all of one kind at once."""
     for series in replication.series:
-        if series.unit == STATE_UNIT:
-            for begin, end in spans(series.time_ns.astype(float), series.value):
-                yield {
-                    "type": "rect",
-                    "yref": "paper",
-                    "x0": begin / 1e6,
-                    "x1": end / 1e6,
-                    "y0": 0,
-                    "y1": 1,
-                    "layer": "below",
-                    "line": {"width": 0},
-                    "fillcolor": "rgba(213, 94, 0, 0.15)",
-                }
+        if series.metric not in STATES:
+            continue
+        colour, state = STATES[series.metric]
+        name = html.escape(f"{_queue(series.component)} {state}" if several else state)
+        for number, (begin, end) in enumerate(spans(series.time_ns.astype(float), series.value)):
+            yield {
+                "type": "rect",
+                "yref": "paper",
+                "x0": begin / 1e6,
+                "x1": end / 1e6,
+                "y0": 0,
+                "y1": 1,
+                "layer": "below",
+                "line": {"width": 0},
+                "fillcolor": colour,
+                "opacity": 0.2,
+                "name": name,
+                "legendgroup": name,
+                "showlegend": number == 0,
+            }
 
 
 def _queue(component: str) -> str | None:

@@ -32,9 +32,9 @@ QUEUE_COLUMNS = (
 )
 
 
-def write(results: Sequence[Result], path: Path) -> None:
+def write(results: Sequence[Result], path: Path | str) -> None:
     """Writes the page about ``results[0]``, compared with the others, to ``path``. Raises :class:`InputError`."""
-    write_atomic(path, page(results).encode())
+    write_atomic(Path(path), page(results).encode())
 
 
 def page(results: Sequence[Result]) -> str:
