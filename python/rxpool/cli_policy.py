@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rxpool.cli_options import app
-from rxpool.console import guarded, message, print_json, printable, stdout_console
+from rxpool.console import guarded, message, print_json, stdout_console
 from rxpool.errors import InputError
+from rxpool.plain import printable
 
 if TYPE_CHECKING:
     from rxpool.policy import Policy

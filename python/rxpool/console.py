@@ -14,7 +14,7 @@ import typer
 
 from rxpool.errors import ExitCode, InputError, InternalError
 from rxpool.interrupt import remember_interrupts
-from rxpool.plain import finite
+from rxpool.plain import finite, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,11 +69,6 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 def message(text: str) -> None:
     """One line on stderr; control characters are written as escapes."""
     print(f"rxpool: {printable(text)}", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """The text with characters that would steer a terminal, or break the line, written as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def stdout_console() -> Console:

@@ -1,4 +1,4 @@
-"""Plain values for JSON."""
+"""Plain values for JSON, plain text for terminals."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def printable(text: str) -> str:
+    """The text with characters that would steer a terminal, or break the line, written as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

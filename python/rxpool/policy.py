@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import ExitCode, InputError
-from rxpool.scenario import shipped_folder
+from rxpool.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from rxpool._core import LoadedPolicy, ProgramDict

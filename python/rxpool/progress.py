@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rxpool.console import message, printable
+from rxpool.console import message
+from rxpool.plain import printable
 from rxpool.record import Replication
 from rxpool.store import RunFolder
 from rxpool.study import Watcher

@@ -17,7 +17,8 @@ from rxpool.errors import ExitCode, InputError
 from rxpool.interrupt import raise_if_interrupted
 from rxpool.policy_given import PolicySource
 from rxpool.record import Replication
-from rxpool.scenario import Scenario, ScenarioSource, load, shipped_folder
+from rxpool.scenario import Scenario, ScenarioSource, load
+from rxpool.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor

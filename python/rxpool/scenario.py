@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from rxpool.errors import InputError
 from rxpool.policy_given import GivenPolicy, PolicySource, given_policy
+from rxpool.shipped import shipped_folder
 
 ScenarioSource: TypeAlias = "str | PathLike[str] | Mapping[str, Any] | Scenario"
 
@@ -236,13 +237,6 @@ def _policy_target(text: str, label: str, policy: PolicySource) -> tuple[list[st
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: one text for one value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-
-
-def shipped_folder() -> str:
-    """The folder of the shipped scenarios, calibrations and policies: in the installed package, or in the checkout."""
-    package = Path(__file__).parent
-    installed = package / "scenarios"
-    return str(installed if installed.is_dir() else package.parents[1] / "scenarios")
 
 
 def core_source() -> str:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rxpool.console import printable
 from rxpool.measures import dropped
+from rxpool.plain import printable
 from rxpool.record import Ledger
 from rxpool.result import Result
 from rxpool.statistics import Interval

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rxpool.comparing import Comparison, labels
-from rxpool.console import printable
+from rxpool.plain import printable
 from rxpool.result import Result
 from rxpool.statistics import Interval
 from rxpool.sweeping import Sweep

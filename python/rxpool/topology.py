@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rxpool.errors import ExitCode, InputError
 from rxpool.files import write_atomic
 from rxpool.result import Result
-from rxpool.scenario import Scenario, ScenarioSource, load, shipped_folder
+from rxpool.scenario import Scenario, ScenarioSource, load
+from rxpool.shipped import shipped_folder
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,8 @@ from rxpool.errors import InputError
 from rxpool.files import write_atomic
 from rxpool.plots.flame import CONTEXTS
 from rxpool.record import Replication
-from rxpool.scenario import Scenario, ScenarioSource, load, shipped_folder
+from rxpool.scenario import Scenario, ScenarioSource, load
+from rxpool.shipped import shipped_folder
 
 if TYPE_CHECKING:
     from rxpool._core import TraceDict
