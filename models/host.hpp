@@ -53,6 +53,7 @@ class ControlLoop;
 class Host final : private KswapdListener {
  public:
   Host(const Scenario& scenario, std::uint32_t replication);
+  Host(Scenario&&, std::uint32_t) = delete;  // it is read for as long as the host runs
   Host(const Host&) = delete;
   ~Host() override;
 

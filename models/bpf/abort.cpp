@@ -4,6 +4,7 @@
 #include <ucontext.h>
 
 #include <atomic>
+#include <forward_list>
 #include <mutex>
 
 #include "sim/error.hpp"
@@ -12,12 +13,16 @@ namespace rxpool::bpf {
 
 namespace {
 
-// The handlers that were there before ours: replaced as a whole when ours is put on top again, never freed, because a
-// handler on another thread may be reading them.
+// The handlers that were there before ours: replaced as a whole when ours is put on top again, kept for ever, because a
+// handler on another thread may be reading the ones before.
 struct Handlers {
   struct sigaction segv;
   struct sigaction bus;
 };
+std::forward_list<Handlers>& kept_handlers() {
+  static auto* const kept = new std::forward_list<Handlers>;  // outlives every other static
+  return *kept;
+}
 std::atomic<const Handlers*> previous{nullptr};
 std::mutex installing;
 
@@ -88,7 +93,7 @@ void install_fault_handler() {
   if (is_ours(current.segv) && is_ours(current.bus)) {
     return;
   }
-  previous.store(new Handlers(current), std::memory_order_release);
+  previous.store(&kept_handlers().emplace_front(current), std::memory_order_release);
   struct sigaction action = {};
   action.sa_sigaction = on_fault;
   // SA_NODEFER: the handler is left by a jump, which does not restore the signal mask. SA_ONSTACK: as faulthandler and

@@ -146,6 +146,7 @@ TEST_CASE("a detector that reads a page_pool is refused where there is none", "[
 }
 
 TEST_CASE("without anything to control no loop runs", "[CT-1]") {
-  Host host(load_random(two_queues("{}")), 0);
+  const Scenario scenario = load_random(two_queues("{}"));
+  Host host(scenario, 0);
   CHECK(host.control() == nullptr);
 }

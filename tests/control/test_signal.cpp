@@ -57,7 +57,8 @@ TEST_CASE("the first shed packet comes after the first write that could tell it"
 }
 
 TEST_CASE("the record holds what the loop read, with a valid bit for each field", "[CT-24]") {
-  Host host(load_random(flood(R"({"period_us": 20, "latency_us": 0})")), 0);
+  const Scenario scenario = load_random(flood(R"({"period_us": 20, "latency_us": 0})"));
+  Host host(scenario, 0);
   const ReplicationResult result = host.run({});
   const QueueControl& control = *host.control()->queues()[0];
   const bpf::Signal& signal = *control.queue.signal;

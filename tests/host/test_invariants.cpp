@@ -49,7 +49,8 @@ TEST_CASE("the invariants hold in random scenarios", "[invariants]") {
 }
 
 TEST_CASE("the levels that a run reports end at the pool's own numbers", "[PP-50][PP-51]") {
-  Host host(load_random(busy), 0);
+  const Scenario scenario = load_random(busy);
+  Host host(scenario, 0);
   host.run({});
   for (const auto& nic : host.nics()) {
     for (const HostQueue& queue : nic->queues) {
