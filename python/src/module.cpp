@@ -14,6 +14,8 @@
 #include "convert.hpp"
 #include "core_source.hpp"
 #include "given.hpp"
+#include "models/calibration.hpp"
+#include "models/memory_loops.hpp"
 #include "models/metric_table.hpp"
 #include "models/result.hpp"
 #include "models/scenario.hpp"
@@ -116,6 +118,17 @@ py::dict topology(const std::string& resolved, const std::string& folder, const 
   return d;
 }
 
+/// What a loop of the page allocator ("page_bulk", over so many pages) or of page_pool ("fast_path", "ptr_ring",
+/// "slow") costs per page under a calibration file.
+double memory_loop_ns(const std::string& calibration_file, const std::string& loop, std::uint32_t bulk) {
+  const rxpool::Calibration calibration = rxpool::load_calibration_file(calibration_file);
+  if (loop == "page_bulk") return rxpool::page_bulk_loop_ns(calibration, bulk);
+  if (loop == "fast_path") return rxpool::page_pool_loop_ns(calibration, rxpool::PoolLoop::fast_path);
+  if (loop == "ptr_ring") return rxpool::page_pool_loop_ns(calibration, rxpool::PoolLoop::ptr_ring);
+  if (loop == "slow") return rxpool::page_pool_loop_ns(calibration, rxpool::PoolLoop::slow);
+  throw rxpool::InputError("\"" + loop + "\" is no memory loop; use page_bulk, fast_path, ptr_ring or slow");
+}
+
 py::list metric_table() {
   static constexpr std::string_view kinds[] = {"counter", "level", "derived"};
   py::list list;
@@ -186,6 +199,7 @@ PYBIND11_MODULE(_core, m) {
         py::arg("progress") = py::none(), py::arg("given") = py::dict(), py::arg("trace_ms") = py::none());
   m.def("topology", &topology, py::arg("resolved"), py::arg("folder"), py::arg("shipped_folder"),
         py::arg("given") = py::dict());
+  m.def("memory_loop_ns", &memory_loop_ns, py::arg("calibration_file"), py::arg("loop"), py::arg("bulk") = 1);
   m.def("metric_table", &metric_table);
   m.def("build_info", &build_info);
   rxpool::python::bind_signal(m);
