@@ -49,7 +49,7 @@ class Figure:
 
 def shipped_figures() -> Path:
     """The project's own file."""
-    from rxpool.scenario import shipped_folder
+    from rxpool.shipped import shipped_folder
 
     return Path(shipped_folder()) / "calibration" / "figures.json"
 

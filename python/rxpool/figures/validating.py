@@ -15,7 +15,8 @@ from rxpool.figures import hosts, readings, steps
 from rxpool.figures.entries import Figure
 from rxpool.figures.paths import PATHS
 from rxpool.record import Replication
-from rxpool.scenario import Scenario, load, shipped_folder
+from rxpool.scenario import Scenario, load
+from rxpool.shipped import shipped_folder
 
 if TYPE_CHECKING:
     import pandas as pd
