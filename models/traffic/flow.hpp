@@ -14,6 +14,7 @@ namespace rxpool {
 namespace packet_flag {
 inline constexpr std::uint8_t own_key = 1;   ///< addresses or ports differ per packet: Source::key(), not flow_key()
 inline constexpr std::uint8_t fragment = 2;  ///< IP fragment: NICs hash its addresses only (RS-13)
+inline constexpr std::uint8_t segment = 4;   ///< Frame::variant is a TcpSegment, its sender waits for an answer
 }  // namespace packet_flag
 
 inline constexpr std::uint8_t protocol_tcp = 6;

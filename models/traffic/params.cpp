@@ -9,6 +9,7 @@
 #include "models/traffic/flow_table.hpp"
 #include "models/traffic/headers.hpp"
 #include "models/traffic/rate_clock.hpp"
+#include "models/traffic/tcp/params.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
@@ -176,6 +177,30 @@ void SourceParams::validate(std::string_view where) const {
   check_flows(flows, check);
   check_sizes(sizes, flows, check);
   check_times(start_ms, stop_ms, schedule, check);
+}
+
+void TcpSourceParams::validate(std::string_view where) const {
+  const Check check(where);
+  FlowParams tcp = flows;
+  tcp.protocol = protocol_tcp;
+  check_flows(tcp, check);
+  SizeParams sizes;
+  sizes.frame_bytes = frame_bytes;
+  check_sizes(sizes, tcp, check);
+  check_times(start_ms, stop_ms, {}, check);
+  check.range("congestion.initial_window", congestion.initial_window, 1, 1000, "segments");
+  check.range("transfer_kib", transfer_kib, 0, 1e9, "KiB");
+  check.range("every_ms", every_ms, 0, most_ms, "ms");
+  check.range("spread_ms", spread_ms, 0, most_ms, "ms");
+  if (every_ms > 0 && transfer_kib == 0) {
+    check.fail("every_ms", text_of(every_ms), "repeats a transfer without end: give it a transfer_kib");
+  }
+  const Check way = check.in("path");
+  way.range("rtt_us", path.rtt_us, 1, 1e7, "µs");
+  way.range("rate_gbps", path.rate_gbps, 0.001, 1600, "Gbit/s");
+  way.range("queue_kib", path.queue_kib, 0, 1e7, "KiB");
+  way.range("loss", path.loss, 0, 0.5);
+  way.range("ecn_threshold_kib", path.ecn_threshold_kib, 0, 1e7, "KiB");
 }
 
 void CaptureParams::validate(std::string_view where) const {

@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / "docs" / "rules.md"
-RULE = re.compile(r"\b(PP|PA|NA|DR|XD|RS|SK|SC|CT)-(\d+)\b")
-DESCRIBED = re.compile(r"^- ((?:(?:PP|PA|NA|DR|XD|RS|SK|SC|CT)-\d+(?:, | and |\.\.)?)+)")
+RULE = re.compile(r"\b(PP|PA|NA|DR|XD|RS|SK|SC|CT|TC)-(\d+)\b")
+DESCRIBED = re.compile(r"^- ((?:(?:PP|PA|NA|DR|XD|RS|SK|SC|CT|TC)-\d+(?:, | and |\.\.)?)+)")
 SUFFIXES = {".cpp", ".hpp", ".c", ".h", ".py", ".md", ".json"}
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
 
@@ -81,7 +81,7 @@ def test_a_dangling_rule_is_found() -> None:
 
 
 def test_each_rule_names_its_place_in_the_kernel() -> None:
-    for page in ("napi.md", "drivers.md", "stack.md", "xdp.md"):
+    for page in ("napi.md", "drivers.md", "stack.md", "tcp.md", "xdp.md"):
         text = (ROOT / "docs" / "rules" / page).read_text()
         for rule in re.split(r"^- ", text, flags=re.MULTILINE)[1:]:
             assert "(" in rule, f"{page}: {rule[:40]}"
