@@ -80,7 +80,8 @@ int pace(struct xdp_md* ctx) {
     return XDP_DROP;
   }
   __u64 due = shared.control.begin_ns + LAB_ENTRY_TIME(*entry);
-  if (bpf_ktime_get_ns() < due) {
+  __u64 now = bpf_ktime_get_ns();
+  if (now < due) {
     return XDP_DROP;
   }
   void* data = (void*)(long)ctx->data;
@@ -91,6 +92,7 @@ int pace(struct xdp_md* ctx) {
   }
   udp->source = bpf_htons(1024 + LAB_ENTRY_FLOW(*entry) % 64000);
   udp->dest = shared.control.ports[LAB_ENTRY_SOURCE(*entry)];
+  *entry = LAB_ENTRY(now - shared.control.begin_ns, LAB_ENTRY_FLOW(*entry), LAB_ENTRY_SOURCE(*entry));
   shared.counters.next = index + 1;
   shared.counters.last_due_ns = due;
   ++shared.counters.sent;
@@ -200,34 +202,43 @@ int BPF_PROG(on_pcpu_drain) {
   return 0;
 }
 
-// --- snapshot, run on demand; read several times because one read can fall into a refill ---
+// --- snapshot, run on demand ---
+
+// One reading that no refill of the pool's cache from its ring fell into: during a refill the ring's head moves on with
+// every page, while the cache's count may not be written before the last one.
+static __always_inline int read_pool(struct page_pool* pool, struct LabRead* read) {
+  void* slot = 0;
+  int head = BPF_CORE_READ(pool, ring.consumer_head);
+  read->release = BPF_CORE_READ(pool, pages_state_release_cnt.counter);
+  read->hold = BPF_CORE_READ(pool, pages_state_hold_cnt);
+  read->cache = BPF_CORE_READ(pool, alloc.count);
+  int size = BPF_CORE_READ(pool, ring.size);
+  void** queue = BPF_CORE_READ(pool, ring.queue);
+  int fill = BPF_CORE_READ(pool, ring.producer) - head;
+  if (fill == 0) {
+    bpf_probe_read_kernel(&slot, sizeof(slot), queue + head);
+    fill = slot ? size : 0;
+  } else if (fill < 0) {
+    fill += size;
+  }
+  read->ring = fill;
+  return BPF_CORE_READ(pool, ring.consumer_head) == head;
+}
 
 SEC("raw_tp")
 int snapshot(void* ctx) {
   struct page_pool* pool = (struct page_pool*)shared.counters.pool;
+  struct LabRead read = {};
+  __u32 reads = 0;
   shared.latest.time_ns = bpf_ktime_get_ns();
-  for (int i = 0; i < LAB_READS; ++i) {
-    struct LabRead* read = &shared.latest.reads[i];
-    if (!pool) {
-      __builtin_memset(read, 0, sizeof(*read));
+  for (int i = 0; i < LAB_ATTEMPTS && reads < LAB_READS; ++i) {
+    if (pool && !read_pool(pool, &read)) {
       continue;
     }
-    void* slot = 0;
-    read->release = BPF_CORE_READ(pool, pages_state_release_cnt.counter);
-    read->hold = BPF_CORE_READ(pool, pages_state_hold_cnt);
-    read->cache = BPF_CORE_READ(pool, alloc.count);
-    int head = BPF_CORE_READ(pool, ring.consumer_head);
-    int size = BPF_CORE_READ(pool, ring.size);
-    void** queue = BPF_CORE_READ(pool, ring.queue);
-    int fill = BPF_CORE_READ(pool, ring.producer) - head;
-    if (fill == 0) {
-      bpf_probe_read_kernel(&slot, sizeof(slot), queue + head);
-      fill = slot ? size : 0;
-    } else if (fill < 0) {
-      fill += size;
-    }
-    read->ring = fill;
+    shared.latest.reads[reads & 7] = read;
+    ++reads;
   }
+  shared.latest.count = reads;
   return 0;
 }
 

@@ -105,7 +105,9 @@ void set_parameters(bpf_object* object, const std::map<std::string, double>& par
 
 }  // namespace
 
-Lab::Lab(const Plan& plan, const std::string& schedule_path) : plan_(plan), frame_(frame_of(plan.frame_bytes)) {
+Lab::Lab(const Plan& plan, const std::string& schedule_path, std::string realised_path)
+    : plan_(plan), realised_path_(std::move(realised_path)), frame_(frame_of(plan.frame_bytes)) {
+  leave_autogroup();
   run_on_cpu(plan.generator_cpu);
   if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) {
     fail("a network namespace needs CAP_SYS_ADMIN");
@@ -201,7 +203,9 @@ void Lab::start_threaded_napi() {
       cpu_set_t set;
       CPU_ZERO(&set);
       CPU_SET(plan_.napi_cpu, &set);
-      found = sched_setaffinity(std::atoi(entry->d_name), sizeof(set), &set) == 0 || found;
+      const int thread = std::atoi(entry->d_name);
+      found = sched_setaffinity(thread, sizeof(set), &set) == 0 || found;
+      go_first(thread);
     }
   }
   closedir(processes);
@@ -213,6 +217,7 @@ void Lab::start_threaded_napi() {
 // One test run holds the whole run, because each has a pool of its own; a signal ends it.
 void Lab::generate() {
   run_on_cpu(plan_.generator_cpu);
+  go_first();
   probes_->control().generator_tid = static_cast<std::uint32_t>(syscall(SYS_gettid));
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
@@ -231,7 +236,8 @@ Lab::Sample Lab::sample() {
     std::uint32_t cache, ring;
   };
   std::array<Read, LAB_READS> reads{};
-  for (std::size_t i = 0; i < reads.size(); ++i) {
+  const std::size_t count = std::clamp<std::size_t>(now.count, 1, LAB_READS);
+  for (std::size_t i = 0; i < count; ++i) {
     const LabRead& read = now.reads[i];
     const auto inflight = static_cast<std::int32_t>(read.hold - read.release);
     reads[i] = {.held = inflight - static_cast<std::int32_t>(read.cache + read.ring),
@@ -239,9 +245,10 @@ Lab::Sample Lab::sample() {
                 .cache = read.cache,
                 .ring = read.ring};
   }
-  std::nth_element(reads.begin(), reads.begin() + LAB_READS / 2, reads.end(),
+  auto* const middle = reads.begin() + count / 2;
+  std::nth_element(reads.begin(), middle, reads.begin() + count,
                    [](const Read& a, const Read& b) { return a.held < b.held; });
-  const Read& median = reads[LAB_READS / 2];
+  const Read& median = *middle;
   Sample sample{.time_ns = static_cast<std::int64_t>(now.time_ns) - begin_ns_,
                 .inflight = median.inflight,
                 .held = median.held,
@@ -274,6 +281,7 @@ std::string Lab::run() {
     for (const auto& reader : readers_) {
       reader->start(begin_ns_);
     }
+    go_before_all();
     probes_->control().begin_ns = static_cast<std::uint64_t>(begin_ns_);
     for (std::size_t i = 0; i < count; ++i) {
       sleep_until_ns(begin_ns_ + static_cast<std::int64_t>(static_cast<double>(i) * plan_.sample_us * 1000));
@@ -289,6 +297,7 @@ std::string Lab::run() {
   if (!running) {
     throw Unavailable("the generator's page_pool was never seen (live frames need kernel 5.18 and CAP_NET_ADMIN)");
   }
+  probes_->write_realised(realised_path_);
   return report();
 }
 

@@ -6,8 +6,11 @@
 
 #define LAB_REASONS 160
 #define LAB_READS 5
+#define LAB_ATTEMPTS 32
 
-/* One entry of the send schedule: time from the begin in ns (40 bits), flow (16), source (8). */
+/* One entry of the send schedule: time from the begin in ns (40 bits), flow (16), source (8). The pacer replaces the
+ * time by the one at which it sent. */
+#define LAB_ENTRY(time, flow, source) ((time) << 24 | (flow) << 8 | (source))
 #define LAB_ENTRY_TIME(entry) ((entry) >> 24)
 #define LAB_ENTRY_FLOW(entry) (((entry) >> 8) & 0xffff)
 #define LAB_ENTRY_SOURCE(entry) ((entry) & 0xff)
@@ -42,7 +45,8 @@ struct LabRead {
 
 struct LabSnapshot {
   __u64 time_ns;
-  struct LabRead reads[LAB_READS];
+  __u32 count; /* readings taken; fewer than LAB_READS if the pool never stood still */
+  struct LabRead reads[8];
 };
 
 /* The programs' only variable. */

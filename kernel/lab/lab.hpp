@@ -1,8 +1,8 @@
 #pragma once
 // The laboratory: one veth pair in a namespace of its own, a generator, the policy, readers, probes, a 1 ms sampler.
 // On the live-frames path the pool under test is the generator's own (ring = batch, no NAPI owner, no posted pages),
-// and `held` is hold - release - cache - ring, the median of five reads. What differs from a NIC is said by
-// python/rxpool/kernel/plan.py (LIMITS).
+// and `held` is hold - release - cache - ring, the median of five readings into which no refill fell. What differs from
+// a NIC is said by python/rxpool/kernel/plan.py (LIMITS).
 
 #include <cstdint>
 #include <memory>
@@ -17,8 +17,9 @@ namespace rxpool::lab {
 
 class Lab {
  public:
-  /// Makes everything; throws Unavailable when this kernel or user cannot.
-  Lab(const Plan& plan, const std::string& schedule_path);
+  /// Makes everything; throws Unavailable when this kernel or user cannot. What was sent, and when, goes to
+  /// `realised_path` in the schedule's own format.
+  Lab(const Plan& plan, const std::string& schedule_path, std::string realised_path);
   ~Lab();
   Lab(const Lab&) = delete;
   Lab& operator=(const Lab&) = delete;
@@ -46,6 +47,7 @@ class Lab {
   std::string report() const;
 
   const Plan& plan_;
+  std::string realised_path_;
   std::unique_ptr<Probes> probes_;
   std::vector<std::unique_ptr<Reader>> readers_;
   std::vector<Sample> samples_;

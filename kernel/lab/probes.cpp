@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include "kernel/lab/plan.hpp"
 
@@ -47,7 +48,7 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path)
   if (entries == MAP_FAILED || pread(file, entries, entries_ * 8, 0) != static_cast<ssize_t>(entries_ * 8)) {
     throw std::runtime_error("the schedule cannot be copied: " + reason());
   }
-  munmap(entries, entries_ * 8);
+  schedule_ = static_cast<const char*>(entries);
   close(file);
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_) {
@@ -65,6 +66,15 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path)
     if (section.starts_with("tp_btf/") && bpf_program__attach(program) == nullptr) {
       missing_.push_back(section.substr(7) + ": " + reason());
     }
+  }
+}
+
+void Probes::write_realised(const std::string& path) const {
+  std::ofstream file(path, std::ios::binary);
+  file.write(schedule_, static_cast<std::streamsize>(bss_->counters.next * 8));
+  file.flush();
+  if (!file) {
+    throw std::runtime_error(path + ": cannot be written");
   }
 }
 

@@ -26,6 +26,8 @@ class Probes {
   /// Takes a snapshot now.
   const LabSnapshot& snapshot();
   std::uint64_t schedule_entries() const { return entries_; }
+  /// The part of the schedule that was sent, with the times at which it was. Throws std::runtime_error.
+  void write_realised(const std::string& path) const;
   /// "name: reason" of the probes that are not there.
   const std::vector<std::string>& missing() const { return missing_; }
 
@@ -33,6 +35,7 @@ class Probes {
   bpf_object* object_ = nullptr;
   LabShared* bss_ = nullptr;
   std::uint64_t entries_ = 0;
+  const char* schedule_ = nullptr;
   std::vector<std::string> missing_;
 };
 

@@ -15,6 +15,13 @@ std::int64_t now_ns();
 void sleep_until_ns(std::int64_t time_ns);
 /// Throws Unavailable when the CPU does not exist.
 void run_on_cpu(int cpu);
+/// Gives a thread (0: the caller) the highest ordinary priority, so that others on this host delay it less. Where the
+/// user may not, it stays as it is.
+void go_first(int thread = 0);
+/// The same for the calling thread before every ordinary one: for a sampler, which sleeps nearly always.
+void go_before_all();
+/// The scheduler shares CPU time among sessions first; ours becomes one of its own, with the highest weight.
+void leave_autogroup();
 
 class Reader {
  public:

@@ -1,15 +1,11 @@
-"""The command that sets the simulator against published figures: validate."""
+"""``rxpool validate --figures``: the simulator against published figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from rxpool.cli_options import FormatOption, JobsOption, app
-from rxpool.console import OutputFormat, guarded, message, print_json, stdout_console, write_frame
-from rxpool.errors import ExitCode, InputError
+from rxpool.console import OutputFormat, message, print_json, stdout_console, write_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,27 +15,12 @@ if TYPE_CHECKING:
 _PAGE = Path("docs/validation.md")
 
 
-@app.command()
-@guarded
-def validate(
-    source: Annotated[Path | None, typer.Argument(help="A figures file (default: the shipped one).")] = None,
-    *,
-    figures: Annotated[
-        bool, typer.Option("--figures", help="Against published figures: every entry of the file.")
-    ] = False,
-    page: Annotated[
-        Path | None, typer.Option(help="Where the page goes (default: docs/validation.md for the shipped figures).")
-    ] = None,
-    jobs: JobsOption = 1,
-    format: FormatOption = OutputFormat.TABLE,
-) -> None:
-    """Compare the simulator with published figures; exit code 1 if any entry is a miss."""
+def against_figures(source: Path | None, page: Path | None, jobs: int, format: OutputFormat) -> bool:
+    """Compares with every entry of a figures file (the shipped one by default), prints it; whether all are inside."""
     from rxpool.figures.entries import read_figures, shipped_figures
     from rxpool.figures.page import page as page_text
     from rxpool.figures.validating import frame, validate_figures
 
-    if not figures:
-        raise InputError("validate needs to know against what: --figures compares with published figures")
     if page is None and source is None and _PAGE.parent.is_dir():
         page = _PAGE
     outcomes = validate_figures(read_figures(source or shipped_figures()), jobs=jobs)
@@ -52,8 +33,7 @@ def validate(
         print_json(frame(outcomes).to_dict("records"))
     else:
         write_frame(frame(outcomes), format)
-    if not all(o.inside for o in outcomes):
-        raise typer.Exit(ExitCode.DIFFERENCE)
+    return all(o.inside for o in outcomes)
 
 
 def _print(outcomes: Sequence[Outcome]) -> None:

@@ -200,7 +200,9 @@ def number(value: float | None, digits: int | None = None) -> str:
 
 
 def amount(value: float) -> str:
-    """A number with digits that suit its size."""
+    """A number with digits that suit its size; a dash for none."""
+    if math.isnan(value):
+        return number(None)
     size = abs(value)
     return number(value, 0 if size >= 1000 or value == int(value) else 1 if size >= 10 else 3)
 

@@ -39,7 +39,7 @@ def start(folder: str, document: dict[str, Any], packets: int, gap_ns: int) -> s
     (Path(folder) / "schedule").write_bytes(schedule)
     (Path(folder) / "plan.json").write_text(json.dumps(document))
     return subprocess.Popen(
-        [str(PROGRAM), f"{folder}/plan.json", f"{folder}/schedule"],
+        [str(PROGRAM), f"{folder}/plan.json", f"{folder}/schedule", f"{folder}/realised"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

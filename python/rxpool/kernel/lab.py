@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rxpool.errors import ExitCode, InputError
 from rxpool.kernel.build import lab
-from rxpool.kernel.plan import LIMITS, plan
+from rxpool.kernel.needs import demand
+from rxpool.kernel.plan import LIMITS, Plan, plan
 from rxpool.scenario import Scenario, ScenarioSource, load
 
 if TYPE_CHECKING:
@@ -30,19 +32,39 @@ _MISSING = {
 
 
 @dataclass(frozen=True)
+class LabRun:
+    """What one replication was asked to do, and ``sent``: the entries of its schedule with the times of sending."""
+
+    plan: Plan
+    sent: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
 class KernelRun:
     """One run on the kernel.
 
     ``metrics`` has replication, component, metric, unit, value, source; a value that this kernel cannot give is NaN and
-    ``source`` says why. ``series`` is the same over time. ``not_honoured`` lists the scenario's parts that were left
-    out, ``limits`` what a veth pair is not.
+    ``source`` says why. ``series`` is the same over time. ``runs`` has each replication's plan and sends, ``limits``
+    what a veth pair is not.
     """
 
     scenario: Scenario
     metrics: pd.DataFrame
     series: pd.DataFrame
-    not_honoured: tuple[str, ...]
+    runs: tuple[LabRun, ...]
     limits: tuple[str, ...] = LIMITS
+
+    @property
+    def not_honoured(self) -> tuple[str, ...]:
+        """The scenario's parts that the lab left out."""
+        return self.runs[0].plan.not_honoured
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Metrics that this kernel cannot give, with the reason."""
+        rows = self.metrics[self.metrics.source.str.startswith("missing: ")]
+        names = rows.component + "." + rows.metric
+        return dict(zip(names, rows.source.str.removeprefix("missing: "), strict=True))
 
     def value(self, component: str, metric: str) -> float:
         """Median over the replications. Raises ``KeyError`` for a metric that is not there."""
@@ -61,34 +83,35 @@ def run(source: ScenarioSource, *, replications: int = 1, batch: int = 64, limit
     import pandas as pd
 
     scenario = load(source)
+    demand("kernel backend")
     program = lab()
-    metrics, series = [], []
-    left_out: tuple[str, ...] = ()
+    metrics, series, runs = [], [], []
     for replication in range(replications):
         planned = plan(scenario, replication, batch=batch)
-        left_out = planned.not_honoured
         with tempfile.TemporaryDirectory() as folder:
             document = Path(folder) / "plan.json"
             schedule = Path(folder) / "schedule"
+            realised = Path(folder) / "realised"
             document.write_text(json.dumps(planned.document))
             planned.schedule.tofile(schedule)
             environment = os.environ | {"RXPOOL_LAB_OBJECTS": str(program.parent)}
             done = subprocess.run(
-                [str(program), str(document), str(schedule)],
+                [str(program), str(document), str(schedule), str(realised)],
                 capture_output=True,
                 text=True,
                 check=False,
                 env=environment,
                 timeout=limit_s + planned.document["duration_ms"] / 1000,
             )
-        if done.returncode != 0:
-            code = ExitCode.NOT_AVAILABLE if done.returncode == ExitCode.NOT_AVAILABLE else ExitCode.BAD_INPUT
-            raise InputError(done.stderr.strip() or f"rxpool-lab ended with {done.returncode}", code)
+            if done.returncode != 0:
+                code = ExitCode.NOT_AVAILABLE if done.returncode == ExitCode.NOT_AVAILABLE else ExitCode.BAD_INPUT
+                raise InputError(done.stderr.strip() or f"rxpool-lab ended with {done.returncode}", code)
+            runs.append(LabRun(planned, np.fromfile(realised, np.uint64)))
         seen = json.loads(done.stdout)
         rows = _metrics(scenario.resolved, planned.nic, planned.queue, planned.document["sample_us"], seen)
         metrics.append(rows.assign(replication=replication))
         series.append(_series(planned.nic, planned.queue, seen).assign(replication=replication))
-    return KernelRun(scenario, pd.concat(metrics, ignore_index=True), pd.concat(series, ignore_index=True), left_out)
+    return KernelRun(scenario, pd.concat(metrics, ignore_index=True), pd.concat(series, ignore_index=True), tuple(runs))
 
 
 def _metrics(what: Mapping[str, Any], nic: str, queue: str, sample_us: float, seen: Mapping[str, Any]) -> pd.DataFrame:

@@ -24,6 +24,12 @@ LIMITS = (
     "one queue: live frames use the sending CPU's",
 )
 
+VETH_RING = 256
+"""Places of the ptr_ring of a veth queue (DR-31)."""
+
+TRUESIZE = 4240
+"""Bytes charged for a live frame's skb: 4096 without the 112 that test_run keeps in front, and the sk_buff's 256."""
+
 _FCS_BYTES = 4
 _MAX_ENTRIES = 8_000_000
 _LARGEST_LIVE_FRAME = 3000

@@ -12,6 +12,7 @@ sweep          a metric over one varied key, intervals shaded                 ``
 heat_map       a metric over two varied keys                                  ``Sweep.frame``
 pareto         two objectives of a tuning and their front                     ``Tuning.frame``
 pages          where the pages are, stacked over time                         ``series``
+backends       one level on the kernel and in the simulator           ``Validation.series``
 cpu            busy time of every CPU by context, and by step                 ``metrics``
 =============  =============================================================  ==================================
 
@@ -29,13 +30,27 @@ from rxpool.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from rxpool.plots.backends import backends
     from rxpool.plots.distributions import cdf
     from rxpool.plots.flame import cpu
     from rxpool.plots.intervals import differences, policies
     from rxpool.plots.sweeps import heat_map, pareto, sweep
     from rxpool.plots.timelines import pages, timeline
 
-__all__ = ["cdf", "cpu", "differences", "draw", "heat_map", "names", "pages", "pareto", "policies", "sweep", "timeline"]
+__all__ = [
+    "backends",
+    "cdf",
+    "cpu",
+    "differences",
+    "draw",
+    "heat_map",
+    "names",
+    "pages",
+    "pareto",
+    "policies",
+    "sweep",
+    "timeline",
+]
 
 _HOME = {
     "policies": "intervals",
@@ -46,6 +61,7 @@ _HOME = {
     "sweep": "sweeps",
     "heat_map": "sweeps",
     "pareto": "sweeps",
+    "backends": "backends",
     "cpu": "flame",
 }
 

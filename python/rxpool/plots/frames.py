@@ -17,14 +17,17 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7
 
 def axes(ax: Axes | None, width: float = 7.0, height: float = 4.0) -> Axes:
     """The axes given, or those of a new figure (inches)."""
-    if ax is not None:
-        return ax
+    return ax if ax is not None else panels(1, width, height)[0]
+
+
+def panels(count: int, width: float, height: float) -> list[Axes]:
+    """The axes of a new figure, under each other, each of this size (inches)."""
     try:
         from matplotlib import pyplot
     except ImportError:
         raise InputError("plots need the package matplotlib: pip install 'rxpool[pictures]'") from None
-    _, made = pyplot.subplots(figsize=(width, height), layout="constrained")
-    return made
+    _, made = pyplot.subplots(count, 1, figsize=(width, height * count), layout="constrained", squeeze=False)
+    return list(made[:, 0])
 
 
 def tidy(ax: Axes) -> Axes:

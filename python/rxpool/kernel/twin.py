@@ -1,0 +1,100 @@
+"""The simulated twin of a run in the lab: the same host, fed with what the lab's generator really sent.
+
+The pool that the lab measures is the generator's own. A frame that waits in the ptr_ring, in a socket or with a reader
+is a page of that pool, so the twin's ``held`` is the simulator's ``held`` and the taken places of the ptr_ring
+together; the generator itself keeps about one batch of free pages, which belongs to ``inflight``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from rxpool.kernel.plan import VETH_RING, Plan
+from rxpool.running import run as simulate
+from rxpool.scenario import Scenario, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PCAP_NANOSECONDS = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)
+_SOURCE_PORT_AT = 34
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One simulated replication of a run in the lab: ``Result.metrics``, and the lab's own series in ``series``."""
+
+    metrics: pd.DataFrame
+    series: pd.DataFrame
+
+
+def twin(scenario: Scenario, plan: Plan, sent: npt.NDArray[np.uint64]) -> Twin:
+    """Simulates the scenario with the sends of one run in the lab (entries of ``lab.h``: time, flow, source)."""
+    nic = plan.nic
+    with TemporaryDirectory() as folder:
+        capture = Path(folder) / "realised.pcap"
+        write_capture(capture, sent, plan.document["ports"], plan.document["frame_bytes"])
+        first_ms = float(sent[0] >> np.uint64(24)) / 1e6
+        source = {"nic": nic, "kind": "pcap", "file": str(capture), "start_ms": first_ms}
+        changed = {"traffic": {"realised": source}, "record.every_us": plan.document["sample_us"]}
+        result = simulate(load(scenario, set=changed, allow_path=True, replications=1))
+        # Frames name the run by a digest over the capture, so they are made while it is there.
+        return Twin(result.metrics, _as_lab_sees_it(result.series, nic, plan))
+
+
+def write_capture(path: Path, sent: npt.NDArray[np.uint64], ports: Sequence[int], frame_bytes: int) -> None:
+    """The sends as a capture with times in ns: the lab's frame with the ports of each packet."""
+    times = (sent >> np.uint64(24)).astype(np.int64)
+    flows = (sent >> np.uint64(8) & np.uint64(0xFFFF)).astype(np.int64)
+    record = np.dtype([("s", "<u4"), ("ns", "<u4"), ("held", "<u4"), ("length", "<u4"), ("frame", "u1", frame_bytes)])
+    records = np.zeros(sent.size, record)
+    records["s"], records["ns"] = np.divmod(times, 1_000_000_000)
+    records["held"] = records["length"] = frame_bytes
+    records["frame"] = np.frombuffer(_frame(frame_bytes), np.uint8)
+    pairs = np.empty((sent.size, 2), ">u2")
+    pairs[:, 0] = 1024 + flows % 64000
+    pairs[:, 1] = np.asarray(ports)[(sent & np.uint64(0xFF)).astype(np.int64)]
+    records["frame"][:, _SOURCE_PORT_AT : _SOURCE_PORT_AT + 4] = pairs.view(np.uint8).reshape(-1, 4)
+    with path.open("wb") as file:
+        file.write(_PCAP_NANOSECONDS)
+        records.tofile(file)
+
+
+def _frame(size: int) -> bytes:
+    """Ethernet, IPv4 from 198.18.0.2 to 198.18.0.1, UDP without ports and checksum; zeros."""
+    header = struct.pack(
+        ">BBHHHBBH4s4s", 0x45, 0, size - 14, 0, 0, 64, 17, 0, bytes([198, 18, 0, 2]), b"\xc6\x12\x00\x01"
+    )
+    total = sum(struct.unpack(">10H", header))
+    total = (total & 0xFFFF) + (total >> 16)
+    header = header[:10] + struct.pack(">H", 0xFFFF & ~(total + (total >> 16))) + header[12:]
+    ethernet = bytes.fromhex("020000000001 020000000002 0800")
+    return (ethernet + header + struct.pack(">HHHH", 0, 0, size - 34, 0)).ljust(size, b"\0")
+
+
+def _as_lab_sees_it(series: pd.DataFrame, nic: str, plan: Plan) -> pd.DataFrame:
+    """``held`` and ``inflight`` of the generator's pool over time, from the simulator's series."""
+    import pandas as pd
+
+    rx = f"nics.{nic}.rx_queues.{plan.queue}"
+    here = series[series.component.isin([rx, f"{rx}.page_pool"])]
+    table = here.pivot_table(index="time_ns", columns="metric", values="value", aggfunc="first", observed=True)
+    held = table["held"] + (VETH_RING - table["rx_fill"])
+    parts = {"held": (rx, held), "inflight": (f"{rx}.page_pool", held + plan.document["batch"])}
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {"component": place, "metric": name, "unit": "pages", "time_ns": values.index, "value": values}
+            )
+            for name, (place, values) in parts.items()
+        ],
+        ignore_index=True,
+    )

@@ -1,0 +1,126 @@
+"""The kernel backend: what it asks for, what it compares, what it prints. Skips where this machine cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import ROOT, Command
+from rxpool import InputError, load
+from rxpool.kernel import needs
+from rxpool.kernel.plan import plan
+from rxpool.kernel.twin import twin, write_capture
+
+SITUATIONS = ROOT / "scenarios/kernel"
+
+
+@pytest.fixture(scope="session")
+def lab() -> None:
+    """Skips, with the reason, where the lab cannot run."""
+    from rxpool.kernel.build import lab as program
+
+    lacks = needs.missing()
+    if lacks:
+        pytest.skip(f"kernel backend: missing {', '.join(lacks)}")
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("the lab needs two CPUs")
+    try:
+        program()
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+def entries(times_ns: list[int]) -> Any:
+    """Sends at these times, flows 0, 1, 2 …, source 0."""
+    return np.array([t << 24 | i << 8 for i, t in enumerate(times_ns)], dtype=np.uint64)
+
+
+def test_a_capture_has_the_sends_to_the_nanosecond(tmp_path: Path) -> None:
+    path = tmp_path / "sends.pcap"
+    write_capture(path, entries([5, 1_000_000_007]), [4000], 60)
+    data = path.read_bytes()
+    assert struct.unpack("<I", data[:4])[0] == 0xA1B23C4D
+    first, second = (data[24 + i * 76 : 24 + (i + 1) * 76] for i in range(2))
+    assert struct.unpack("<IIII", first[:16]) == (0, 5, 60, 60)
+    assert struct.unpack("<IIII", second[:16]) == (1, 7, 60, 60)
+    ports = [struct.unpack(">HH", record[16 + 34 : 16 + 38]) for record in (first, second)]
+    assert ports == [(1024, 4000), (1025, 4000)]
+    header = struct.unpack(">10H", first[16 + 14 : 16 + 34])
+    assert sum(header) % 0xFFFF == 0, "the checksum of the IPv4 header"
+
+
+def test_the_twin_offers_what_was_sent_and_counts_waiting_frames_as_held() -> None:
+    scenario = load(SITUATIONS / "reader-pause-small.json")
+    planned = plan(scenario)
+    sent = entries([120_000_000 + i * 100_000 for i in range(400)])  # into the reader's pause, which begins at 120 ms
+    one = twin(scenario, planned, sent)
+    total = one.metrics.groupby("metric").value.sum()
+    assert total["rx_packets_phy"] == 400
+    held = one.series[one.series.metric == "held"].set_index("time_ns").value
+    assert held.max() == 50, "212992 / 4240 frames fit the receive buffer"
+    inflight = one.series[one.series.metric == "inflight"].set_index("time_ns").value
+    pd.testing.assert_series_equal(inflight, held + planned.document["batch"], check_names=False)
+
+
+def test_without_a_capability_validate_says_which_and_for_what(rxpool_command: Command, tmp_path: Path) -> None:
+    if shutil.which("setpriv") is None or os.geteuid() != 0:
+        pytest.skip("taking a capability away needs root and setpriv")
+    command = ["setpriv", "--bounding-set=-bpf", "--inh-caps=-all", sys.executable, "-m", "rxpool", "validate"]
+    done = subprocess.run(
+        [*command, str(SITUATIONS / "steady-drop.json")], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3, done.stderr
+    assert "missing CAP_BPF (loads BPF programs and maps)" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_of_no_known_kind_is_refused_before_anything_runs(rxpool_command: Command) -> None:
+    done = rxpool_command("validate", SITUATIONS / "steady-drop.json", "--to", "picture.txt")
+    assert done.returncode == 2
+    assert "picture.txt: a picture is written as svg, png, pdf" in done.stderr
+
+
+@pytest.mark.usefixtures("lab")
+def test_validate_compares_both_backends_and_says_what_it_is_not(rxpool_command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    situation = SITUATIONS / "reader-pause-small.json"
+    done = rxpool_command("validate", situation, "--repeats", 1, "--format", "json", "--to", "both.svg")
+    assert done.returncode in (0, 1), done.stderr
+    value = json.loads(done.stdout)
+    assert any("kernel path validation, not NIC validation" in limit for limit in value["limits"])
+    assert value["not_compared"]
+    rows = {row["quantity"].rpartition(".")[2]: row for row in value["quantities"]}
+    assert set(rows) == {"held_mean", "held_max", "inflight_mean", "lost share of the offered packets"}
+    for row in rows.values():
+        assert row["inside"] == (abs(row["simulated"] - row["kernel"]) <= row["allowed"])
+        assert row["error"] == pytest.approx(row["simulated"] - row["kernel"])
+    assert value["inside"] == (done.returncode == 0)
+    # The bound is exact on both sides: 50 frames fit the receive buffer, and one may be on its way.
+    assert rows["held_max"]["kernel"] == pytest.approx(50, abs=8)
+    assert rows["held_max"]["simulated"] == pytest.approx(50, abs=2)
+    assert rows["held_max"]["bound"] == abs(50 - rows["held_max"]["kernel"])
+    assert (tmp_path / "both.svg").read_text().count("<svg") == 1
+
+
+@pytest.mark.usefixtures("lab")
+def test_the_lab_writes_down_when_it_sent() -> None:
+    from rxpool.kernel import run
+
+    done = run(SITUATIONS / "reader-pause-small.json")
+    (one,) = done.runs
+    planned, sent = one.plan.schedule >> np.uint64(24), one.sent >> np.uint64(24)
+    assert sent.size == planned.size
+    assert (np.diff(sent.astype(np.int64)) >= 0).all()
+    assert (sent >= planned[: sent.size]).all(), "nothing is sent before its time"
+    assert np.median(sent - planned) < 1_000_000
+    assert done.value("nics.veth0", "rx_packets_phy") <= sent.size
