@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rxpool.console import printable
+from rxpool.plain import printable
 from rxpool.table import amount, new_table
 
 if TYPE_CHECKING:
