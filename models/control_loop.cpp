@@ -4,41 +4,13 @@
 #include <limits>
 #include <span>
 
+#include "models/control/signal_state.hpp"
 #include "models/scenario.hpp"
+#include "models/scenario/control_settings.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
 namespace {
-
-DetectorParams detector_params(const scenario::DetectorFields& fields, Time period, Time jiffy) {
-  DetectorParams params = fields.params;
-  params.period = period;
-  params.jiffy = jiffy;
-  params.quiet = time_from_ms(fields.quiet_ms);
-  params.time_constant = time_from_ms(fields.time_constant_ms);
-  params.window = time_from_ms(fields.window_ms);
-  params.learn = time_from_ms(fields.learn_ms);
-  params.horizon = time_from_ms(fields.horizon_ms);
-  return params;
-}
-
-OverloadParams overload_params(const scenario::OverloadFields& fields) {
-  OverloadParams params = fields.params;
-  params.clear = time_from_ms(fields.clear_ms);
-  return params;
-}
-
-BreakerParams breaker_params(const scenario::BreakerFields& fields) {
-  BreakerParams params = fields.params;
-  params.horizon = time_from_ms(fields.horizon_ms);
-  params.reference_rtt = time_from_ms(fields.reference_rtt_ms);
-  params.hold = time_from_ms(fields.hold_ms);
-  params.reaction = time_from_ms(fields.reaction_ms);
-  params.forecast = time_from_ms(fields.forecast_ms);
-  params.open = time_from_ms(fields.open_ms);
-  params.probe = time_from_ms(fields.probe_ms);
-  return params;
-}
 
 SituationParams situation_params(const scenario::ControlParams& params) {
   SituationParams situation;
@@ -97,8 +69,8 @@ double smallest_pool_of(const QueueControl& control, KernelRelease release) {
 
 QueueControl::QueueControl(ControlledQueue controlled, const scenario::ControlParams& params, Time period, Time jiffy)
     : queue(std::move(controlled)),
-      overload(overload_params(params.overload)),
-      breaker(breaker_params(params.breaker)),
+      overload(scenario::overload_params(params.overload)),
+      breaker(scenario::breaker_params(params.breaker)),
       situation(situation_params(params)),
       page_return(return_params(params.pool)) {
   for (const auto& [name, fields] : params.detectors) {
@@ -108,7 +80,7 @@ QueueControl::QueueControl(ControlledQueue controlled, const scenario::ControlPa
                        " reads the counters of a page_pool, and the driver of " + queue.name + " has none");
     }
     if (name == params.working_set) used = detectors.size();
-    detectors.push_back(make_detector(detector_params(fields, period, jiffy)));
+    detectors.push_back(make_detector(scenario::detector_params(fields, period, jiffy)));
   }
   scores.resize(detectors.size());
   if (queue.gate != nullptr) queue.gate->probe_one_in = params.breaker.probe_one_in;
@@ -124,7 +96,7 @@ ControlLoop::ControlLoop(const scenario::ControlParams& params, std::uint32_t hz
       score_every_(time_from_us(params.score.every_us)),
       next_look_(period_),
       next_signal_(signal_period_),
-      global_(breaker_params(params.breaker)) {
+      global_(scenario::breaker_params(params.breaker)) {
   const Time jiffy = seconds(1) / hz;
   for (ControlledQueue& queue : queues) {
     queues_.push_back(std::make_unique<QueueControl>(std::move(queue), params_, period_, jiffy));
@@ -243,12 +215,9 @@ void ControlLoop::protect(Time now) {
     const CircuitBreaker& breaker = global ? global_ : control->breaker;
     control->trips = breaker.stats().trips;
     if (control->queue.gate != nullptr) control->queue.gate->level = level_of(breaker.state());
-    namespace state = bpf::signal_state;
     const Zone& zone = allocator_.zones()[control->queue.node];
-    const bool tripped = breaker.state() >= BreakerState::open;
-    const bool hard = breaker.state() == BreakerState::hard || zone.nr_free_pages() <= zone.wmark_pages(Watermark::low);
-    control->state = (tripped ? state::circuit_breaker : 0) | (control->overload.rx() ? state::rx_overload : 0) |
-                     (control->overload.tx() ? state::tx_overload : 0) | (hard ? state::hard : 0);
+    const bool low = zone.nr_free_pages() <= zone.wmark_pages(Watermark::low);
+    control->state = signal_state_bits(breaker, control->overload, low);
   }
 }
 
