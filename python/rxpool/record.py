@@ -7,6 +7,7 @@ and no writer adds a time or a name.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from rxpool._core import ReplicationDict
+
+
+_NAMES = ("component", "metric", "unit")
+"""What a million rows repeat: each text is held once (``sys.intern``)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Series:
     unit: str
     time_ns: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {name: sys.intern(state[name]) for name in _NAMES})
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,10 @@ class Replication:
             warnings=tuple(raw["warnings"]),
             loop_cpu_seconds=raw["loop_cpu_seconds"],
         )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """What comes from a worker holds its names once, as what the compiled module returns does."""
+        self.__dict__.update(state | {name: tuple(map(sys.intern, state[name])) for name in _NAMES})
 
     def __getitem__(self, key: tuple[str, str]) -> float:
         """The value of one (component, metric)."""
@@ -137,7 +149,7 @@ class Replication:
     def from_arrow(cls, table: pa.Table) -> Replication:
         """The inverse of :meth:`to_arrow`; ``KeyError`` or ``ValueError`` for a table that is not one of ours."""
         facts = json.loads((table.schema.metadata or {})[b"rxpool"])
-        component, metric, unit = (table.column(c).to_pylist() for c in ("component", "metric", "unit"))
+        component, metric, unit = (list(map(sys.intern, table.column(c).to_pylist())) for c in _NAMES)
         value = table.column("value").to_numpy()
         time = table.column("time_ns").combine_chunks()
         count = time.null_count  # metrics come first

@@ -22,10 +22,20 @@ py::array_t<T> own(std::vector<T>&& values) {
   return py::array_t<T>(size, data, owner);
 }
 
+/// A name that every replication of a study repeats: Python holds one object for all of them.
+py::str interned(const std::string& name) {
+  PyObject* text = PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "strict");
+  if (text == nullptr) throw py::error_already_set();
+  PyUnicode_InternInPlace(&text);
+  return py::reinterpret_steal<py::str>(text);
+}
+
 py::dict ledger(const Ledger& ledger) {
+  py::dict places;
+  for (const auto& [place, count] : ledger.places) places[interned(place)] = count;
   py::dict d;
   d["total"] = ledger.total;
-  d["places"] = ledger.places;
+  d["places"] = std::move(places);
   return d;
 }
 
@@ -33,9 +43,9 @@ py::list series(std::vector<SeriesRow>&& rows) {
   py::list list;
   for (SeriesRow& row : rows) {
     py::dict d;
-    d["component"] = row.component;
-    d["metric"] = row.metric;
-    d["unit"] = row.unit;
+    d["component"] = interned(row.component);
+    d["metric"] = interned(row.metric);
+    d["unit"] = interned(row.unit);
     d["time_ns"] = own(std::move(row.time_ns));
     d["value"] = own(std::move(row.value));
     list.append(std::move(d));
@@ -74,9 +84,9 @@ py::dict to_python(ReplicationResult&& result) {
   std::vector<double> value;
   value.reserve(result.metrics.size());
   for (const MetricRow& row : result.metrics) {
-    component.append(row.component);
-    metric.append(row.metric);
-    unit.append(row.unit);
+    component.append(interned(row.component));
+    metric.append(interned(row.metric));
+    unit.append(interned(row.unit));
     value.push_back(row.value);
   }
   py::dict d;
