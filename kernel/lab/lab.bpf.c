@@ -132,10 +132,11 @@ int BPF_PROG(on_release, const struct page_pool* pool) {
 }
 
 SEC("tp_btf/napi_poll")
-int BPF_PROG(on_poll, struct napi_struct* napi, int work) {
+int BPF_PROG(on_poll, struct napi_struct* napi, int work, int budget) {
   struct net_device* dev = BPF_CORE_READ(napi, dev);
   if (ours(dev) && BPF_CORE_READ(dev, ifindex) == shared.control.receiver) {
     __sync_fetch_and_add(&shared.counters.polls, 1);
+    __sync_fetch_and_add(&shared.counters.full_polls, work >= budget);
     __sync_fetch_and_add(&shared.counters.poll_work, work);
   }
   return 0;

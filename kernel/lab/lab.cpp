@@ -1,6 +1,5 @@
 #include "kernel/lab/lab.hpp"
 
-#include <bpf/btf.h>
 #include <dirent.h>
 #include <linux/if_link.h>
 #include <net/if.h>
@@ -70,39 +69,6 @@ std::vector<std::uint8_t> frame_of(std::uint32_t bytes) {
   return frame;
 }
 
-// Gives the object's `const volatile` variables their values; where they lie is in its type information.
-void set_parameters(bpf_object* object, const std::map<std::string, double>& parameters) {
-  std::map<std::string, double> left = parameters;
-  const btf* types = bpf_object__btf(object);
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object) {
-    const std::string name = bpf_map__name(map);
-    const std::size_t dot = name.find(".rodata");
-    std::size_t size = 0;
-    auto* data = static_cast<char*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
-    const int id = dot == std::string::npos ? -1 : btf__find_by_name_kind(types, name.c_str() + dot, BTF_KIND_DATASEC);
-    if (data == nullptr || id < 0) {
-      continue;
-    }
-    const btf_type* section = btf__type_by_id(types, static_cast<std::uint32_t>(id));
-    const btf_var_secinfo* variables = btf_var_secinfos(section);
-    for (int i = 0; i < btf_vlen(section); ++i) {
-      const btf_type* variable = btf__type_by_id(types, variables[i].type);
-      const auto found = left.find(btf__name_by_offset(types, variable->name_off));
-      if (found == left.end() || variables[i].size > sizeof(std::int64_t) ||
-          variables[i].offset + variables[i].size > size) {
-        continue;
-      }
-      const auto value = static_cast<std::int64_t>(found->second);  // little endian, as every host of the lab
-      std::memcpy(data + variables[i].offset, &value, variables[i].size);
-      left.erase(found);
-    }
-  }
-  if (!left.empty()) {
-    throw std::runtime_error("the policy has no variable '" + left.begin()->first + "'");
-  }
-}
-
 }  // namespace
 
 Lab::Lab(const Plan& plan, const std::string& schedule_path, std::string realised_path)
@@ -120,7 +86,11 @@ Lab::Lab(const Plan& plan, const std::string& schedule_path, std::string realise
   const char* objects = std::getenv("RXPOOL_LAB_OBJECTS");
   probes_ = std::make_unique<Probes>(std::string(objects != nullptr ? objects : ".") + "/lab.bpf.o", schedule_path);
   make_devices();
-  attach_policy();
+  policy_ = std::make_unique<LabPolicy>(plan.policy, plan.params, *probes_);
+  policy_->attach(static_cast<int>(probes_->control().receiver));
+  if (policy_->signal() != nullptr) {
+    agent_ = std::make_unique<Agent>(plan.control, plan.hz, *probes_, *policy_->signal());
+  }
   if (plan.threaded) {
     start_threaded_napi();
   }
@@ -133,7 +103,6 @@ Lab::~Lab() {
   for (auto& reader : readers_) {
     reader->stop();
   }
-  bpf_object__close(policy_);
 }
 
 void Lab::make_devices() {
@@ -161,34 +130,6 @@ void Lab::make_devices() {
   control.entries = probes_->schedule_entries();
   for (std::size_t i = 0; i < plan_.ports.size() && i < std::size(control.ports); ++i) {
     control.ports[i] = __builtin_bswap16(plan_.ports[i]);
-  }
-}
-
-void Lab::attach_policy() {
-  int program = -1;
-  if (plan_.policy == "pass" || plan_.policy == "drop") {
-    program = probes_->program(plan_.policy.c_str());
-  } else {
-    policy_ = bpf_object__open_file(plan_.policy.c_str(), nullptr);
-    if (policy_ == nullptr) {
-      throw std::runtime_error("the policy " + plan_.policy + " cannot be opened");
-    }
-    set_parameters(policy_, plan_.params);
-    if (bpf_object__load(policy_) != 0) {
-      fail("the policy " + plan_.policy + " is not accepted");
-    }
-    bpf_program* candidate = nullptr;
-    bpf_object__for_each_program(candidate, policy_) {
-      if (program < 0 && bpf_program__type(candidate) == BPF_PROG_TYPE_XDP) {
-        program = bpf_program__fd(candidate);
-      }
-    }
-  }
-  const int receiver = static_cast<int>(probes_->control().receiver);
-  const int error = bpf_xdp_attach(receiver, program, XDP_FLAGS_DRV_MODE, nullptr);
-  if (error != 0) {
-    errno = -error;
-    fail("attaching the policy");
   }
 }
 
@@ -230,33 +171,12 @@ void Lab::generate() {
 }
 
 Lab::Sample Lab::sample() {
-  const LabSnapshot& now = probes_->snapshot();
-  struct Read {
-    std::int32_t held, inflight;
-    std::uint32_t cache, ring;
-  };
-  std::array<Read, LAB_READS> reads{};
-  const std::size_t count = std::clamp<std::size_t>(now.count, 1, LAB_READS);
-  for (std::size_t i = 0; i < count; ++i) {
-    const LabRead& read = now.reads[i];
-    const auto inflight = static_cast<std::int32_t>(read.hold - read.release);
-    reads[i] = {.held = inflight - static_cast<std::int32_t>(read.cache + read.ring),
-                .inflight = inflight,
-                .cache = read.cache,
-                .ring = read.ring};
-  }
-  auto* const middle = reads.begin() + count / 2;
-  std::nth_element(reads.begin(), middle, reads.begin() + count,
-                   [](const Read& a, const Read& b) { return a.held < b.held; });
-  const Read& median = *middle;
-  Sample sample{.time_ns = static_cast<std::int64_t>(now.time_ns) - begin_ns_,
-                .inflight = median.inflight,
-                .held = median.held,
-                .cache = median.cache,
-                .ring = median.ring,
+  Sample sample{.pool = probes_->levels(),
                 .sent = probes_->counters().sent,
                 .devmap_drops = probes_->counters().devmap_drops,
+                .xdp_drops = policy_->dropped(),
                 .sockets = {}};
+  sample.pool.time_ns -= begin_ns_;
   for (const auto& reader : readers_) {
     sample.sockets.push_back(reader->state());
   }
@@ -282,11 +202,17 @@ std::string Lab::run() {
       reader->start(begin_ns_);
     }
     go_before_all();
+    if (agent_) {
+      agent_->start();
+    }
     probes_->control().begin_ns = static_cast<std::uint64_t>(begin_ns_);
     for (std::size_t i = 0; i < count; ++i) {
       sleep_until_ns(begin_ns_ + static_cast<std::int64_t>(static_cast<double>(i) * plan_.sample_us * 1000));
       samples_.push_back(sample());
     }
+  }
+  if (agent_) {
+    agent_->stop();
   }
   totals_ = probes_->counters();
   pthread_kill(generator.native_handle(), SIGUSR1);
@@ -305,17 +231,21 @@ std::string Lab::report() const {
   using nlohmann::json;
   json result;
   json series;
-  for (const char* name : {"time_ns", "inflight", "held", "pool_cache", "pool_ring", "sent", "tx_xdp_xmit_errors"}) {
+  for (const char* name :
+       {"time_ns", "inflight", "held", "pool_cache", "pool_ring", "sent", "tx_xdp_xmit_errors", "xdp_drop"}) {
     series[name] = json::array();
   }
   for (const Sample& sample : samples_) {
-    series["time_ns"].push_back(sample.time_ns);
-    series["inflight"].push_back(sample.inflight);
-    series["held"].push_back(sample.held);
-    series["pool_cache"].push_back(sample.cache);
-    series["pool_ring"].push_back(sample.ring);
+    series["time_ns"].push_back(sample.pool.time_ns);
+    series["inflight"].push_back(sample.pool.inflight);
+    series["held"].push_back(sample.pool.held);
+    series["pool_cache"].push_back(sample.pool.cache);
+    series["pool_ring"].push_back(sample.pool.ring);
     series["sent"].push_back(sample.sent);
     series["tx_xdp_xmit_errors"].push_back(sample.devmap_drops);
+    if (sample.xdp_drops) {
+      series["xdp_drop"].push_back(*sample.xdp_drops);
+    }
   }
   result["series"] = series;
   result["sockets"] = json::object();
@@ -349,6 +279,9 @@ std::string Lab::report() const {
     }
   }
   result["missing"] = probes_->missing();
+  if (agent_) {
+    result["agent"] = agent_->report(begin_ns_);
+  }
   return result.dump();
 }
 

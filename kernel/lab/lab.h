@@ -31,7 +31,7 @@ struct LabCounters {
   __u64 sent;
   __u64 last_due_ns;
   __u64 pool_holds, pool_releases;
-  __u64 polls, poll_work;
+  __u64 polls, full_polls, poll_work;
   __u64 devmap_sent, devmap_drops;
   __u64 redirect_errors, xdp_exceptions;
   __u64 cpumap_processed, cpumap_drops;

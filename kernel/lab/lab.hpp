@@ -6,10 +6,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernel/lab/agent.hpp"
 #include "kernel/lab/plan.hpp"
+#include "kernel/lab/policy.hpp"
 #include "kernel/lab/probes.hpp"
 #include "kernel/lab/reader.hpp"
 
@@ -29,18 +32,14 @@ class Lab {
 
  private:
   struct Sample {
-    std::int64_t time_ns = 0;
-    std::int32_t inflight = 0;
-    std::int32_t held = 0;
-    std::uint32_t cache = 0;
-    std::uint32_t ring = 0;
+    PoolLevels pool;  ///< time since the begin
     std::uint64_t sent = 0;
     std::uint64_t devmap_drops = 0;
+    std::optional<std::uint64_t> xdp_drops;  ///< by the policy's own count
     std::vector<Reader::State> sockets;
   };
 
   void make_devices();
-  void attach_policy();
   void start_threaded_napi();
   void generate();
   Sample sample();
@@ -49,12 +48,13 @@ class Lab {
   const Plan& plan_;
   std::string realised_path_;
   std::unique_ptr<Probes> probes_;
+  std::unique_ptr<LabPolicy> policy_;
+  std::unique_ptr<Agent> agent_;  ///< where the policy reads a signal
   std::vector<std::unique_ptr<Reader>> readers_;
   std::vector<Sample> samples_;
   std::vector<std::uint8_t> frame_;
   std::int64_t begin_ns_ = 0;
   LabCounters totals_{};
-  bpf_object* policy_ = nullptr;
   std::string sender_, receiver_;
 };
 

@@ -3,6 +3,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "models/scenario/field_reader.hpp"
+
 namespace rxpool::lab {
 
 Plan read_plan(const std::string& path) {
@@ -37,6 +39,11 @@ Plan read_plan(const std::string& path) {
     }
     plan.sockets.push_back(socket);
   }
+  json.at("hz").get_to(plan.hz);
+  const scenario::Origin origin(path, {});
+  scenario::FieldReader reader(origin, json.at("control"), "control");
+  fields(reader, plan.control);
+  reader.refuse_unknown();
   return plan;
 }
 

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "models/scenario/control_params.hpp"
+
 namespace rxpool::lab {
 
 /// This kernel, or this user, cannot: says what is missing and for what.
@@ -52,6 +54,8 @@ struct Plan {
   std::map<std::string, double> params;  ///< of the object's `const volatile` variables
   std::vector<std::uint16_t> ports;      ///< of each source
   std::vector<SocketPlan> sockets;
+  scenario::ControlParams control;  ///< for the agent, where the policy reads a signal
+  std::uint32_t hz = 250;
 };
 
 /// Throws std::runtime_error naming the key.

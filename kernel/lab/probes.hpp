@@ -6,12 +6,22 @@
 #include <bpf/libbpf.h>
 
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
 #include "kernel/lab/lab.h"
 
 namespace rxpool::lab {
+
+/// Pages of the pool under test at one instant.
+struct PoolLevels {
+  std::int64_t time_ns = 0;  ///< CLOCK_MONOTONIC
+  std::int32_t held = 0;
+  std::int32_t inflight = 0;
+  std::uint32_t cache = 0;
+  std::uint32_t ring = 0;
+};
 
 class Probes {
  public:
@@ -23,8 +33,8 @@ class Probes {
   int program(const char* name) const;
   LabControl& control() { return bss_->control; }
   const LabCounters& counters() const { return bss_->counters; }
-  /// Takes a snapshot now.
-  const LabSnapshot& snapshot();
+  /// The pool under test now: the median by `held` of several readings. For several threads.
+  PoolLevels levels();
   std::uint64_t schedule_entries() const { return entries_; }
   /// The part of the schedule that was sent, with the times at which it was. Throws std::runtime_error.
   void write_realised(const std::string& path) const;
@@ -36,6 +46,7 @@ class Probes {
   LabShared* bss_ = nullptr;
   std::uint64_t entries_ = 0;
   const char* schedule_ = nullptr;
+  std::mutex snapshot_;  ///< the program writes into one place
   std::vector<std::string> missing_;
 };
 

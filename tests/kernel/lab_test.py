@@ -30,6 +30,7 @@ def plan(**changes: Any) -> dict[str, Any]:
     socket |= {"paused": False, "pauses": []} | changes.pop("socket", {})
     document = {"duration_ms": 300, "sample_us": 1000, "batch": 64, "frame_bytes": 60, "generator_cpu": 0}
     document |= {"threaded": False, "napi_cpu": 0, "policy": "pass", "params": {}, "ports": [4000], "sockets": [socket]}
+    document |= {"control": {}, "hz": 250}
     return document | changes
 
 

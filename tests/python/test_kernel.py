@@ -124,3 +124,34 @@ def test_the_lab_writes_down_when_it_sent() -> None:
     assert (sent >= planned[: sent.size]).all(), "nothing is sent before its time"
     assert np.median(sent - planned) < 1_000_000
     assert done.value("nics.veth0", "rx_packets_phy") <= sent.size
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_policy_with_a_signal_sheds_what_a_stalled_readers_socket_would_lose() -> None:
+    from rxpool.kernel import run
+
+    rx, service = "nics.veth0.rx_queues.rx0", "sockets.service"
+    situation = SITUATIONS / "policy-signal.json"
+    without = run(load(situation, policy="pass"))
+    assert without.value(service, "UdpRcvbufErrors") > 1000
+    assert without.value(rx, "held_max") > 480, "1048576 doubled and divided by 4240 is 494"
+    shed = run(situation)
+    assert shed.value(service, "UdpRcvbufErrors") == 0
+    assert shed.value(rx, "xdp_drop") > 1000
+    assert shed.value(rx, "held_max") < 450
+    assert shed.value(rx, "signal_writes") > 500
+    assert shed.value(rx, "signal_latency_p50") < shed.value(rx, "signal_age_p50") < 2 * 500_000
+    states = shed.series[shed.series.metric == "working_set"]
+    assert states.value.max() > 0, "the detector found a steady level"
+
+
+def test_what_the_agent_cannot_see_or_do_is_left_out_by_name() -> None:
+    control = {
+        "detectors": {"seed": {"kind": "jiffies_counter"}, "mean": {"kind": "ewma"}},
+        "breaker": "pages",
+        "pool": {"returns": "immediate"},
+    }
+    planned = plan(load(SITUATIONS / "policy-signal.json", set={"control": control}))
+    assert list(planned.document["control"]["detectors"]) == ["mean"]
+    told = [text.partition(":")[0] for text in planned.not_honoured]
+    assert told == ["control.detectors.seed", "control.breaker", "control.pool"]

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,11 @@ class LabRun:
 
     plan: Plan
     sent: npt.NDArray[np.uint64]
+
+
+def send_times_ns(entries: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The times of a schedule's entries (``lab.h``)."""
+    return (entries >> np.uint64(24)).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -108,15 +113,18 @@ def run(source: ScenarioSource, *, replications: int = 1, batch: int = 64, limit
                 raise InputError(done.stderr.strip() or f"rxpool-lab ended with {done.returncode}", code)
             runs.append(LabRun(planned, np.fromfile(realised, np.uint64)))
         seen = json.loads(done.stdout)
-        rows = _metrics(scenario.resolved, planned.nic, planned.queue, planned.document["sample_us"], seen)
+        rows = _metrics(scenario.resolved, planned, send_times_ns(runs[-1].sent), seen)
         metrics.append(rows.assign(replication=replication))
         series.append(_series(planned.nic, planned.queue, seen).assign(replication=replication))
     return KernelRun(scenario, pd.concat(metrics, ignore_index=True), pd.concat(series, ignore_index=True), tuple(runs))
 
 
-def _metrics(what: Mapping[str, Any], nic: str, queue: str, sample_us: float, seen: Mapping[str, Any]) -> pd.DataFrame:
+def _metrics(
+    what: Mapping[str, Any], planned: Plan, sent_ns: npt.NDArray[np.int64], seen: Mapping[str, Any]
+) -> pd.DataFrame:
     import pandas as pd
 
+    nic, queue = planned.nic, planned.queue
     port, rx = f"nics.{nic}", f"nics.{nic}.rx_queues.{queue}"
     pool = f"{rx}.page_pool"
     s = {name: np.array(values) for name, values in seen["series"].items()}
@@ -132,12 +140,14 @@ def _metrics(what: Mapping[str, Any], nic: str, queue: str, sample_us: float, se
         rows.append((component, f"{metric}_mean", unit, float(values[after].mean()), source))
         rows.append((component, f"{metric}_max", unit, float(values[after].max()), source))
 
-    snapshot = _SNAPSHOT.format(us=sample_us)
+    snapshot = _SNAPSHOT.format(us=planned.document["sample_us"])
     sent, lost = gained(s["sent"]), gained(s["tx_xdp_xmit_errors"])
     rows.append((port, "rx_packets_phy", "packets", sent, "the pacer's own counter"))
     rows.append((port, "offered_pps", "packets/s", sent / seconds, "the pacer's own counter"))
     rows.append((rx, "tx_xdp_xmit_errors", "packets", lost, "tracepoint xdp:xdp_devmap_xmit"))
     rows.append((rx, "rx_packets", "packets", sent - lost, "tracepoint xdp:xdp_devmap_xmit"))
+    if s["xdp_drop"].size:
+        rows.append((rx, "xdp_drop", "packets", gained(s["xdp_drop"]), "the policy's map verdicts"))
     level(rx, "held", "pages", s["held"], snapshot)
     level(pool, "inflight", "pages", s["inflight"], snapshot)
     level(pool, "pool_cache", "pages", s["pool_cache"], snapshot)
@@ -160,7 +170,26 @@ def _metrics(what: Mapping[str, Any], nic: str, queue: str, sample_us: float, se
     rows.append((rx, "posted", "pages", float("nan"), f"missing: {_MISSING['posted']}"))
     rows.append((pool, "alloc_fast", "events", float("nan"), f"missing: {_MISSING['alloc_fast']}"))
     rows += [("probes", name.partition(":")[0], "", float("nan"), f"missing: {name}") for name in seen["missing"]]
+    if "agent" in seen:
+        rows += [(rx, *row) for row in _signal(seen["agent"], sent_ns)]
     return pd.DataFrame(rows, columns=["component", "metric", "unit", "value", "source"])
+
+
+def _signal(agent: Mapping[str, Any], sent_ns: npt.NDArray[np.int64]) -> Iterator[tuple[str, str, float, str]]:
+    """How often the signal came, how long a reading took to become one, how old it was when a packet met it."""
+    read, written = np.array(agent["read_ns"]), np.array(agent["written_ns"])
+    yield "signal_writes", "events", float(read.size), "the agent's own counter"
+    met = np.searchsorted(written, sent_ns, side="right") - 1
+    ages = (sent_ns - read[met])[met >= 0]
+    times = (
+        ("signal_period", np.diff(read), "between two readings of the agent"),
+        ("signal_latency", written - read, "from a reading to its signal"),
+        ("signal_age", ages, "from a reading to a packet that meets its signal"),
+    )
+    for name, values, source in times:
+        for statistic, quantile in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+            if values.size:
+                yield f"{name}_{statistic}", "ns", float(np.quantile(values, quantile)), source
 
 
 def _series(nic: str, queue: str, seen: Mapping[str, Any]) -> pd.DataFrame:
@@ -180,4 +209,9 @@ def _series(nic: str, queue: str, seen: Mapping[str, Any]) -> pd.DataFrame:
         )
         for name, (component, unit) in places.items()
     ]
+    if "agent" in seen:
+        agent = seen["agent"]
+        for name, unit in (("working_set", "pages"), ("state", "bits")):
+            values = {"component": f"{rx}.signal", "metric": name, "unit": unit, "time_ns": agent["written_ns"]}
+            frames.append(pd.DataFrame(values | {"value": agent[name]}))
     return pd.concat(frames, ignore_index=True)

@@ -84,6 +84,8 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
         "params": params,
         "ports": ports,
         "sockets": [_socket(name, s, cpus) for name, s in sorted(what["sockets"].items())],
+        "control": _control(what["control"], left_out),
+        "hz": what["kernel"]["hz"],
     }
     return Plan(document, schedule, nic_name, queue_name, tuple(left_out))
 
@@ -101,6 +103,18 @@ def _socket(name: str, socket: dict[str, Any], cpus: dict[str, int]) -> dict[str
         "paused": reader["paused"],
         "pauses": [reader["pauses"][p] for p in sorted(reader["pauses"])],
     }
+
+
+def _control(control: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
+    """What the agent can do on a kernel as it is."""
+    blind = [name for name, d in control["detectors"].items() if d["kind"] == "jiffies_counter"]
+    left_out += [f"control.detectors.{name}: single allocations and returns leave no trace" for name in blind]
+    if control["breaker"]["threshold"] != "none":
+        left_out.append("control.breaker: a driver has no gate, only the policy refuses packets")
+    if control["pool"]["returns"] != "never" or control["pool"]["limit"] != "none":
+        left_out.append("control.pool: a page_pool takes no limit and gives no page back on demand")
+    detectors = {name: d for name, d in control["detectors"].items() if name not in blind}
+    return control | {"detectors": detectors}
 
 
 def _policy(scenario: Scenario, policy: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from rxpool.kernel.lab import send_times_ns
 from rxpool.kernel.plan import VETH_RING, Plan
 from rxpool.running import run as simulate
 from rxpool.scenario import Scenario, load
@@ -42,7 +43,7 @@ def twin(scenario: Scenario, plan: Plan, sent: npt.NDArray[np.uint64]) -> Twin:
     with TemporaryDirectory() as folder:
         capture = Path(folder) / "realised.pcap"
         write_capture(capture, sent, plan.document["ports"], plan.document["frame_bytes"])
-        first_ms = float(sent[0] >> np.uint64(24)) / 1e6
+        first_ms = float(send_times_ns(sent)[0]) / 1e6
         source = {"nic": nic, "kind": "pcap", "file": str(capture), "start_ms": first_ms}
         changed = {"traffic": {"realised": source}, "record.every_us": plan.document["sample_us"]}
         result = simulate(load(scenario, set=changed, allow_path=True, replications=1))
@@ -52,7 +53,7 @@ def twin(scenario: Scenario, plan: Plan, sent: npt.NDArray[np.uint64]) -> Twin:
 
 def write_capture(path: Path, sent: npt.NDArray[np.uint64], ports: Sequence[int], frame_bytes: int) -> None:
     """The sends as a capture with times in ns: the lab's frame with the ports of each packet."""
-    times = (sent >> np.uint64(24)).astype(np.int64)
+    times = send_times_ns(sent)
     flows = (sent >> np.uint64(8) & np.uint64(0xFFFF)).astype(np.int64)
     record = np.dtype([("s", "<u4"), ("ns", "<u4"), ("held", "<u4"), ("length", "<u4"), ("frame", "u1", frame_bytes)])
     records = np.zeros(sent.size, record)

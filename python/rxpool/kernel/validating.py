@@ -88,7 +88,8 @@ def validate(source: ScenarioSource, *, repeats: int = 5) -> Validation:
 
     The twin is fed with what the lab's generator really sent in that run. Allowed is, for ``held``, the largest of the
     scenario's tolerance, 12 pages and the kernel's own interquartile range; for ``inflight`` the tolerance or 64 pages;
-    for the lost share of the offered packets 5 points, 10 where the scheduler decides (threaded NAPI).
+    for shares of the offered packets (lost; refused by a policy that counts) 5 points, 10 where the scheduler decides
+    (threaded NAPI).
     """
     import pandas as pd
 
@@ -98,7 +99,7 @@ def validate(source: ScenarioSource, *, repeats: int = 5) -> Validation:
     simulated = pd.concat([t.series.assign(replication=i) for i, t in enumerate(twins)], ignore_index=True)
     series = pd.concat([kernel.series.assign(backend="kernel"), simulated.assign(backend="simulated")])
     series = series[series.metric.isin(["held", "inflight"])].reset_index(drop=True)
-    table = pd.DataFrame([*_levels(scenario, kernel.runs[0].plan, series), _losses(kernel, twins)])
+    table = pd.DataFrame([*_levels(scenario, kernel.runs[0].plan, series), *_shares(kernel, twins)])
     return Validation(kernel, twins, table, series)
 
 
@@ -121,14 +122,19 @@ def _levels(scenario: Scenario, plan: Plan, series: pd.DataFrame) -> Iterator[di
         yield _row(f"{component}.{metric}_{statistic}", "pages", (real, low, high), values["simulated"], allowed, guess)
 
 
-def _losses(kernel: KernelRun, twins: Sequence[Twin]) -> dict[str, Any]:
+def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]]:
+    """What of the offered packets the ring and the sockets lost, and what the policy refused where it counts that."""
     import pandas as pd
 
-    real = pd.Series([_lost_percent(r) for _, r in kernel.metrics.groupby("replication")])
-    simulated = pd.Series([_lost_percent(t.metrics) for t in twins])
-    quartiles = (float(real.median()), float(real.quantile(0.25)), float(real.quantile(0.75)))
     allowed = _LOSS_POINTS_SCHEDULED if kernel.runs[0].plan.document["threaded"] else _LOSS_POINTS
-    return _row("lost share of the offered packets", "%", quartiles, simulated, allowed, float("nan"))
+    shares: dict[str, tuple[str, ...]] = {"lost": ("tx_xdp_xmit_errors", "UdpRcvbufErrors")}
+    if (kernel.metrics.metric == "xdp_drop").any():
+        shares["refused"] = ("xdp_drop",)
+    for name, metrics in shares.items():
+        real = pd.Series([_percent(r, metrics) for _, r in kernel.metrics.groupby("replication")])
+        simulated = pd.Series([_percent(t.metrics, metrics) for t in twins])
+        quartiles = (float(real.median()), float(real.quantile(0.25)), float(real.quantile(0.75)))
+        yield _row(f"{name} share of the offered packets", "%", quartiles, simulated, allowed, float("nan"))
 
 
 def _row(
@@ -156,12 +162,11 @@ def _row(
     }
 
 
-def _lost_percent(metrics: pd.DataFrame) -> float:
-    """Percent of the offered packets that the ring or a socket dropped."""
+def _percent(metrics: pd.DataFrame, names: Sequence[str]) -> float:
+    """Percent of the offered packets that these counters, over all components, counted."""
     total = metrics.groupby("metric").value.sum()
     offered = total.get("rx_packets_phy", 0.0)
-    lost = total.get("tx_xdp_xmit_errors", 0.0) + total.get("UdpRcvbufErrors", 0.0)
-    return float(100 * lost / offered) if offered else 0.0
+    return float(100 * sum(total.get(name, 0.0) for name in names) / offered) if offered else 0.0
 
 
 def _static_bound(scenario: Scenario) -> float:
