@@ -120,10 +120,9 @@ std::pair<XdpAction, double> run_hook(const XdpHook& hook, const Packet& packet,
     case XdpHook::Kind::program:
       break;
   }
-  XdpRun run{&packet, XdpAction::aborted, Time{0}};
-  hook.program->run({&run, 1}, 0, packet.arrival, Time{0}, packet.arrival);
+  const XdpVerdict verdict = hook.program->run_one(packet, 0, packet.arrival);
   const double touch = hook.program->reads_packet() ? prices.of(Step::packet_touch) : 0;
-  return {run.action, call + touch + ns(run.cost)};
+  return {verdict.action, call + touch + ns(verdict.cost)};
 }
 
 std::size_t socket_of(const Scenario& scenario, const Packet& packet) {

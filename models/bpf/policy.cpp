@@ -169,41 +169,12 @@ int Policy::program_index(const std::string& name) const {
   return -1;
 }
 
-void Policy::set_cpu(std::uint32_t cpu, std::uint32_t numa_node) {
-  ensure(cpu < options_.cpus, "Policy::set_cpu: the policy was loaded for fewer CPUs");
-  runtime().cpu = cpu;
-  runtime().numa_node = numa_node;
-}
-
-XdpMd& Policy::context(std::uint32_t slot) {
-  return *reinterpret_cast<XdpMd*>(box_.at(views_[slot].context));
-}
-
-std::span<std::byte> Policy::packet_room(std::uint32_t slot) {
-  return {box_.at(views_[slot].slot + Box::packet_headroom), max_packet_bytes};
-}
-
 void Policy::set_packet(std::uint32_t slot, std::span<const std::uint8_t> bytes, const PacketMeta& meta) {
   ensure(bytes.size() <= max_packet_bytes, "Policy::set_packet: the packet does not fit its slot");
   if (!bytes.empty()) {
     std::memcpy(packet_room(slot).data(), bytes.data(), bytes.size());
   }
   set_packet_size(slot, static_cast<std::uint32_t>(bytes.size()), meta);
-}
-
-void Policy::set_packet_size(std::uint32_t slot, std::uint32_t bytes, const PacketMeta& meta) {
-  PacketView& view = views_[slot];
-  const std::uint32_t data = view.slot + Box::packet_headroom;
-  context(slot) = {data, data + bytes, data, meta.ingress_ifindex, meta.rx_queue_index, meta.egress_ifindex};
-  view.rx_hash = meta.rx_hash;
-  view.rx_hash_type = meta.rx_hash_type;
-  view.vlan_proto = meta.vlan_proto;
-  view.vlan_tci = meta.vlan_tci;
-  view.has_hash = meta.has_hash;
-  view.has_timestamp = meta.has_timestamp;
-  view.has_vlan = meta.has_vlan;
-  view.rx_timestamp_ns = meta.rx_timestamp_ns;
-  view.lead_ps = meta.lead_ps;
 }
 
 // A program that the checks did not see may have written into its context: what does not lie in order inside the slot

@@ -15,6 +15,7 @@
 #include "models/bpf/map_access.hpp"
 #include "models/bpf/object.hpp"
 #include "models/bpf/vm.hpp"
+#include "sim/error.hpp"
 
 namespace rxpool::bpf {
 
@@ -30,19 +31,11 @@ struct PolicyOptions {
   bool ask_libbpf = true;  // second reading in a child process
 };
 
-/// What the device knows of a packet besides its bytes.
-struct PacketMeta {
+/// A packet besides its bytes.
+struct PacketMeta : PacketFacts {
   std::uint32_t ingress_ifindex = 0;
   std::uint32_t rx_queue_index = 0;
   std::uint32_t egress_ifindex = 0;  // xdp/devmap
-  std::uint32_t rx_hash = 0;
-  std::uint32_t rx_hash_type = 0;
-  std::int64_t rx_timestamp_ns = 0;
-  std::uint16_t vlan_proto = 0;
-  std::uint16_t vlan_tci = 0;
-  bool has_hash = false;
-  bool has_timestamp = false;
-  bool has_vlan = false;
   std::int64_t lead_ps = 0;  // clock advance before the program starts on this packet
 };
 
@@ -81,7 +74,11 @@ class Policy {
   Vm& vm() { return *vm_; }
   Runtime& runtime() { return vm_->runtime(); }
   void set_now(Time now) { runtime().now = now; }
-  void set_cpu(std::uint32_t cpu, std::uint32_t numa_node = 0);
+  void set_cpu(std::uint32_t cpu, std::uint32_t numa_node = 0) {
+    ensure(cpu < options_.cpus, "Policy::set_cpu: the policy was loaded for fewer CPUs");
+    runtime().cpu = cpu;
+    runtime().numa_node = numa_node;
+  }
   void set_random(RandomSource* random) { runtime().random = random; }
   void set_trace(Trace* trace) { runtime().trace = trace; }
   void set_fib(const FibTable* fib) { runtime().fib = fib; }
@@ -91,14 +88,26 @@ class Policy {
   /// Copies the bytes behind the headroom and fills context and view. At most max_packet_bytes.
   void set_packet(std::uint32_t slot, std::span<const std::uint8_t> bytes, const PacketMeta& meta);
   /// Room of max_packet_bytes behind the headroom, to be filled before set_packet_size.
-  std::span<std::byte> packet_room(std::uint32_t slot);
-  void set_packet_size(std::uint32_t slot, std::uint32_t bytes, const PacketMeta& meta);
+  std::span<std::byte> packet_room(std::uint32_t slot) {
+    return {box_.at(views_[slot].slot + Box::packet_headroom), max_packet_bytes};
+  }
+  void set_packet_size(std::uint32_t slot, std::uint32_t bytes, const PacketMeta& meta) {
+    PacketView& view = views_[slot];
+    const std::uint32_t data = view.slot + Box::packet_headroom;
+    context(slot) = {data, data + bytes, data, meta.ingress_ifindex, meta.rx_queue_index, meta.egress_ifindex};
+    view.facts = meta;
+    view.lead_ps = meta.lead_ps;
+  }
   std::span<const std::byte> packet_bytes(std::uint32_t slot) const;
   std::span<const std::byte> packet_metadata(std::uint32_t slot) const;
   PacketView& view(std::uint32_t slot) { return views_[slot]; }
-  XdpMd& context(std::uint32_t slot);
+  XdpMd& context(std::uint32_t slot) { return *reinterpret_cast<XdpMd*>(box_.at(views_[slot].context)); }
   /// Runs a program over the packets in slots [0, outcomes.size()).
   void run_batch(int program, std::span<Outcome> outcomes);
+  /// Runs a program over packet after packet in one slot; the first is there.
+  void run_while(int program, std::uint32_t slot, PacketFeed& feed) {
+    vm_->run_while(static_cast<std::uint32_t>(program), views_[slot], feed);
+  }
 
   /// The convenient form: copies in, runs the hook slot batch by slot batch, copies out.
   std::vector<PacketResult> run(Hook hook, std::span<const PacketInput> packets);

@@ -57,20 +57,25 @@ struct RedirectInfo {
   bool pending = false;
 };
 
+/// What a device knows of a packet (XDP metadata kfuncs).
+struct PacketFacts {
+  std::uint32_t rx_hash = 0;
+  std::uint32_t rx_hash_type = 0;  // enum xdp_rss_hash_type; 0: no hash
+  std::int64_t rx_timestamp_ns = 0;
+  std::uint16_t vlan_proto = 0;
+  std::uint16_t vlan_tci = 0;
+  bool has_hash = false;
+  bool has_timestamp = false;
+  bool has_vlan = false;
+};
+
 /// One packet of a batch. data, data_end and data_meta are in the context, where the program reads them.
 struct PacketView {
   BoxOffset context = 0;  // r1 of the program
   BoxOffset slot = 0;     // start of the frame (headroom begins here)
   std::uint32_t slot_bytes =
       Box::packet_slot_bytes - 320;  // end of the room that adjust_tail may use, from slot (XD-1)
-  std::uint32_t rx_hash = 0;
-  std::uint32_t rx_hash_type = 0;  // enum xdp_rss_hash_type; 0: no hash
-  std::uint16_t vlan_proto = 0;
-  std::uint16_t vlan_tci = 0;
-  bool has_hash = false;
-  bool has_timestamp = false;
-  bool has_vlan = false;
-  std::int64_t rx_timestamp_ns = 0;
+  PacketFacts facts;
   std::int64_t lead_ps = 0;  // clock advance before the program starts on this packet (work of the driver)
 };
 

@@ -65,6 +65,15 @@ void VmState::prepare() {
   runtime->redirect.pending = false;
 }
 
+Recovery VmState::recovery() const {
+  Recovery recovery;
+  if (compiled != nullptr) {
+    recovery.code_begin = compiled->begin();
+    recovery.code_end = compiled->end();
+  }
+  return recovery;
+}
+
 void VmState::complete(Outcome& outcome, std::uint64_t r0) {
   const std::int64_t insns = options.fuel - runtime->execution.fuel_left;
   outcome.r0 = r0;
@@ -100,11 +109,7 @@ void VmState::complete_aborted(Outcome& outcome) {
 
 Outcome VmState::run_function(std::uint32_t function, const std::array<std::uint64_t, 5>& arguments) {
   Outcome outcome;
-  Recovery recovery;
-  if (compiled != nullptr) {
-    recovery.code_begin = compiled->begin();
-    recovery.code_end = compiled->end();
-  }
+  Recovery recovery = this->recovery();
   const RunningBox running(*runtime, recovery);
   prepare();
   if (sigsetjmp(recovery.target, 0) == 0) {
@@ -116,20 +121,15 @@ Outcome VmState::run_function(std::uint32_t function, const std::array<std::uint
 }
 
 Vm::Vm(Box& box, std::vector<Program> programs, std::vector<Map*> maps, const HelperTable& helpers, VmOptions options)
-    : state_(std::make_unique<VmState>(box, std::move(programs), std::move(maps), helpers, options)) {
-  state_->runtime->vm = state_.get();
+    : state_(std::make_unique<VmState>(box, std::move(programs), std::move(maps), helpers, options)),
+      runtime_(state_->runtime) {
+  runtime_->vm = state_.get();
 }
 
 Vm::~Vm() {
   state_->box.unmap_region(state_->stack_begin);
 }
 
-Runtime& Vm::runtime() {
-  return *state_->runtime;
-}
-const Runtime& Vm::runtime() const {
-  return *state_->runtime;
-}
 std::span<const Program> Vm::programs() const {
   return state_->programs;
 }
@@ -147,11 +147,7 @@ void Vm::run_batch(std::uint32_t program, std::span<PacketView> packets, std::sp
   if (packets.empty()) {
     return;
   }
-  Recovery recovery;
-  if (state.compiled != nullptr) {
-    recovery.code_begin = state.compiled->begin();
-    recovery.code_end = state.compiled->end();
-  }
+  Recovery recovery = state.recovery();
   const RunningBox running(runtime, recovery);
   volatile std::size_t next = 0;  // survives the jump back
   if (sigsetjmp(recovery.target, 0) != 0) {
@@ -174,6 +170,37 @@ void Vm::run_batch(std::uint32_t program, std::span<PacketView> packets, std::sp
       const std::uint64_t r0 = state.enter(function, {packets[at].context, 0, 0, 0, 0}, state.stack_top());
       state.complete(outcomes[at], r0);
       next = at + 1;
+    }
+  }
+  runtime.packet = nullptr;
+}
+
+void Vm::run_while(std::uint32_t program, PacketView& view, PacketFeed& feed) {
+  VmState& state = *state_;
+  Runtime& runtime = *state.runtime;
+  Outcome outcome;
+  Recovery recovery = state.recovery();
+  const RunningBox running(runtime, recovery);
+  bool more = true;
+  if (sigsetjmp(recovery.target, 0) != 0) {
+    state.complete_aborted(outcome);
+    more = feed.ran(outcome);
+  }
+  if (state.compiled != nullptr) {
+    state.prepare();
+    while (more) {
+      state.compiled->run_batch(program, &view, &view + 1, &outcome);
+      more = feed.ran(outcome);
+    }
+  } else {
+    const std::uint32_t function = state.code.program_entry[program];
+    while (more) {
+      runtime.packet = &view;
+      runtime.now.ps += view.lead_ps;
+      state.prepare();
+      const std::uint64_t r0 = state.enter(function, {view.context, 0, 0, 0, 0}, state.stack_top());
+      state.complete(outcome, r0);
+      more = feed.ran(outcome);
     }
   }
   runtime.packet = nullptr;

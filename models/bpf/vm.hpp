@@ -33,6 +33,14 @@ struct VmOptions {
   std::int64_t fuel = 1'000'000;
 };
 
+/// Who has packets run one by one, each prepared when the one before has run.
+class PacketFeed {
+ public:
+  virtual ~PacketFeed() = default;
+  /// The packet at hand has run. True: the next one lies in its place.
+  virtual bool ran(const Outcome& outcome) = 0;
+};
+
 class Vm {
  public:
   /// `maps` are indexed by the imm of LDDW map references and must outlive the Vm, as must box and helpers. Throws
@@ -43,8 +51,8 @@ class Vm {
   Vm(const Vm&) = delete;
   Vm& operator=(const Vm&) = delete;
 
-  Runtime& runtime();
-  const Runtime& runtime() const;
+  Runtime& runtime() { return *runtime_; }
+  const Runtime& runtime() const { return *runtime_; }
   std::span<const Program> programs() const;
   Engine engine() const;
 
@@ -52,6 +60,8 @@ class Vm {
   Outcome run(std::uint32_t program, BoxOffset r1, std::uint64_t r2 = 0);
   /// One run per packet, r1 = its context; `outcomes` has an element per packet. Nothing here allocates or throws.
   void run_batch(std::uint32_t program, std::span<PacketView> packets, std::span<Outcome> outcomes);
+  /// One run after the other, all of the packet in `view`, as long as the feed has more.
+  void run_while(std::uint32_t program, PacketView& view, PacketFeed& feed);
   /// A callback of a program as a run of its own (timers). `function` is the value of an LDDW with src 4.
   Outcome run_function(std::uint64_t function, std::uint64_t r1, std::uint64_t r2, std::uint64_t r3);
 
@@ -62,6 +72,7 @@ class Vm {
 
  private:
   std::unique_ptr<VmState> state_;
+  Runtime* runtime_;  ///< in the box
 };
 
 }  // namespace rxpool::bpf

@@ -38,6 +38,8 @@ struct VmState {
   std::uint64_t enter(std::uint32_t function, const std::array<std::uint64_t, 5>& arguments, BoxOffset frame);
   /// Before each run.
   void prepare();
+  /// Where an abort of this Vm's code resumes, but for the jump buffer.
+  Recovery recovery() const;
   /// After each run: what it cost, or why it ended.
   void complete(Outcome& outcome, std::uint64_t r0);
   void complete_aborted(Outcome& outcome);

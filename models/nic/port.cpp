@@ -126,11 +126,6 @@ void Port::close(Time end) {
   }
 }
 
-Probability Port::read_miss(const Packet& packet, Time now, std::uint32_t queue) {
-  if (packet.buffer == 0) return 0;
-  return llc_.cpu_read(packet.buffer, llc_log_.at(now, queues_[queue].llc_cursor));
-}
-
 Time Port::next_completion_bound(std::uint32_t queue) const {
   const Time after_known = known_ + picoseconds(1);
   for (std::size_t i = next_; i < fetched_; ++i) {

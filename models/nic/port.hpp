@@ -63,7 +63,10 @@ class Port {
   Time next_completion_bound(std::uint32_t queue) const;
 
   /// Probability that the CPU's first read of the packet at `now` misses the LLC; counts the access.
-  Probability read_miss(const Packet& packet, Time now, std::uint32_t queue);
+  Probability read_miss(const Packet& packet, Time now, std::uint32_t queue) {
+    if (packet.buffer == 0) return 0;
+    return llc_.cpu_read(packet.buffer, llc_log_.at(now, queues_[queue].llc_cursor));
+  }
 
   Wire& wire() { return *wire_; }
   Steering& steering() { return *steering_; }

@@ -1,7 +1,6 @@
 #include "models/nic/rx_queue.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace rxpool {
@@ -208,8 +207,7 @@ bool RxQueue::run_packets(Core& core) {
       handled_ += drop_run(core);
     } else {
       if (!may_handle(core)) return false;
-      one_packet(core);
-      ++handled_;
+      handled_ += hook_.kind == XdpHook::Kind::program ? program_run(core) : one_packet(core);
     }
   }
   return true;
@@ -221,190 +219,6 @@ bool RxQueue::may_handle(Core& core) {
   const bool shares_maps = hook_.kind == XdpHook::Kind::program && hook_.program->shares_state();
   if ((shares_maps || reach != RxBuffers::Reach::cpu) && !core.may_step(EventClass::poll)) return false;
   return reach != RxBuffers::Reach::zone || core.may_touch_shared(EventClass::poll);
-}
-
-/// A run of packets that are all dropped: at least the one at hand, more while nobody can interfere. The same as
-/// one_packet() for each; what is the same for all is added up once.
-std::uint32_t RxQueue::drop_run(Core& core) {
-  const Time price = core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
-                     core.price(Step::xdp_program_drop);
-  const std::span<const Packet> run = ring_.adjacent_completions();
-  const std::size_t most = std::min<std::size_t>(weight - handled_, run.size());
-  const auto most_times = static_cast<std::int64_t>(most);
-  const Time limit = std::min(core.private_limit(), core.next_interrupt() - picoseconds(1));
-  const Time start = core.now();
-  Time now = start + price;
-  std::size_t n = 1;
-  if (start + price * (most_times - 1) <= limit && run[most - 1].completed <= now) {
-    n = most;  // completions are in time order: none of them has to be waited for
-    now = start + price * most_times;
-  } else {
-    while (n < most && now <= limit && run[n].completed <= now) {
-      ++n;
-      now += price;
-    }
-  }
-  std::array<std::int64_t, weight> latencies_ps;
-  std::uint64_t bytes = 0;
-  Fingerprint ends;
-  Time end = start;
-  for (std::size_t i = 0; i < n; ++i) {
-    end += price;
-    latencies_ps[i] = (end - run[i].arrival).ps;
-    bytes += run[i].frame_bytes;
-    Journal::add(ends, run[i], Fate::xdp_drop, end);
-  }
-  env_.journal->ended(Fate::xdp_drop, n, ends);
-  if (params_.record_latency) latency_.record_all(std::span(latencies_ps).first(n));
-  if (env_.journal->trace != nullptr) [[unlikely]] {
-    for (std::size_t k = 0; k < n; ++k) {
-      const Time polled = start + price * static_cast<std::int64_t>(k);
-      trace_packet(core, run[k], polled, polled + price);
-    }
-  }
-  ring_.poll(static_cast<std::uint32_t>(n));
-  stats_.rx_bytes += bytes;
-  stats_.rx_packets += n;
-  stats_.xdp_drop += n;
-  stats_.program_runs += n;
-  core.advance(now - start);
-  const auto times = static_cast<std::int64_t>(n);
-  core.attribute(Step::rx_descriptor, times);
-  core.attribute(Step::dma_sync, times);
-  core.attribute(Step::xdp_call, times);
-  core.attribute(Step::xdp_program_drop, times);
-  return static_cast<std::uint32_t>(n);
-}
-
-void RxQueue::one_packet(Core& core) {
-  const Packet& packet = ring_.completion();
-  const std::uint32_t slot = ring_.next_polled_slot();
-  step_start_ = core.now();
-  core.charge_together(Step::rx_descriptor, Step::dma_sync);
-  const XdpAction action = run_hook(core, packet);
-  ++stats_.rx_packets;
-  ++stats_.program_runs;
-  stats_.rx_bytes += packet.frame_bytes;
-  if (params_.record_latency) latency_.record(core.now() - packet.arrival);
-  if (action == XdpAction::pass) {
-    if (gate_.level != BreakerGate::Level::closed && !gate_.admits(hook_.kind == XdpHook::Kind::program)) [[unlikely]] {
-      refuse(core, packet, slot);
-    } else if (!build_skb(core, packet, slot)) {
-      ++stats_.skb_alloc_fail;
-      env_.journal->ended(packet, Fate::skb_alloc_failed, core.now());
-    }
-  } else if (action == XdpAction::drop) {
-    ++stats_.xdp_drop;
-    env_.journal->ended(packet, Fate::xdp_drop, core.now());
-    buffers_->drop(core, ring_, slot);
-  } else {
-    const bool gone = action == XdpAction::tx         ? transmit(core, packet, slot)
-                      : action == XdpAction::redirect ? redirect_packet(core, packet, slot)
-                                                      : false;
-    if (!gone) not_sent(core, packet, slot, action);
-  }
-  if (env_.journal->trace != nullptr) [[unlikely]] {
-    trace_packet(core, packet, step_start_, action == XdpAction::pass ? Time::never() : core.now());
-  }
-  ring_.poll(1);
-}
-
-/// The circuit breaker: dropped, and the page recycled directly.
-void RxQueue::refuse(Core& core, const Packet& packet, std::uint32_t slot) {
-  const bool hard = gate_.level == BreakerGate::Level::hard;
-  env_.journal->ended(packet, hard ? Fate::circuit_breaker_hard : Fate::circuit_breaker, core.now());
-  buffers_->drop(core, ring_, slot);
-  if (Trace* trace = env_.journal->trace; trace != nullptr && Trace::samples(packet.id)) [[unlikely]] {
-    const void* const self = static_cast<const RxPages*>(buffers_.get());
-    trace->moment(Trace::Stage::returned, self, packet.id, core.cpu(), core.now());
-  }
-}
-
-void RxQueue::trace_packet(Core& core, const Packet& packet, Time polled, Time returned) {
-  if (!Trace::samples(packet.id)) return;
-  Trace& trace = *env_.journal->trace;
-  const void* const self = static_cast<const RxPages*>(buffers_.get());
-  trace.moment(Trace::Stage::arrived, self, packet.id, core.cpu(), packet.arrival);
-  trace.moment(Trace::Stage::completed, self, packet.id, core.cpu(), packet.completed);
-  trace.moment(Trace::Stage::polled, self, packet.id, core.cpu(), polled);
-  if (returned != Time::never()) trace.moment(Trace::Stage::returned, self, packet.id, core.cpu(), returned);
-}
-
-XdpAction RxQueue::run_hook(Core& core, const Packet& packet) {
-  switch (hook_.kind) {
-    case XdpHook::Kind::none:
-      return XdpAction::pass;
-    case XdpHook::Kind::pass:
-      core.charge(Step::xdp_call);
-      core.charge(Step::xdp_program_pass);
-      ++stats_.xdp_pass;
-      return XdpAction::pass;
-    case XdpHook::Kind::drop:
-      core.charge(Step::xdp_call);
-      core.charge(Step::xdp_program_drop);
-      return XdpAction::drop;
-    case XdpHook::Kind::tx:
-      core.charge(Step::xdp_call);
-      touch(core, packet);
-      core.charge(Step::xdp_program_tx);
-      return XdpAction::tx;
-    case XdpHook::Kind::redirect:
-      core.charge(Step::xdp_call);
-      touch(core, packet);
-      core.charge(Step::xdp_program_redirect);
-      return XdpAction::redirect;
-    case XdpHook::Kind::program:
-      break;
-  }
-  core.charge(Step::xdp_call);
-  if (hook_.program->reads_packet()) touch(core, packet);
-  XdpRun run{&packet, XdpAction::aborted, Time{0}};
-  hook_.program->run({&run, 1}, core.cpu(), core.now(), Time{0}, core.now());
-  core.charge(Work::xdp_program, run.cost);
-  if (run.action == XdpAction::pass) ++stats_.xdp_pass;
-  return run.action;
-}
-
-/// First read of packet data: from the LLC, where DMA left it, or from memory.
-void RxQueue::touch(Core& core, const Packet& packet) {
-  core.charge(Step::packet_touch);
-  // The cache as it stood when the step began: what came later may not be known yet.
-  const Probability miss = port_.read_miss(packet, step_start_, params_.index);
-  core.charge(Step::llc_miss, Llc::charge(core.price(Step::llc_miss), miss));
-}
-
-/// The program aborted, or the driver could not do what it said.
-void RxQueue::not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action) {
-  Fate fate = Fate::xdp_aborted;
-  if (action == XdpAction::tx) {
-    fate = Fate::xdp_tx_full;
-    ++stats_.xdp_tx_full;
-  } else if (action == XdpAction::redirect) {
-    fate = Fate::xdp_redirect_err;
-    redirect_.refused();
-  } else {
-    ++stats_.xdp_aborted;
-  }
-  if (action != XdpAction::redirect) ++stats_.xdp_exception;
-  env_.journal->ended(packet, fate, core.now());
-  buffers_->drop(core, ring_, slot);
-}
-
-/// XD-15: success means queued. False: xdp_do_redirect refuses.
-bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot) {
-  if (hook_.target == nullptr || !redirect_.accepts(*hook_.target, packet)) return false;
-  core.charge(Step::xdp_redirect);
-  redirect_.enqueue(*hook_.target, {packet, buffers_.get(), buffers_->take_frame(core, ring_, slot)});
-  return true;
-}
-
-/// XD-10, XD-11: one descriptor; the page is away until the completion. False: the ring is full.
-bool RxQueue::transmit(Core& core, const Packet& packet, std::uint32_t slot) {
-  if (xdp_tx_->full()) return false;
-  core.charge(Step::tx_descriptor);
-  xdp_tx_->post({packet, buffers_.get(), buffers_->take_frame(core, ring_, slot)});
-  ++stats_.xdp_tx;
-  return true;
 }
 
 bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {

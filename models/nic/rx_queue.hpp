@@ -148,13 +148,16 @@ class RxQueue final : public Napi, private TxOwner {
     Core* core_ = nullptr;
   };
 
+  class ProgramRun;
   enum class Look : std::uint8_t { none, packet, waiting };
   Look look(Core& core);
   bool run_packets(Core& core);
   bool may_handle(Core& core);
   std::uint32_t drop_run(Core& core);
-  void one_packet(Core& core);
-  XdpAction run_hook(Core& core, const Packet& packet);
+  std::uint32_t program_run(Core& core);
+  std::uint32_t one_packet(Core& core);
+  XdpAction built_in(Core& core, const Packet& packet);
+  void obey(Core& core, const Packet& packet, XdpAction action);
   void touch(Core& core, const Packet& packet);
   void refuse(Core& core, const Packet& packet, std::uint32_t slot);
   void completion_planned(Core& by) override;

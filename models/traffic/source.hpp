@@ -46,6 +46,8 @@ class Source {
   virtual std::uint32_t flow_count() const = 0;
   virtual FlowKey flow_key(std::uint32_t flow) const = 0;
   virtual FlowKey key(const Packet& packet) const = 0;
+  /// headers() of this packet is going to be asked for: fetches into this machine's cache what that takes.
+  virtual void prefetch(const Packet& /*packet*/) const {}
   /// Writes the frame's first bytes, Ethernet first, at most out.size(); returns how many are known. Bytes of the frame
   /// beyond them, up to frame_bytes - 4 (the FCS is not part of it), are zero, and the checksums hold for that payload.
   virtual std::size_t headers(const Packet& packet, std::span<std::byte> out) const = 0;

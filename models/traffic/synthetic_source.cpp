@@ -4,7 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "models/traffic/headers.hpp"
 #include "models/traffic/rate_clock.hpp"
 #include "sim/error.hpp"
 #include "sim/math.hpp"
@@ -67,8 +66,12 @@ SyntheticSource::SyntheticSource(std::string name, std::uint16_t index, const So
       incast_(params.arrivals.kind == ArrivalKind::incast),
       own_keys_(params.flows.addresses == AddressKind::per_packet),
       protocol_(static_cast<std::uint8_t>(params.flows.protocol)),
-      vlan_(static_cast<std::uint16_t>(params.flows.vlan)),
-      tcp_flags_(static_cast<std::uint8_t>(params.flows.tcp_flags)),
+      headers_({.ip_version = params.flows.ip_version,
+                .protocol = protocol_,
+                .tagged = params.flows.vlan != 0,
+                .vlan = static_cast<std::uint16_t>(params.flows.vlan),
+                .source = index,
+                .tcp_flags = static_cast<std::uint8_t>(params.flows.tcp_flags)}),
       flow_choice_(zipf(flows_.size(), params.flows.zipf_exponent)),
       flow_random_(seed, replication, this->name() + "/flow"),
       size_random_(seed, replication, this->name() + "/size"),
@@ -168,12 +171,11 @@ FlowKey SyntheticSource::key(const Packet& packet) const {
 }
 
 std::size_t SyntheticSource::headers(const Packet& packet, std::span<std::byte> out) const {
-  const FrameFields fields{.frame_bytes = packet.frame_bytes,
-                           .vlan = vlan_,
-                           .source = index(),
-                           .sequence = packet.id & ((std::uint64_t{1} << 48) - 1),
-                           .tcp_flags = tcp_flags_};
-  return write_headers(fields, key(packet), out);
+  const std::uint64_t sequence = packet.id & ((std::uint64_t{1} << 48) - 1);
+  if (own_keys_) [[unlikely]] {
+    return headers_.write(flows_.spoofed(packet.variant), packet.frame_bytes, sequence, out);
+  }
+  return headers_.write(flows_[packet.flow], packet.frame_bytes, sequence, out);
 }
 
 }  // namespace rxpool

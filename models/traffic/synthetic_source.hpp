@@ -13,6 +13,7 @@
 
 #include "models/traffic/arrivals.hpp"
 #include "models/traffic/flow_table.hpp"
+#include "models/traffic/headers.hpp"
 #include "models/traffic/params.hpp"
 #include "models/traffic/source.hpp"
 #include "sim/distribution.hpp"
@@ -33,6 +34,7 @@ class SyntheticSource final : public Source {
   std::uint32_t flow_count() const override { return flows_.size(); }
   FlowKey flow_key(std::uint32_t flow) const override { return flows_[flow]; }
   FlowKey key(const Packet& packet) const override;
+  void prefetch(const Packet& packet) const override { __builtin_prefetch(&flows_[packet.flow]); }
   std::size_t headers(const Packet& packet, std::span<std::byte> out) const override;
 
  private:
@@ -54,8 +56,7 @@ class SyntheticSource final : public Source {
   bool incast_;
   bool own_keys_;
   std::uint8_t protocol_;
-  std::uint16_t vlan_;
-  std::uint8_t tcp_flags_;
+  HeaderTemplate headers_;
   std::vector<std::uint16_t> sizes_;       ///< frame lengths, one if fixed
   std::optional<AliasTable> size_choice_;  ///< none if fixed
   std::optional<AliasTable> flow_choice_;  ///< none if uniform

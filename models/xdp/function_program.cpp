@@ -15,22 +15,17 @@ FunctionProgram::FunctionProgram(PolicyFunction function, std::uint32_t queues, 
   for (bpf::Signal& signal : signals_) signal.abi = bpf::signal_abi;
 }
 
-std::uint32_t FunctionProgram::run(std::span<XdpRun> packets, std::uint16_t, Time start, Time overhead, Time limit) {
-  Time at = start;
-  std::uint32_t n = 0;
-  while (n < packets.size()) {
-    XdpRun& run = packets[n++];
-    const Packet& packet = *run.packet;
+void FunctionProgram::run(std::span<const Packet> packets, std::uint16_t, Time start, XdpLoop& loop) {
+  XdpVerdict said{XdpAction::aborted, cost_};
+  const Packet* next = packets.data();
+  do {
+    const Packet& packet = *next++;
     const std::span<std::byte> frame(frame_.data(), packet.frame_bytes - 4u);
     const std::size_t known = sources_[packet.source]->headers(packet, frame);
     std::fill(frame.begin() + static_cast<std::ptrdiff_t>(known), frame.end(), std::byte{0});
     const std::uint32_t verdict = function_(frame, signals_[packet.queue]);
-    run.cost = cost_;
-    run.action = verdict <= 4 ? static_cast<XdpAction>(verdict) : XdpAction::aborted;
-    at += run.cost + overhead;
-    if (at > limit || (run.action != XdpAction::drop && run.action != XdpAction::aborted)) break;
-  }
-  return n;
+    said.action = verdict <= 4 ? static_cast<XdpAction>(verdict) : XdpAction::aborted;
+  } while (loop.answered(said, start));
 }
 
 }  // namespace rxpool

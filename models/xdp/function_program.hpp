@@ -23,7 +23,7 @@ class FunctionProgram final : public XdpProgram {
   FunctionProgram(PolicyFunction function, std::uint32_t queues, const Calibration& calibration,
                   std::vector<const Source*> sources);
 
-  std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) override;
+  void run(std::span<const Packet> packets, std::uint16_t cpu, Time start, XdpLoop& loop) override;
   bool reads_packet() const override { return true; }
   bool shares_state() const override { return true; }
   /// The signal that the function is shown for packets of an RX queue.

@@ -38,7 +38,7 @@ class PolicyProgram final : public XdpProgram {
   PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration, std::vector<const Source*> sources);
   ~PolicyProgram() override;
 
-  std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) override;
+  void run(std::span<const Packet> packets, std::uint16_t cpu, Time start, XdpLoop& loop) override;
   bool reads_packet() const override { return reads_packet_; }
   /// Do the programs of two CPUs meet in a map? Then these CPUs must take turns.
   bool shares_state() const override { return shares_state_; }
@@ -47,10 +47,13 @@ class PolicyProgram final : public XdpProgram {
 
  private:
   class CpuRandom;
+  class Feed;
   void fill_maps(const PolicyProgramParams& params);
   void load(const Packet& packet, Time at);
+  void clear_payload(std::size_t from, std::size_t to);
 
   std::unique_ptr<bpf::Policy> policy_;
+  std::span<std::byte> room_;  ///< for the bytes of a packet
   std::vector<const Source*> sources_;
   std::vector<std::unique_ptr<CpuRandom>> random_;  ///< by CPU
   std::uint32_t ifindex_;

@@ -1,6 +1,6 @@
 #pragma once
-// What sits in a driver's XDP hook: nothing, one of the built-in programs, or a policy. A policy is run over a batch of
-// packets (one NAPI poll's) so that the cost of entering it is paid once per batch of host time.
+// What sits in a driver's XDP hook: nothing, one of the built-in programs, or a policy. A policy is run over several
+// packets of a NAPI poll at once, so that entering it is paid once and not per packet of host time.
 
 #include <cstdint>
 #include <span>
@@ -14,20 +14,28 @@ namespace rxpool {
 /// enum xdp_action; what a program returns.
 enum class XdpAction : std::uint32_t { aborted = 0, drop = 1, pass = 2, tx = 3, redirect = 4 };
 
-/// What a program is told about one packet and what it answers.
-struct XdpRun {
-  const Packet* packet = nullptr;
+/// What a program answered for one packet.
+struct XdpVerdict {
   XdpAction action = XdpAction::aborted;
   Time cost;  ///< executed instructions and helpers
+};
+
+/// The driver's loop around the runs of a program: what it does in between, and how long that takes, may depend on when
+/// the program was done.
+class XdpLoop {
+ public:
+  virtual ~XdpLoop() = default;
+  /// What the program said of the packet at hand. True: it is to run on the next one, at `start`.
+  virtual bool answered(const XdpVerdict& verdict, Time& start) = 0;
 };
 
 class XdpProgram {
  public:
   virtual ~XdpProgram() = default;
-  /// On `cpu`, runs the packets in order until one gets another verdict than DROP or ABORTED, or a run would begin
-  /// after `limit`. The first begins at `start`; each next one `overhead` plus the previous one's cost later. Returns
-  /// how many were run, at least one.
-  virtual std::uint32_t run(std::span<XdpRun> packets, std::uint16_t cpu, Time start, Time overhead, Time limit) = 0;
+  /// On `cpu`: runs packets[0] at `start`, then one packet after the other as long as the loop says so.
+  virtual void run(std::span<const Packet> packets, std::uint16_t cpu, Time start, XdpLoop& loop) = 0;
+  /// One packet.
+  XdpVerdict run_one(const Packet& packet, std::uint16_t cpu, Time start);
   /// Does it read packet data? Then the first read is charged as a cache access.
   virtual bool reads_packet() const = 0;
   /// Do runs on several CPUs meet in a map?

@@ -161,10 +161,10 @@ std::uint64_t rx_timestamp(Runtime& runtime, std::uint64_t r1, std::uint64_t out
                            std::uint64_t) {
   const auto to = runtime.writable(out, 8);
   const Frame frame = frame_of(runtime, r1);
-  if (!frame.packet.has_timestamp) {
+  if (!frame.packet.facts.has_timestamp) {
     return failure(-ENODATA);
   }
-  std::memcpy(to.data(), &frame.packet.rx_timestamp_ns, 8);
+  std::memcpy(to.data(), &frame.packet.facts.rx_timestamp_ns, 8);
   return 0;
 }
 
@@ -173,11 +173,11 @@ std::uint64_t rx_hash(Runtime& runtime, std::uint64_t r1, std::uint64_t hash, st
   const auto hash_out = runtime.writable(hash, 4);
   const auto type_out = runtime.writable(type, 4);
   const Frame frame = frame_of(runtime, r1);
-  if (!frame.packet.has_hash) {
+  if (!frame.packet.facts.has_hash) {
     return failure(-ENODATA);
   }
-  std::memcpy(hash_out.data(), &frame.packet.rx_hash, 4);
-  std::memcpy(type_out.data(), &frame.packet.rx_hash_type, 4);
+  std::memcpy(hash_out.data(), &frame.packet.facts.rx_hash, 4);
+  std::memcpy(type_out.data(), &frame.packet.facts.rx_hash_type, 4);
   return 0;
 }
 
@@ -186,11 +186,11 @@ std::uint64_t rx_vlan_tag(Runtime& runtime, std::uint64_t r1, std::uint64_t prot
   const auto proto_out = runtime.writable(proto, 2);
   const auto tci_out = runtime.writable(tci, 2);
   const Frame frame = frame_of(runtime, r1);
-  if (!frame.packet.has_vlan) {
+  if (!frame.packet.facts.has_vlan) {
     return failure(-ENODATA);
   }
-  std::memcpy(proto_out.data(), &frame.packet.vlan_proto, 2);
-  std::memcpy(tci_out.data(), &frame.packet.vlan_tci, 2);
+  std::memcpy(proto_out.data(), &frame.packet.facts.vlan_proto, 2);
+  std::memcpy(tci_out.data(), &frame.packet.facts.vlan_tci, 2);
   return 0;
 }
 
