@@ -36,7 +36,7 @@ struct PacketMeta : PacketFacts {
   std::uint32_t ingress_ifindex = 0;
   std::uint32_t rx_queue_index = 0;
   std::uint32_t egress_ifindex = 0;  // xdp/devmap
-  std::int64_t lead_ps = 0;  // clock advance before the program starts on this packet
+  std::int64_t lead_ps = 0;          // clock advance before the program starts on this packet
 };
 
 struct PacketInput {

@@ -75,7 +75,7 @@ struct PacketView {
   BoxOffset slot = 0;     // start of the frame (headroom begins here)
   std::uint32_t slot_bytes =
       Box::packet_slot_bytes - 320;  // end of the room that adjust_tail may use, from slot (XD-1)
-  PacketFacts facts;
+  PacketFacts facts{};
   std::int64_t lead_ps = 0;  // clock advance before the program starts on this packet (work of the driver)
 };
 

@@ -108,7 +108,9 @@ class Core {
   void attribute(Step step, std::int64_t times) {
     profile(static_cast<std::size_t>(step)) += static_cast<std::uint64_t>((prices_.cost(step) * times).ps);
   }
-  void attribute(Step step, Time cost) { profile(static_cast<std::size_t>(step)) += static_cast<std::uint64_t>(cost.ps); }
+  void attribute(Step step, Time cost) {
+    profile(static_cast<std::size_t>(step)) += static_cast<std::uint64_t>(cost.ps);
+  }
   void attribute(Work work, Time cost) {
     profile(step_count + static_cast<std::size_t>(work)) += static_cast<std::uint64_t>(cost.ps);
   }

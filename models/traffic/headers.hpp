@@ -56,8 +56,8 @@ class HeaderTemplate {
   std::uint64_t transport_sum_ = 0;  ///< of the transport header in bytes_ and the protocol of the pseudo-header
 };
 
-/// Folds a sum of words, all in one byte order, and complements it (RFC 1071): the checksum in that byte order. Words of
-/// 32 bits fold like their halves. No branches: they would be mispredicted at every second packet.
+/// Folds a sum of words, all in one byte order, and complements it (RFC 1071): the checksum in that byte order. Words
+/// of 32 bits fold like their halves. No branches: they would be mispredicted at every second packet.
 inline std::uint16_t checksum_finish(std::uint64_t sum) {
   sum = (sum & 0xffffffff) + (sum >> 32);  // less than 2^33
   sum = (sum & 0xffff) + (sum >> 16);      // less than 2^18

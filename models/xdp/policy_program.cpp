@@ -129,18 +129,25 @@ void PolicyProgram::load(const Packet& packet, Time at) {
   const std::size_t bytes = std::min<std::size_t>(room_.size(), packet.frame_bytes - 4u);  // without FCS
   const std::size_t known = sources_[packet.source]->headers(packet, room_.first(bytes));
   clear_payload(known, bytes);
-  bpf::PacketMeta meta;
-  meta.ingress_ifindex = ifindex_;
-  meta.rx_queue_index = packet.queue;
-  meta.rx_hash = packet.rss_hash;
-  meta.has_hash = packet.ip_protocol != 0;
-  meta.rx_hash_type = packet.ip_protocol == protocol_tcp   ? 1u << 3 | 1u << 4
-                      : packet.ip_protocol == protocol_udp ? 1u << 3 | 1u << 5
-                                                           : 0;  // XDP_RSS_TYPE_L4_TCP, L4_UDP
-  meta.rx_timestamp_ns = packet.arrival.ps / 1000;
-  meta.has_timestamp = true;
+  // Field by field in their places: a copy of a structure made on the stack would wait for the stores that made it.
+  bpf::PacketView& view = policy_->view(0);
+  const std::uint32_t data = view.slot + bpf::Box::packet_headroom;
+  bpf::XdpMd& context = policy_->context(0);
+  context.data = data;
+  context.data_end = data + static_cast<std::uint32_t>(bytes);
+  context.data_meta = data;
+  context.ingress_ifindex = ifindex_;
+  context.rx_queue_index = packet.queue;
+  context.egress_ifindex = 0;
+  bpf::PacketFacts& facts = view.facts;
+  facts.rx_hash = packet.rss_hash;
+  facts.has_hash = packet.ip_protocol != 0;
+  facts.rx_hash_type = packet.ip_protocol == protocol_tcp   ? 1u << 3 | 1u << 4
+                       : packet.ip_protocol == protocol_udp ? 1u << 3 | 1u << 5
+                                                            : 0;  // XDP_RSS_TYPE_L4_TCP, L4_UDP
+  facts.rx_timestamp_ns = packet.arrival.ps / 1000;
+  facts.has_timestamp = true;
   policy_->set_now(at);
-  policy_->set_packet_size(0, static_cast<std::uint32_t>(bytes), meta);
 }
 
 /// A length known beforehand saves small frames a call; what lies behind the frame's end in its slot is nobody's.

@@ -54,7 +54,7 @@ PacketCorpus captured_packets() {
 PacketCorpus generated_packets(std::size_t count) {
   PacketCorpus packets;
   std::mt19937 random(1);  // test input only
-  const auto below = [&](std::uint32_t n) { return random() % n; };
+  const auto below = [&](std::uint32_t n) { return static_cast<std::uint32_t>(random() % n); };
   while (packets.size() < count) {
     PacketBuilder builder;
     const std::string source = "10.0." + std::to_string(below(4)) + "." + std::to_string(below(200));

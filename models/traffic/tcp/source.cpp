@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "models/traffic/headers.hpp"
 #include "models/traffic/rate_clock.hpp"
 #include "sim/distribution.hpp"
 #include "sim/error.hpp"
@@ -40,7 +39,11 @@ TcpSource::TcpSource(std::string name, std::uint16_t index, const TcpSourceParam
       segment_bytes_(
           static_cast<std::uint32_t>(params.frame_bytes - fcs_bytes -
                                      header_bytes(params.flows.ip_version, protocol_tcp, params.flows.vlan != 0))),
-      vlan_id_(static_cast<std::uint16_t>(params.flows.vlan)),
+      headers_({.ip_version = params.flows.ip_version,
+                .protocol = protocol_tcp,
+                .tagged = params.flows.vlan != 0,
+                .vlan = static_cast<std::uint16_t>(params.flows.vlan),
+                .source = index}),
       transfer_segments_(static_cast<std::uint64_t>(std::ceil(params.transfer_kib * 1024 / segment_bytes_))),
       every_(time_of_ms(params.every_ms)),
       stop_(time_of_ms(params.stop_ms)),
@@ -83,12 +86,7 @@ void TcpSource::set_rate_factor(Time, double) {
 }
 
 std::size_t TcpSource::headers(const Packet& packet, std::span<std::byte> out) const {
-  FrameFields fields;
-  fields.frame_bytes = packet.frame_bytes;
-  fields.vlan = vlan_id_;
-  fields.source = index();
-  fields.sequence = TcpSegment::unpacked(packet.variant).number;
-  return write_headers(fields, flows_[packet.flow], out);
+  return headers_.write(flows_[packet.flow], packet.frame_bytes, TcpSegment::unpacked(packet.variant).number, out);
 }
 
 // ---- The senders' time.

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "models/traffic/flow_table.hpp"
+#include "models/traffic/headers.hpp"
 #include "models/traffic/path.hpp"
 #include "models/traffic/source.hpp"
 #include "models/traffic/tcp/params.hpp"
@@ -90,7 +91,7 @@ class TcpSource final : public Source, public TcpPeer {
   std::uint32_t first_connection_;
   std::uint32_t frame_bytes_;
   std::uint32_t segment_bytes_;
-  std::uint16_t vlan_id_;
+  HeaderTemplate headers_;
   std::uint64_t transfer_segments_;  ///< 0: endless
   Time every_;
   Time stop_;
