@@ -170,6 +170,7 @@ void Host::build_nics(std::uint32_t replication) {
     nics_.back()->tx_link->shared = senders_in_groups(scenario_, name, groups_) > 1;
   }
   connect_redirects(scenario_, nics_, *pools_, journal_);
+  connect_cpumaps(scenario_, nics_, cores_, environment);
 }
 
 void Host::build_actors() {
@@ -319,7 +320,7 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
   for (const auto& nic : nics_) {
-    if (nic->hook.target != nullptr) continue;
+    if (nic->hook.target != nullptr || nic->hook.cpus != nullptr) continue;
     std::uint64_t refused = 0;
     for (const HostQueue& queue : nic->queues) refused += queue.queue->redirect().stats().redirect_err;
     if (refused == 0) continue;

@@ -28,7 +28,7 @@ std::set<std::string> cpus_of_queue(const Scenario& scenario, const std::string&
 
 }  // namespace
 
-/// CPUs that share a queue, a socket with a queue, or a map of a policy.
+/// CPUs that share a queue, a socket with a queue, a cpumap entry, or a map of a policy.
 std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Calibration& calibration) {
   using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS>;
   std::map<std::string, std::size_t> index;
@@ -51,6 +51,14 @@ std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Calib
           for (const std::string& other : cpus_of_queue(scenario, target_name, owner->first)) {
             boost::add_edge(index[cpu], index[other], graph);
           }
+        }
+      }
+      for (const std::string& remote : redirect_cpus(scenario, nic_name)) {
+        for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
+          boost::add_edge(index[cpu], index[remote], graph);
+        }
+        for (const auto& [socket_name, socket] : scenario.sockets) {
+          boost::add_edge(index[remote], index[socket.cpu], graph);
         }
       }
       if (!can_reach_stack(scenario, nic_name)) continue;

@@ -15,6 +15,8 @@
 #include "models/nic/tx_queue.hpp"
 #include "models/scenario.hpp"
 #include "models/traffic/source.hpp"
+#include "models/xdp/cpumap.hpp"
+#include "models/xdp/cpumap_spread.hpp"
 #include "models/xdp/function_program.hpp"
 #include "models/xdp/policy_program.hpp"
 #include "sim/engine.hpp"
@@ -43,7 +45,9 @@ struct HostNic {
   NetfilterParams netfilter;
   std::unique_ptr<Port> port;
   std::unique_ptr<TxLink> tx_link;
-  XdpDevice device;  ///< as the target of redirects
+  XdpDevice device;                                  ///< as the target of redirects
+  std::vector<std::unique_ptr<CpumapEntry>> cpumap;  ///< of its program, in the order of the entries
+  std::unique_ptr<CpumapSpread> spread;              ///< of the built-in program over these
   std::vector<HostQueue> queues;
 };
 

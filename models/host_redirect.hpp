@@ -1,5 +1,6 @@
 #pragma once
-// Who redirects where: the NICs of a host as devices with transmit queues, connected to the hooks that name them.
+// Who redirects where: the NICs of a host as devices with transmit queues and its CPUs as entries of cpumaps, connected
+// to the hooks that name them.
 
 #include <cstdint>
 #include <string>
@@ -12,11 +13,18 @@ namespace rxpool {
 
 /// NICs that the program of `nic` may redirect to.
 std::vector<std::string> redirect_targets(const Scenario& scenario, const std::string& nic);
+/// CPUs that the program of `nic` may redirect to.
+std::vector<std::string> redirect_cpus(const Scenario& scenario, const std::string& nic);
 /// Index of the channel whose queue that CPU transmits on. Drivers that have none for it (-ENXIO) are refused at load.
 std::uint32_t xmit_channel(const scenario::NicParams& target, std::uint32_t cpu);
 
 /// Gives every target its transmit queues and every hook its target.
 void connect_redirects(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools,
                        Journal& journal);
+/// Gives every program that redirects to CPUs the entries of its cpumap, with their threads on these CPUs.
+void connect_cpumaps(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics,
+                     std::vector<std::unique_ptr<Core>>& cores, const RxEnvironment& environment);
+/// Identifies the thread of an entry where the scheduler has to break a tie.
+std::uint32_t cpumap_component_id(std::size_t nic, std::size_t entry);
 
 }  // namespace rxpool

@@ -69,13 +69,29 @@ void register_tx_queue(MetricRegistry& registry, TxQueue& queue, bool latency) {
   if (latency) registry.latency(queue.name(), "tx_latency", &queue.latency());
 }
 
-void register_redirect(MetricRegistry& registry, const RxQueue& queue) {
+void register_redirect(MetricRegistry& registry, const RxQueue& queue, bool to_device) {
   const XdpRedirectStats& stats = queue.redirect().stats();
   registry.counter(queue.name(), "xdp_redirect", &stats.redirect);
   registry.counter(queue.name(), "xdp_redirect_err", &stats.redirect_err);
+  if (!to_device) return;
   registry.counter(queue.name(), "xdp_devmap_xmit", &stats.devmap_xmit);
   registry.counter(queue.name(), "xdp_devmap_xmit_sent", &stats.sent);
   registry.counter(queue.name(), "xdp_devmap_xmit_drops", &stats.drops);
+}
+
+void register_cpumap_entry(MetricRegistry& registry, const CpumapEntry& entry) {
+  const CpumapStats& stats = entry.stats();
+  registry.counter(entry.name, "xdp_cpumap_enqueue", &stats.enqueue);
+  registry.counter(entry.name, "xdp_cpumap_enqueue_processed", &stats.enqueue_processed);
+  registry.counter(entry.name, "xdp_cpumap_enqueue_drops", &stats.enqueue_drops);
+  registry.counter(entry.name, "xdp_cpumap_kthread", &stats.kthread);
+  registry.counter(entry.name, "xdp_cpumap_kthread_processed", &stats.kthread_processed);
+  registry.counter(entry.name, "xdp_cpumap_kthread_xdp_pass", &stats.xdp_pass);
+  registry.counter(entry.name, "xdp_cpumap_kthread_xdp_drop", &stats.xdp_drop);
+  registry.counter(entry.name, "xdp_cpumap_kthread_sched", &entry.pcount);
+  registry.rate(entry.name, "enqueue_pps", &stats.enqueue_processed);
+  registry.rate(entry.name, "kthread_pps", &stats.kthread_processed);
+  registry.level(entry.name, "cpumap_queue", [&entry] { return static_cast<double>(entry.queued()); });
 }
 
 void register_core(MetricRegistry& registry, Host& host, Core& core) {
@@ -125,7 +141,9 @@ void register_metrics(Host& host) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
       if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
       registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
-      if (nic->hook.target != nullptr) register_redirect(registry, *queue.queue);
+      if (nic->hook.target != nullptr || nic->hook.cpus != nullptr) {
+        register_redirect(registry, *queue.queue, nic->hook.target != nullptr);
+      }
       if (queue.xmit != nullptr) {
         registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
         registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
@@ -138,6 +156,7 @@ void register_metrics(Host& host) {
       registry.counter(queue.queue->name(), "xdp_exception", &stats.xdp_exception);
       register_tx_queue(registry, *queue.xdp_tx, host.scenario().record.latency);
     }
+    for (const auto& entry : nic->cpumap) register_cpumap_entry(registry, *entry);
   }
   for (const auto& core : host.cores()) register_core(registry, host, *core);
   for (HostSocket& socket : host.sockets()) {
@@ -235,6 +254,11 @@ Ledger packet_ledger(Host& host) {
       }
       queue.queue->redirect().for_each_frame(
           [&](const XdpFrame&) { ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"]; });
+      queue.queue->redirect().cpus().for_each_frame(
+          [&](SkbId) { ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"]; });
+    }
+    for (const auto& entry : nic->cpumap) {
+      entry->for_each_held([&](SkbId) { ++ledger.places["in_flight." + entry->name]; });
     }
   }
   for (HostSocket& socket : host.sockets()) ledger.places["in_flight." + socket.name] += socket.socket->queued();
@@ -311,10 +335,14 @@ Ledger page_ledger(Host& host) {
       }
       queue.queue->redirect().for_each_frame(
           [&](const XdpFrame& frame) { ledger.places["tx_ring"] += held.add_page(frame.page); });
+      queue.queue->redirect().cpus().for_each_frame([&](SkbId id) { ledger.places["cpumap"] += held.add(id); });
       ledger.places["posted"] += queue.queue->buffers().posted();
       if (queue.pool == nullptr) continue;
       ledger.places["pool_cache"] += queue.pool->cache_count();
       ledger.places["pool_ring"] += queue.pool->ring_count();
+    }
+    for (const auto& entry : nic->cpumap) {
+      entry->for_each_held([&](SkbId id) { ledger.places["cpumap"] += held.add(id); });
     }
   }
   check_closed("page", ledger);
@@ -369,6 +397,16 @@ Bottleneck find_bottleneck(Host& host, Time run) {
     most = lost;
     worst = {socket.name, "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " +
                               share(lost) + " of the packets."};
+  }
+  for (const auto& nic : host.nics()) {
+    for (const auto& entry : nic->cpumap) {
+      const std::uint64_t lost = entry->stats().enqueue_drops;
+      if (lost <= most) continue;
+      most = lost;
+      worst = {entry->name, entry->home->name() + " is the bottleneck: " + percent(std::min(1.0, busy(*entry->home))) +
+                                " busy, the queue of " + entry->name + " was full for " + share(lost) +
+                                " of the packets."};
+    }
   }
   const Journal& journal = host.journal();
   const std::uint64_t unsent = journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit);

@@ -51,7 +51,8 @@ struct Demand {
   double pcie_packets = 0;
   double pcie_ns = 0;
   std::vector<Flow> queues;
-  std::map<std::pair<std::size_t, std::size_t>, Flow> to_socket;  ///< by queue and socket
+  std::map<std::pair<std::size_t, std::size_t>, Flow> to_socket;  ///< by server and socket
+  std::vector<Flow> cpumap;                                       ///< by entry; servers after the queues
   double seconds = 0;
 };
 
@@ -65,6 +66,11 @@ class Prices {
   /// Driver, refill and pool, for every packet.
   double receive() const {
     return of(Step::rx_descriptor) + of(Step::dma_sync) + of(Step::refill_descriptor) + of(Step::napi_poll) / 64;
+  }
+  /// The thread of a cpumap entry up to the skb.
+  double dequeue() const {
+    return of(Step::cpumap_dequeue) + of(Step::skb_alloc_bulk) - of(Step::skb_alloc) + of(Step::ptr_ring_lock) +
+           of(Step::page_pool_ring_put) - of(Step::page_pool_cache_put);
   }
   /// The stack up to the socket's queue, or to where it drops; memory is freed on this CPU.
   double stack(const scenario::NicParams& nic, const Packet& packet, bool has_socket) const {
@@ -113,6 +119,11 @@ std::pair<XdpAction, double> run_hook(const XdpHook& hook, const Packet& packet,
       return {XdpAction::tx, call + prices.of(Step::packet_touch) + prices.of(Step::xdp_program_tx) +
                                  prices.of(Step::tx_descriptor) + prices.of(Step::tx_completion)};
     case XdpHook::Kind::redirect:
+      if (hook.cpus != nullptr) {
+        return {XdpAction::redirect, call + prices.of(Step::xdp_program_redirect) + prices.of(Step::xdp_redirect) +
+                                         prices.of(Step::cpumap_ring_put) + prices.of(Step::ptr_ring_lock) / 8 +
+                                         (hook.cpus->reads_packet() ? prices.of(Step::packet_touch) : 0)};
+      }
       // The completion belongs to the target's CPU.
       return {XdpAction::redirect, call + prices.of(Step::packet_touch) + prices.of(Step::xdp_program_redirect) +
                                        prices.of(Step::xdp_redirect) + prices.of(Step::tx_descriptor) +
@@ -140,6 +151,7 @@ Demand sample(HostNic& nic, const Prices& prices) {
   const Time end = time_from_ms(scenario.warmup_ms) + time_from_ms(scenario.duration_ms);
   Demand demand;
   demand.queues.resize(nic.queues.size());
+  demand.cpumap.resize(nic.cpumap.size());
   demand.seconds = static_cast<double>(end.ps) * 1e-12;
   const double per_packet = nic.params->pcie.packet_ns > 0  ? nic.params->pcie.packet_ns
                             : nic.params->pcie.cqe_compress ? ns(prices.calibration().pcie.packet_cqe_compress)
@@ -162,13 +174,23 @@ Demand sample(HostNic& nic, const Prices& prices) {
       demand.pcie_ns += per_packet + per_byte * packet.frame_bytes;
       const auto [action, price] = run_hook(nic.hook, packet, prices);
       double time_ns = prices.receive() + price;
-      if (action == XdpAction::pass) {
+      const auto entry = action == XdpAction::redirect && nic.hook.cpus != nullptr
+                             ? static_cast<std::size_t>(nic.hook.cpus->index(packet, 0))
+                             : nic.cpumap.size();
+      if (action == XdpAction::pass || entry != nic.cpumap.size()) {
         const std::size_t socket = socket_of(scenario, packet);
         const bool found = socket < scenario.sockets.size();
-        time_ns += prices.stack(*nic.params, packet, found);
+        const double stack_ns = prices.stack(*nic.params, packet, found);
+        std::size_t server = packet.queue;
+        if (action == XdpAction::pass) {
+          time_ns += stack_ns;
+        } else {
+          demand.cpumap[entry].add(prices.dequeue() + stack_ns);
+          server = nic.queues.size() + entry;
+        }
         if (found && !Prices::raw_drops(*nic.params, packet)) {
           const auto& params = std::next(scenario.sockets.begin(), static_cast<std::ptrdiff_t>(socket))->second;
-          demand.to_socket[{packet.queue, socket}].add(prices.read(params, packet));
+          demand.to_socket[{server, socket}].add(prices.read(params, packet));
         }
       }
       demand.queues[packet.queue].add(time_ns);
@@ -245,25 +267,41 @@ class Builder {
     edge(link, pcie, {to_memory, 0});
     const double reached = std::min(1.0, 1 / std::max(graph_[pcie].utilisation, 1e-12));
 
+    std::vector<Vertex> queues;
     for (std::size_t i = 0; i < nic.queues.size(); ++i) {
       const scenario::QueueParams& params =
           std::next(nic.params->rx_queues.begin(), static_cast<std::ptrdiff_t>(i))->second;
-      const Vertex queue = add(nic.queues[i].queue->name(), "queue");
-      Stage& stage = graph_[queue];
-      stage.offered_pps = demand.queues[i].packets * reached / demand.seconds;
-      stage.demand_ns = demand.queues[i].mean_ns();
-      edge(pcie, queue, {stage.offered_pps, 0});
       const std::string& cpu = params.napi_threaded && !params.thread_cpu.empty() ? params.thread_cpu : params.cpu;
-      Stage& server = graph_[cpus_[cpu]];
-      const double work = server.demand_ns * server.offered_pps + stage.demand_ns * stage.offered_pps;
-      const double both = server.offered_pps + stage.offered_pps;
-      load(server, both, both > 0 ? work / both : 0);
-      edge(queue, cpus_[cpu], {stage.offered_pps, std::max(stage.demand_ns, 1e-9)});
-      Waiting& waiting = queues_.emplace_back(Waiting{queue, cpu, demand.seconds, reached, {}});
-      for (const auto& [key, flow] : demand.to_socket) {
-        if (key.first == i) waiting.to_socket[key.second] = flow;
+      queues.push_back(add_server(nic.queues[i].queue->name(), "queue", cpu, demand.queues[i], i, demand, reached));
+      edge(pcie, queues.back(), {graph_[queues.back()].offered_pps, 0});
+    }
+    for (std::size_t i = 0; i < nic.cpumap.size(); ++i) {
+      const CpumapEntry& entry = *nic.cpumap[i];
+      const std::string cpu = entry.home->name().substr(std::string("cpus.").size());
+      const Vertex vertex = add_server(entry.name, "cpumap", cpu, demand.cpumap[i], queues.size() + i, demand, reached);
+      for (const Vertex queue : queues) {
+        edge(queue, vertex, {graph_[vertex].offered_pps / static_cast<double>(queues.size()), 0});
       }
     }
+  }
+
+  /// What a CPU works off: an RX queue, an entry of a cpumap.
+  Vertex add_server(const std::string& component, const std::string& kind, const std::string& cpu, const Flow& flow,
+                    std::size_t index, const Demand& demand, double reached) {
+    const Vertex vertex = add(component, kind);
+    Stage& stage = graph_[vertex];
+    stage.offered_pps = flow.packets * reached / demand.seconds;
+    stage.demand_ns = flow.mean_ns();
+    Stage& server = graph_[cpus_[cpu]];
+    const double work = server.demand_ns * server.offered_pps + stage.demand_ns * stage.offered_pps;
+    const double both = server.offered_pps + stage.offered_pps;
+    load(server, both, both > 0 ? work / both : 0);
+    edge(vertex, cpus_[cpu], {stage.offered_pps, std::max(stage.demand_ns, 1e-9)});
+    Waiting& waiting = queues_.emplace_back(Waiting{vertex, cpu, demand.seconds, reached, {}});
+    for (const auto& [key, to_socket] : demand.to_socket) {
+      if (key.first == index) waiting.to_socket[key.second] = to_socket;
+    }
+    return vertex;
   }
 
   void add_readers() {
@@ -319,7 +357,7 @@ Bottleneck predict(const Graph& graph) {
   double most = 0;
   for (const Vertex v : boost::make_iterator_range(boost::vertices(graph))) {
     const Stage& stage = graph[v];
-    if (stage.kind == "queue" || stage.kind == "source" || stage.kind == "link") continue;
+    if (stage.kind == "queue" || stage.kind == "cpumap" || stage.kind == "source" || stage.kind == "link") continue;
     if (busiest == nullptr || stage.utilisation > busiest->utilisation) busiest = &stage;
     const double lost = stage.utilisation > 1 ? stage.offered_pps - stage.capacity_pps : 0;
     if (lost > most) {

@@ -42,6 +42,10 @@ class PtrRing {
   /// Oldest page without taking it; no_page when the ring looks empty (PP-37).
   PageId peek() const { return slots_.empty() ? no_page : slots_[consumer_head_]; }
   bool looks_full() const { return slots_.empty() || slots_[producer_] != no_page; }
+  /// Would `count` produce() in a row succeed? Empty slots follow one another from the producer on.
+  bool has_room(std::uint32_t count) const {
+    return count <= size() && (count == 0 || slots_[(producer_ + count - 1) % size()] == no_page);
+  }
 
   std::uint32_t count() const { return count_; }  ///< live entries
   std::uint32_t size() const { return static_cast<std::uint32_t>(slots_.size()); }

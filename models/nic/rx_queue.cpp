@@ -16,9 +16,8 @@ RxQueue::RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, co
       redirect_(*environment.journal),
       moderation_(params_.coalescing, params_.adaptive_rx, params_.cqe_mode),
       line_(*this),
-      watchdog_(*this) {
-  normal_list_.reserve(weight);
-}
+      watchdog_(*this),
+      normal_list_(params_.gro_normal_batch, weight) {}
 
 bool RxQueue::power_on(std::unique_ptr<RxBuffers> buffers, MemoryContext& context) {
   buffers_ = std::move(buffers);
@@ -197,7 +196,7 @@ RxQueue::Look RxQueue::look(Core& core) {
 bool RxQueue::run_packets(Core& core) {
   const bool only_drops = hook_.kind == XdpHook::Kind::drop && buffers_->drops_for_free();
   while (handled_ < weight) {
-    if (normal_list_.size() >= params_.gro_normal_batch && !deliver(core)) return false;
+    if (normal_list_.full() && !deliver(core)) return false;
     if (redirect_.overfull() && !redirect_.send_overfull(core)) return false;
     if (core.interrupt_due() || !core.may_step_ahead(EventClass::poll)) return false;
     const Look look_result = look(core);
@@ -235,19 +234,14 @@ bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {
   skb.truesize = buffers_->truesize();
   skb.alloc_cpu = core.cpu();
   skb.visible = core.now();
-  normal_list_.push_back(id);
+  normal_list_.add(id);
   return true;
 }
 
-/// SK-13: the list of completed packets goes to the stack, one by one.
-bool RxQueue::deliver(Core& core) {
-  while (delivered_ < normal_list_.size()) {
-    if (core.interrupt_due() || !env_.stack->receive(core, normal_list_[delivered_], netfilter_)) return false;
-    ++delivered_;
-  }
-  normal_list_.clear();
-  delivered_ = 0;
-  return true;
+/// No page for the skb, or for the copy that a frame without memory of its own needs.
+void RxQueue::no_memory(Core& core, const Packet& packet) {
+  ++stats_.skb_alloc_fail;
+  env_.journal->ended(packet, Fate::skb_alloc_failed, core.now());
 }
 
 /// NA-21 to NA-24: repoll, or complete, with the interrupt unmasked unless it is deferred.

@@ -22,6 +22,7 @@
 #include "models/nic/rx_buffers.hpp"
 #include "models/nic/rx_ring.hpp"
 #include "models/nic/tx_queue.hpp"
+#include "models/stack/normal_list.hpp"
 #include "models/stack/stack.hpp"
 #include "models/xdp/program.hpp"
 #include "models/xdp/redirect.hpp"
@@ -92,7 +93,7 @@ class RxQueue final : public Napi, private TxOwner {
   /// Books the frames that have left by `now`, at which no step has begun yet.
   void observe_sent(Time now);
   /// skbs on their way to the stack.
-  std::span<const SkbId> undelivered() const { return std::span(normal_list_).subspan(delivered_); }
+  std::span<const SkbId> undelivered() const { return normal_list_.undelivered(); }
 
   Poll poll(Core& core) override;
 
@@ -163,9 +164,11 @@ class RxQueue final : public Napi, private TxOwner {
   void completion_planned(Core& by) override;
   void not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action);
   bool redirect_packet(Core& core, const Packet& packet, std::uint32_t slot);
+  void redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot);
   bool transmit(Core& core, const Packet& packet, std::uint32_t slot);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
-  bool deliver(Core& core);
+  bool deliver(Core& core) { return normal_list_.deliver(core, *env_.stack, netfilter_); }
+  void no_memory(Core& core, const Packet& packet);
   bool finish(Core& core);
   /// A sampled packet of a traced run: from the wire to the driver, and with `returned` to the end of its page.
   void trace_packet(Core& core, const Packet& packet, Time polled, Time returned);
@@ -189,8 +192,7 @@ class RxQueue final : public Napi, private TxOwner {
   Time poll_start_{0};
   bool busy_ = false;  ///< driver wants to be polled again (refill failed)
   std::uint32_t defer_irqs_left_ = 0;
-  std::vector<SkbId> normal_list_;  ///< napi->rx_list (SK-13)
-  std::size_t delivered_ = 0;
+  NormalList normal_list_;  ///< napi->rx_list
   RxQueueStats stats_;
   Histogram latency_;
   Gauge held_;

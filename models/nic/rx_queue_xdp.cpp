@@ -184,8 +184,7 @@ void RxQueue::obey(Core& core, const Packet& packet, XdpAction action) {
     if (gate_.level != BreakerGate::Level::closed && !gate_.admits(hook_.kind == XdpHook::Kind::program)) [[unlikely]] {
       refuse(core, packet, slot);
     } else if (!build_skb(core, packet, slot)) {
-      ++stats_.skb_alloc_fail;
-      env_.journal->ended(packet, Fate::skb_alloc_failed, core.now());
+      no_memory(core, packet);
     }
   } else if (action == XdpAction::drop) {
     ++stats_.xdp_drop;
@@ -243,7 +242,7 @@ XdpAction RxQueue::built_in(Core& core, const Packet& packet) {
       return XdpAction::tx;
     case XdpHook::Kind::redirect:
       core.charge(Step::xdp_call);
-      touch(core, packet);
+      if (hook_.cpus == nullptr || hook_.cpus->reads_packet()) touch(core, packet);
       core.charge(Step::xdp_program_redirect);
       return XdpAction::redirect;
     case XdpHook::Kind::program:
@@ -279,10 +278,35 @@ void RxQueue::not_sent(Core& core, const Packet& packet, std::uint32_t slot, Xdp
 
 /// XD-15: success means queued. False: xdp_do_redirect refuses.
 bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot) {
+  if (hook_.cpus != nullptr) {
+    redirect_to_cpu(core, packet, slot);
+    return true;
+  }
   if (hook_.target == nullptr || !redirect_.accepts(*hook_.target, packet)) return false;
   core.charge(Step::xdp_redirect);
   redirect_.enqueue(*hook_.target, {packet, buffers_.get(), buffers_->take_frame(core, ring_, slot)});
   return true;
+}
+
+/// Bound for the stack of another CPU: the breaker is asked here (CT-36). The frame lies where its skb will be.
+void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot) {
+  if (gate_.level != BreakerGate::Level::closed && !gate_.admits(false)) [[unlikely]] {
+    refuse(core, packet, slot);
+    return;
+  }
+  const PageId page = buffers_->take(core, ring_, slot);
+  if (page == no_page) {
+    no_memory(core, packet);
+    return;
+  }
+  core.charge(Step::xdp_redirect);
+  const SkbId id = env_.slab->allocate();
+  Skb& frame = (*env_.slab)[id];
+  frame.packet = packet;
+  frame.pages = buffers_.get();
+  frame.page = page;
+  frame.truesize = buffers_->truesize();
+  redirect_.enqueue(hook_.cpus->choose(packet, core.cpu()), id);
 }
 
 /// XD-10, XD-11: one descriptor; the page is away until the completion. False: the ring is full.

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "models/scenario/control_checks.hpp"
+#include "models/scenario/cpu_redirect.hpp"
 #include "models/scenario/json_text.hpp"
 #include "models/traffic/address.hpp"
 
@@ -38,7 +39,11 @@ class Checks {
     for (const auto& [name, traffic] : s_.traffic) refer("traffic." + name + ".nic", "NIC", traffic.nic, s_.nics);
     for (const auto& [name, policy] : s_.policies) {
       refer("policies." + name, "NIC", name, s_.nics);
-      if (policy.program == "redirect") redirect(name, policy);
+      if (redirects_to_cpus(policy)) {
+        redirect_to_cpus(name, policy);
+      } else if (policy.program == "redirect") {
+        redirect(name, policy);
+      }
     }
     if (!s_.headline.source.empty() && s_.headline.metric.empty()) {
       fail("headline.metric", "missing; a headline with a source compares a metric with its figure");
@@ -130,7 +135,7 @@ class Checks {
     const std::string place = "policies." + nic_name + ".params.to";
     const auto to = policy.params.find("to");
     if (to == policy.params.end() || !std::holds_alternative<std::string>(to->second)) {
-      fail(place, "missing; name the NIC to redirect to, known: " + known(s_.nics));
+      fail(place, "missing; name the NIC to redirect to, known: " + known(s_.nics) + "; or CPUs in params.cpu");
     }
     const std::string& name = std::get<std::string>(to->second);
     refer(place, "NIC", name, s_.nics);
@@ -157,6 +162,18 @@ class Checks {
       fail(place, "ENXIO: " + driver + " transmits on the queue with the number of the CPU, and " + name + " has " +
                       std::to_string(target.rx_queues.size()) + " for CPU " + std::to_string(number) + " (" + cpu +
                       "); give it more rx_queues, or move nics." + nic_name + ".rx_queues." + queue_name + ".cpu");
+    }
+  }
+
+  /// What writing the entries of the cpumap would be refused for (XD-30).
+  void redirect_to_cpus(const std::string& nic_name, const PolicyParams& policy) const {
+    const std::string place = "policies." + nic_name + ".params.";
+    const CpuRedirect redirect = cpu_redirect(
+        policy, [&](const std::string& param, const std::string& problem) { fail(place + param, problem); });
+    for (const std::string& cpu : redirect.cpus) {
+      if (s_.cpus.contains(cpu)) continue;
+      fail(place + "cpu", "ENODEV: no CPU " + in_quotes(cpu) +
+                              " that a cpumap entry could have its thread on; known: " + known(s_.cpus));
     }
   }
 

@@ -1,7 +1,7 @@
 #pragma once
 // `policies.<nic>`: the XDP program of a NIC and the values of its `const volatile` variables. A plain string is the
 // program. Built in are `none`, `pass`, `drop`, `tx` (swaps the addresses and sends back)
-// and `redirect` (the same, out of the NIC that `params.to` names).
+// and `redirect` (the same, out of the NIC that `params.to` names, or to the CPUs that `params.cpu` names).
 
 #include <map>
 #include <memory>
@@ -34,10 +34,13 @@ struct PolicyParams {
 
 inline void fields(FieldVisitor& v, PolicyParams& p) {
   v.text("program", p.program,
-         "`none`, `pass`, `drop`, `tx`, `redirect` (to the NIC `params.to`), a shipped policy's name, a `.bpf.c` or "
-         "`.bpf.o` file, or, from Python, "
-         "`module:function`.");
-  v.values("params", p.params, "Values of the program's `const volatile` variables.");
+         "`none`, `pass`, `drop`, `tx`, `redirect`, a shipped policy's name, a `.bpf.c` or `.bpf.o` file, or, from "
+         "Python, `module:function`.");
+  v.values(
+      "params", p.params,
+      "Values of the program's `const volatile` variables. Of `redirect`: a NIC in `to`, or, as xdp-bench names "
+      "them, `cpu` (\"cpu1, cpu2\"), `qsize` (2048), `program_mode` (`l4-hash`, `round-robin`) and `remote_action` "
+      "(`disabled`, `pass`, `drop`: the program on the remote CPU).");
   v.children("maps", p.maps, "Initial content of the program's maps, by the map's name.");
 }
 

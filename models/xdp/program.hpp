@@ -6,6 +6,7 @@
 #include <span>
 
 #include "models/packet.hpp"
+#include "models/xdp/cpumap_spread.hpp"
 #include "models/xdp/device.hpp"
 #include "sim/time.hpp"
 
@@ -47,7 +48,8 @@ struct XdpHook {
   enum class Kind : std::uint8_t { none, drop, pass, tx, redirect, program };
   Kind kind = Kind::none;
   XdpProgram* program = nullptr;
-  const XdpDevice* target = nullptr;  ///< of the built-in program that redirects
+  const XdpDevice* target = nullptr;  ///< of the built-in program that redirects to a device
+  CpumapSpread* cpus = nullptr;       ///< of the one that redirects to CPUs
 };
 
 /// What a circuit breaker lets pass from one RX queue to the stack, copies for cpumap and AF_XDP included; XDP_TX and

@@ -58,12 +58,17 @@ bool XdpRedirect::xmit_all(Core& core, BulkQueue& queue) {
 }
 
 bool XdpRedirect::send_overfull(Core& core) {
+  if (overfull_ == nullptr) return cpus_.send_overfull(core);
   if (!xmit_all(core, *overfull_)) return false;
   overfull_ = nullptr;
   return true;
 }
 
 bool XdpRedirect::flush(Core& core) {
+  return flush_devices(core) && (!cpus_.pending() || cpus_.flush(core));
+}
+
+bool XdpRedirect::flush_devices(Core& core) {
   // The list is filled at its head: the target added last comes first.
   while (!flush_list_.empty()) {
     BulkQueue& queue = *flush_list_.back();

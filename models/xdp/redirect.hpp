@@ -2,11 +2,12 @@
 // xdp_do_redirect and xdp_do_flush of one NAPI:
 //
 //     verdict XDP_REDIRECT -> frame -> bulk queue of the target (16) -> ndo_xdp_xmit -> doorbell at the end of the poll
+//                                   -> bulk queue of a CPU (8) -> ring of its cpumap entry -> wake-up at the end
 //
-// A success of the first step only means queued; what the target has no descriptor for is dropped later and counted in
-// the tracepoint xdp_devmap_xmit (XD-15, XD-21). The kernel keeps bulk queues per CPU and target; a NAPI empties them
-// before its poll ends, so one per NAPI and target is the same. Rules XD-15, XD-20, XD-21, XD-51, XD-52. Leaves out:
-// broadcast, programs of devmap entries.
+// A success of the first step only means queued; what the target has no descriptor or place for is dropped later and
+// counted in the tracepoints xdp_devmap_xmit and xdp_cpumap_enqueue (XD-15, XD-21, XD-31). The kernel keeps bulk queues
+// per CPU and target; a NAPI empties them before its poll ends, so one per NAPI and target is the same. Rules XD-15,
+// XD-20, XD-21, XD-51, XD-52. Leaves out: broadcast, programs of devmap entries.
 
 #include <array>
 #include <cstdint>
@@ -15,6 +16,7 @@
 
 #include "models/cpu/core.hpp"
 #include "models/journal.hpp"
+#include "models/xdp/cpumap_bulk.hpp"
 #include "models/xdp/device.hpp"
 #include "models/xdp/frame.hpp"
 
@@ -37,14 +39,20 @@ class XdpRedirect {
   void refused() { ++stats_.redirect_err; }
   /// dev_map_enqueue; afterwards overfull() says whether bq_xmit_all is due first.
   void enqueue(const XdpDevice& device, const XdpFrame& frame);
-  bool overfull() const { return overfull_ != nullptr; }
-  /// bq_xmit_all of the queue that a seventeenth frame was added to. False: others come first.
+  /// cpu_map_enqueue; the frame lies in the skb slab.
+  void enqueue(CpumapEntry& entry, SkbId frame) {
+    ++stats_.redirect;
+    cpus_.enqueue(entry, frame);
+  }
+  bool overfull() const { return overfull_ != nullptr || cpus_.overfull(); }
+  /// The bulk that one frame too many was added to is sent first. False: others come first.
   bool send_overfull(Core& core);
-  bool pending() const { return !flush_list_.empty(); }
-  /// xdp_do_flush. Resumable; false: others come first.
+  bool pending() const { return !flush_list_.empty() || cpus_.pending(); }
+  /// xdp_do_flush: devices, then CPUs. Resumable; false: others come first.
   bool flush(Core& core);
 
-  /// Frames in bulk queues, for the ledgers.
+  const CpumapBulk& cpus() const { return cpus_; }
+  /// Frames in bulk queues of devices, for the ledgers.
   template <typename Visit>
   void for_each_frame(Visit&& visit) const {
     for (const BulkQueue& queue : queues_) {
@@ -63,11 +71,13 @@ class XdpRedirect {
   };
   BulkQueue& queue_of(const XdpDevice& device);
   bool xmit_all(Core& core, BulkQueue& queue);
+  bool flush_devices(Core& core);
 
   Journal& journal_;
   std::deque<BulkQueue> queues_;  ///< references stay valid
   std::vector<BulkQueue*> flush_list_;
   BulkQueue* overfull_ = nullptr;
+  CpumapBulk cpus_;
   XdpRedirectStats stats_;
 };
 

@@ -36,7 +36,12 @@ Numbers numbers_of(Host& host) {
         numbers.frames_left += out.stats().transmitted;
         numbers.frames_flying += out.in_flight();
       }
-      numbers.frames_out += queue.redirect().stats().redirect;
+      std::uint64_t in_bulks = 0;
+      queue.redirect().cpus().for_each_frame([&](SkbId) { ++in_bulks; });
+      numbers.skbs_queued += in_bulks;
+      numbers.to_cpus += in_bulks;
+      if (nic->cpumap.empty()) numbers.frames_out += queue.redirect().stats().redirect;
+      if (!nic->cpumap.empty()) numbers.redirected_to_cpus += queue.redirect().stats().redirect;
       numbers.frames_left += queue.redirect().stats().drops;
       queue.redirect().for_each_frame([&](const XdpFrame&) { ++numbers.frames_flying; });
       numbers.in_stack += queue.undelivered().size();
@@ -64,6 +69,17 @@ Numbers numbers_of(Host& host) {
       p.ring_full = pool->stats.recycle_ring_full;
       numbers.pools.push_back(p);
     }
+    for (const auto& entry : nic->cpumap) {
+      const CpumapStats& stats = entry->stats();
+      numbers.to_cpus += stats.enqueue_processed;
+      numbers.cpumap_ends += stats.enqueue_drops + stats.xdp_drop + entry->queued();
+      numbers.cpumap_taken += stats.kthread_processed - stats.xdp_drop;
+      numbers.cpumap_processed += stats.enqueue_processed;
+      std::uint64_t held = 0;
+      entry->for_each_held([&](SkbId) { ++held; });
+      numbers.skbs_queued += held;
+      numbers.in_stack += held - entry->queued();
+    }
     numbers.nics.push_back(std::move(made));
   }
   numbers.steering_drops = host.journal().count(Fate::rx_steering_drop);
@@ -73,7 +89,10 @@ Numbers numbers_of(Host& host) {
         {core->name(), stats.net_rx_action, stats.polls, stats.poll_work, host.scenario().kernel.netdev_budget});
   }
   numbers.skbs_live = host.slab().live();
-  numbers.skbs_queued = numbers.in_stack;
+  numbers.to_stack += numbers.cpumap_taken;
+  for (const auto& nic : host.nics()) {
+    for (HostQueue& queue : nic->queues) numbers.skbs_queued += queue.queue->undelivered().size();
+  }
   host.skb_free().for_each_deferred([&](SkbId) { ++numbers.skbs_queued; });
   for (HostSocket& socket : host.sockets()) {
     numbers.in_stack += socket.socket->queued();
@@ -128,6 +147,8 @@ std::vector<std::string> violations(const Numbers& numbers) {
   }
   check(arrived == found_again, "9 packets of the NICs");
   check(numbers.frames_out == numbers.frames_left + numbers.frames_flying, "10 frames of the TX rings");
+  check(numbers.redirected_to_cpus == numbers.to_cpus, "9 frames on their way to CPUs");
+  check(numbers.cpumap_processed == numbers.cpumap_taken + numbers.cpumap_ends, "9 frames of the cpumaps");
   check(numbers.to_stack == numbers.delivered + numbers.stack_drops + numbers.in_stack, "9 packets of the stack");
   check(numbers.skbs_live == numbers.skbs_queued, "9 skbs");
   return found;

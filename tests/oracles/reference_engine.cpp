@@ -8,6 +8,7 @@
 
 #include "models/host_nic.hpp"
 #include "models/host_prices.hpp"
+#include "models/host_redirect.hpp"
 #include "models/memory/background.hpp"
 #include "models/memory/page_pools.hpp"
 #include "models/nic/driver_profile.hpp"
@@ -35,6 +36,7 @@ class ReferenceHost final : KswapdListener {
   void build_cpus();
   void build_sockets(std::uint32_t replication);
   void connect_redirects();
+  void connect_cpumaps();
   void power_on();
   void plan_memory();
   void plan_changes();
@@ -95,13 +97,14 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
                                           calibration_, events_, allocator_->pages().page_count(), journal_, stack_));
   }
   connect_redirects();
+  connect_cpumaps();
   power_on();
 }
 
 /// Rings of the targets; each program its target.
 void ReferenceHost::connect_redirects() {
   for (const auto& nic : nics_) {
-    if (nic->program != "redirect") continue;
+    if (nic->program != "redirect" || scenario::redirects_to_cpus(scenario_.policies.at(nic->name))) continue;
     const std::string& to = std::get<std::string>(scenario_.policies.at(nic->name).params.at("to"));
     Nic& target = **std::find_if(nics_.begin(), nics_.end(), [&](const auto& n) { return n->name == to; });
     nic->target = &target.device;
@@ -112,6 +115,23 @@ void ReferenceHost::connect_redirects() {
     for (const auto& queue : target.queues) {
       queue->take_redirected(*pools_, locked, microseconds(target.params.tx_usecs));
       target.device.rings.push_back(&queue->xmit);
+    }
+  }
+}
+
+/// An entry with its thread for each CPU that a program names.
+void ReferenceHost::connect_cpumaps() {
+  for (std::size_t number = 0; number < nics_.size(); ++number) {
+    Nic& nic = *nics_[number];
+    if (nic.program != "redirect" || nic.target != nullptr) continue;
+    const scenario::CpuRedirect redirect = scenario::cpu_redirect(scenario_.policies.at(nic.name));
+    nic.round_robin = redirect.spread == scenario::CpuSpread::round_robin;
+    nic.next_entry.resize(cpus_.size());
+    for (const std::string& remote : redirect.cpus) {
+      nic.cpumap.push_back(std::make_unique<CpumapEntry>("policies." + nic.name + ".cpu_map." + remote, redirect,
+                                                         scenario_, nic.params, stack_, journal_));
+      nic.cpumap.back()->component_id = cpumap_component_id(number, nic.cpumap.size() - 1);
+      cpu(remote).add(*nic.cpumap.back());
     }
   }
 }
@@ -377,8 +397,10 @@ Ledger ReferenceHost::packet_ledger() const {
       ledger.places["in_flight.stack"] += queue->normal_list.size();
       ledger.places["in_flight." + queue->xdp_tx.name] += queue->xdp_tx.not_left();
       ledger.places["in_flight." + queue->xmit.name] += queue->xmit.not_left();
-      ledger.places["in_flight." + queue->name + ".bulk_queue"] += queue->redirect.frames.size();
+      ledger.places["in_flight." + queue->name + ".bulk_queue"] +=
+          queue->redirect.frames.size() + queue->cpumap_bulks.held().size();
     }
+    for (const auto& entry : nic->cpumap) ledger.places["in_flight." + entry->name] = entry->held().size();
     ledger.places["in_flight.nics." + nic->name] = flying;
     ledger.places["dropped." + std::string(driver_profile(nic->params.driver).no_descriptor)] += lost;
   }
@@ -427,10 +449,14 @@ Ledger ReferenceHost::page_ledger() {
       for (const Frame& frame : queue->redirect.frames) {
         if (frame.page != no_page) hold_page("tx_ring", frame.page);
       }
+      for (const SkbPtr& frame : queue->cpumap_bulks.held()) hold("cpumap", frame);
       ledger.places["posted"] += queue->buffers->posted;
       if (queue->buffers->pool == nullptr) continue;
       ledger.places["pool_cache"] += queue->buffers->pool->cache_count();
       ledger.places["pool_ring"] += queue->buffers->pool->ring_count();
+    }
+    for (const auto& entry : nic->cpumap) {
+      for (const SkbPtr& frame : entry->held()) hold("cpumap", frame);
     }
   }
   return ledger;
@@ -453,6 +479,7 @@ ReferenceResult ReferenceHost::run() {
       count("rx_packets", queue->rx_packets);
       count("interrupts", queue->interrupts);
       count("polls", queue->polls);
+      if (!nic->cpumap.empty()) count("xdp_redirect", queue->redirect.redirected);
       if (nic->target != nullptr) {
         count("xdp_redirect", queue->redirect.redirected);
         count("xdp_redirect_err", queue->redirect.errors);
@@ -485,6 +512,17 @@ ReferenceResult ReferenceHost::run() {
       count("page_pool.page_pool_state_hold", stats.page_pool_state_hold);
       count("page_pool.page_pool_state_release", stats.page_pool_state_release);
       count("page_pool.alloc_failed", stats.alloc_failed);
+    }
+  }
+  for (const auto& nic : nics_) {
+    for (const auto& entry : nic->cpumap) {
+      result.counters[entry->name + ".xdp_cpumap_enqueue"] = entry->bulks;
+      result.counters[entry->name + ".xdp_cpumap_enqueue_processed"] = entry->processed;
+      result.counters[entry->name + ".xdp_cpumap_enqueue_drops"] = entry->drops;
+      result.counters[entry->name + ".xdp_cpumap_kthread"] = entry->batches;
+      result.counters[entry->name + ".xdp_cpumap_kthread_processed"] = entry->taken;
+      result.counters[entry->name + ".xdp_cpumap_kthread_xdp_pass"] = entry->passed;
+      result.counters[entry->name + ".xdp_cpumap_kthread_xdp_drop"] = entry->dropped;
     }
   }
   result.events = events_.fired();

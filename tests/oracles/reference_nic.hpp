@@ -16,6 +16,7 @@
 #include "models/traffic/wire.hpp"
 #include "models/xdp/program.hpp"
 #include "tests/oracles/reference_cpu.hpp"
+#include "tests/oracles/reference_cpumap.hpp"
 #include "tests/oracles/reference_redirect.hpp"
 #include "tests/oracles/reference_ring.hpp"
 #include "tests/oracles/reference_stack.hpp"
@@ -72,6 +73,7 @@ class Queue final : public Napi {
   TxRing xdp_tx;
   TxRing xmit;  ///< of redirected frames
   Redirect redirect;
+  CpumapBulks cpumap_bulks;
   std::uint64_t out_of_buffer = 0;
   std::uint64_t rx_packets = 0, rx_bytes = 0, interrupts = 0, polls = 0, full_polls = 0, xdp_tx_xmit = 0,
                 xdp_tx_full = 0;
@@ -102,6 +104,9 @@ class Queue final : public Napi {
   };
 
   void one_packet(Cpu& cpu);
+  void redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion);
+  /// The breaker is asked; true: it drops the packet.
+  bool refused(Cpu& cpu, const Ring::Completion& completion);
   Job deliver(Cpu& cpu);
   void finish(Cpu& cpu, std::uint32_t handled, bool busy);
 
@@ -131,7 +136,10 @@ class Nic {
   std::unique_ptr<Wire> wire;
   TxLink tx_link;
   Device device;
-  Device* target = nullptr;  ///< of the program that redirects
+  Device* target = nullptr;                          ///< of the program that redirects
+  std::vector<std::unique_ptr<CpumapEntry>> cpumap;  ///< of the one that redirects to CPUs
+  bool round_robin = false;
+  std::vector<std::size_t> next_entry;  ///< of the round robin, by CPU
   EventQueue& events;
   std::uint32_t number;
   std::vector<std::unique_ptr<Queue>> queues;

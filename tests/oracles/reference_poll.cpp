@@ -28,6 +28,7 @@ Job Queue::poll(Cpu& cpu) {
   while (handled < 64) {
     if (normal_list.size() >= nic_.scenario.kernel.gro_normal_batch) co_await deliver(cpu);
     co_await redirect.send_overfull(cpu);
+    co_await cpumap_bulks.send_overfull(cpu);
     co_await cpu.step(EventClass::poll);
     if (ring.completions.empty()) break;
     one_packet(cpu);
@@ -35,6 +36,7 @@ Job Queue::poll(Cpu& cpu) {
   }
   co_await xdp_tx.doorbell(cpu);
   co_await redirect.flush(cpu);
+  co_await cpumap_bulks.flush(cpu);
   co_await deliver(cpu);
   co_await buffers->refill(cpu);
   co_await cpu.step(EventClass::poll);
@@ -72,6 +74,10 @@ void Queue::one_packet(Cpu& cpu) {
     xdp_tx.write({packet, buffers.get(), buffers->take_frame(cpu, completion.slot)});
     return;
   }
+  if (nic_.program == "redirect" && !nic_.cpumap.empty()) {
+    redirect_to_cpu(cpu, completion);
+    return;
+  }
   if (nic_.program == "redirect") {
     cpu.charge(Step::packet_touch);
     cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
@@ -88,12 +94,7 @@ void Queue::one_packet(Cpu& cpu) {
   }
   if (nic_.program == "pass") cpu.charge(Step::xdp_program_pass);
 
-  if (gate.level != BreakerGate::Level::closed && !gate.admits(false)) {
-    const bool hard = gate.level == BreakerGate::Level::hard;
-    nic_.journal.ended(packet, hard ? Fate::circuit_breaker_hard : Fate::circuit_breaker, cpu.clock);
-    buffers->drop(cpu, completion.slot);
-    return;
-  }
+  if (refused(cpu, completion)) return;
   const PageId page = buffers->take(cpu, completion.slot);
   if (page == no_page) {
     nic_.journal.ended(packet, Fate::skb_alloc_failed, cpu.clock);
@@ -111,6 +112,41 @@ void Queue::one_packet(Cpu& cpu) {
   skb->truesize = buffers->truesize;
   skb->allocated_on = &cpu;
   normal_list.push_back(skb);
+}
+
+bool Queue::refused(Cpu& cpu, const Ring::Completion& completion) {
+  if (gate.level == BreakerGate::Level::closed || gate.admits(false)) return false;
+  const bool hard = gate.level == BreakerGate::Level::hard;
+  nic_.journal.ended(completion.packet, hard ? Fate::circuit_breaker_hard : Fate::circuit_breaker, cpu.clock);
+  buffers->drop(cpu, completion.slot);
+  return true;
+}
+
+void Queue::redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion) {
+  const Packet& packet = completion.packet;
+  std::size_t entry = (packet.rss_hash * std::uint64_t{nic_.cpumap.size()}) >> 32;
+  if (nic_.round_robin) {
+    entry = nic_.next_entry[cpu.number()] % nic_.cpumap.size();
+  } else {
+    cpu.charge(Step::packet_touch);
+    cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+  }
+  cpu.charge(Step::xdp_program_redirect);
+  if (refused(cpu, completion)) return;
+  const PageId page = buffers->take(cpu, completion.slot);
+  if (page == no_page) {
+    nic_.journal.ended(packet, Fate::skb_alloc_failed, cpu.clock);
+    return;
+  }
+  cpu.charge(Step::xdp_redirect);
+  ++redirect.redirected;
+  if (nic_.round_robin) ++nic_.next_entry[cpu.number()];
+  auto frame = std::make_shared<Skb>();
+  frame->packet = packet;
+  frame->buffers = buffers.get();
+  frame->page = page;
+  frame->truesize = buffers->truesize;
+  cpumap_bulks.enqueue(*nic_.cpumap[entry], frame);
 }
 
 Job Queue::deliver(Cpu& cpu) {
