@@ -152,17 +152,21 @@ Time ns(double value) {
   return Time{to_ps(value)};
 }
 
-/// A figure id (XP-31, PB-4/64), "fit:" and the ids fitted to, or "prior" with a note where nobody published a figure.
+/// A figure id (XP-31, PB-4/64), "fit:" and the ids fitted to, "prior" with a note where nobody published a figure, or
+/// "measured" with a note that says how, on the file's own machine.
 void check_figure(Section& entry, const Calibration& file) {
   static const std::regex reference(
       "(fit:)?[A-Z]{1,3}-?[0-9]+[a-z]?(/[A-Za-z0-9_.]+)*(,[A-Z]{1,3}-?[0-9]+[a-z]?(/[A-Za-z0-9_.]+)*)*");
   const std::string figure = entry.text("figure");
   const std::string note = entry.text_or_empty("note");
-  if (figure == "prior") {
-    if (note.empty()) fail(entry.source(), entry.at("note"), "missing; a prior says in a note where it comes from");
+  if (figure == "prior" || figure == "measured") {
+    if (note.empty()) {
+      fail(entry.source(), entry.at("note"), "missing; a " + figure + " number says in a note where it comes from");
+    }
   } else if (!std::regex_match(figure, reference)) {
     fail(entry.source(), entry.at("figure"),
-         "\"" + scenario::printable(figure) + "\" is no figure; use an id (XP-31), fit:ID,ID, or prior with a note");
+         "\"" + scenario::printable(figure) +
+             "\" is no figure; use an id (XP-31), fit:ID,ID, or prior or measured with a note");
   }
   const std::string era = entry.text_or_empty("era");
   if (!era.empty() && era != file.era && file.mixes_eras.empty()) {

@@ -77,7 +77,7 @@ void Agent::stop() {
 }
 
 void Agent::work() {
-  go_before_all();
+  go_before_others(Urgency::samples);
   const auto period_ns = static_cast<std::int64_t>(params_.period_us * 1000);
   for (std::int64_t next_ns = now_ns(); !stop_; next_ns = std::max(next_ns + period_ns, now_ns())) {
     sleep_until_ns(next_ns);

@@ -146,7 +146,7 @@ void Lab::start_threaded_napi() {
       CPU_SET(plan_.napi_cpu, &set);
       const int thread = std::atoi(entry->d_name);
       found = sched_setaffinity(thread, sizeof(set), &set) == 0 || found;
-      go_first(thread);
+      go_before_others(Urgency::works, thread);
     }
   }
   closedir(processes);
@@ -201,7 +201,7 @@ std::string Lab::run() {
     for (const auto& reader : readers_) {
       reader->start(begin_ns_);
     }
-    go_before_all();
+    go_before_others(Urgency::samples);
     if (agent_) {
       agent_->start();
     }

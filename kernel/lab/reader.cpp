@@ -50,15 +50,15 @@ void run_on_cpu(int cpu) {
   }
 }
 
-void go_first(int thread) {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(thread), highest_priority);
+void go_before_others(Urgency urgency, int thread) {
+  const sched_param param{.sched_priority = static_cast<int>(urgency)};
+  if (sched_setscheduler(thread, SCHED_FIFO, &param) != 0) {
+    setpriority(PRIO_PROCESS, static_cast<id_t>(thread), highest_priority);
+  }
 }
 
-void go_before_all() {
-  const sched_param lowest_of_them{.sched_priority = 1};
-  if (sched_setscheduler(0, SCHED_FIFO, &lowest_of_them) != 0) {
-    go_first();
-  }
+void go_first() {
+  setpriority(PRIO_PROCESS, 0, highest_priority);
 }
 
 void leave_autogroup() {
@@ -114,7 +114,7 @@ bool Reader::paused(double at_ms) const {
 // A reader with a rate takes one batch at each of its instants; one that was late does not hurry to catch up.
 void Reader::read_until_stopped(std::int64_t begin_ns) {
   run_on_cpu(plan_.cpu);
-  go_first();
+  go_before_others(Urgency::works);
   std::vector<char> data(datagram_bytes * plan_.batch);
   std::vector<iovec> pieces(plan_.batch);
   std::vector<mmsghdr> messages(plan_.batch);

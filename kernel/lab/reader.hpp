@@ -15,11 +15,12 @@ std::int64_t now_ns();
 void sleep_until_ns(std::int64_t time_ns);
 /// Throws Unavailable when the CPU does not exist.
 void run_on_cpu(int cpu);
-/// Gives a thread (0: the caller) the highest ordinary priority, so that others on this host delay it less. Where the
-/// user may not, it stays as it is.
-void go_first(int thread = 0);
-/// The same for the calling thread before every ordinary one: for a sampler, which sleeps nearly always.
-void go_before_all();
+/// Runs before every ordinary thread of this host, so that what else it does delays the lab less; a sampler before a
+/// thread that works. Thread 0 is the caller. Where the user may not, only the nice value changes, or nothing.
+enum class Urgency { works = 1, samples = 2 };
+void go_before_others(Urgency urgency, int thread = 0);
+/// The highest ordinary priority for the caller: it never sleeps, so the host must be able to go on beside it.
+void go_first();
 /// The scheduler shares CPU time among sessions first; ours becomes one of its own, with the highest weight.
 void leave_autogroup();
 

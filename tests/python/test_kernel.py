@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, Command
-from rxpool import InputError, load
-from rxpool.kernel import needs
+from kernel_lab import need_lab
+from rxpool import load
 from rxpool.kernel.plan import plan
 from rxpool.kernel.twin import twin, write_capture
 
@@ -26,18 +26,7 @@ SITUATIONS = ROOT / "scenarios/kernel"
 
 @pytest.fixture(scope="session")
 def lab() -> None:
-    """Skips, with the reason, where the lab cannot run."""
-    from rxpool.kernel.build import lab as program
-
-    lacks = needs.missing()
-    if lacks:
-        pytest.skip(f"kernel backend: missing {', '.join(lacks)}")
-    if len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("the lab needs two CPUs")
-    try:
-        program()
-    except InputError as error:
-        pytest.skip(str(error))
+    need_lab()
 
 
 def entries(times_ns: list[int]) -> Any:
@@ -105,10 +94,10 @@ def test_validate_compares_both_backends_and_says_what_it_is_not(rxpool_command:
         assert row["inside"] == (abs(row["simulated"] - row["kernel"]) <= row["allowed"])
         assert row["error"] == pytest.approx(row["simulated"] - row["kernel"])
     assert value["inside"] == (done.returncode == 0)
-    # The bound is exact on both sides: 50 frames fit the receive buffer, and one may be on its way.
-    assert rows["held_max"]["kernel"] == pytest.approx(50, abs=8)
+    # The bound is exact on both sides: 50 frames fit the receive buffer; a batch of the generator may be on its way.
+    assert 50 <= rows["held_max"]["kernel"] <= 50 + 64 + 2
     assert rows["held_max"]["simulated"] == pytest.approx(50, abs=2)
-    assert rows["held_max"]["bound"] == abs(50 - rows["held_max"]["kernel"])
+    assert rows["held_max"]["bound"] == rows["held_max"]["kernel"] - 50
     assert (tmp_path / "both.svg").read_text().count("<svg") == 1
 
 
@@ -155,3 +144,24 @@ def test_what_the_agent_cannot_see_or_do_is_left_out_by_name() -> None:
     assert list(planned.document["control"]["detectors"]) == ["mean"]
     told = [text.partition(":")[0] for text in planned.not_honoured]
     assert told == ["control.detectors.seed", "control.breaker", "control.pool"]
+
+
+@pytest.mark.usefixtures("lab")
+def test_calibrate_prices_this_host_and_the_file_runs(rxpool_command: Command, tmp_path: Path) -> None:
+    done = rxpool_command("calibrate", "--this-host", "--repeats", 1, "--to", "here.json", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    steps = {step["step"]: step for step in json.loads(done.stdout)["steps"]}
+    file = json.loads((tmp_path / "here.json").read_text())
+    measured = {name for name, step in file["steps"].items() if step["figure"] == "measured"}
+    assert measured == set(steps)
+    assert all("1 runs, quartiles" in file["steps"][name]["note"] for name in measured)
+    assert 0.05 < steps["bpf_instruction"]["ns"] < 5
+    assert file["era"] == os.uname().release
+    changed = {"calibration": str(tmp_path / "here.json")}
+    load(SITUATIONS / "slow-reader.json", set=changed, allow_path=True)
+
+
+def test_calibrate_asks_from_what(rxpool_command: Command) -> None:
+    done = rxpool_command("calibrate")
+    assert done.returncode == 2
+    assert "--this-host" in done.stderr

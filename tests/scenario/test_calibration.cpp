@@ -129,7 +129,12 @@ TEST_CASE("every number names a figure, a fit, or is a prior that says where it 
   CHECK(refusal(without) == "c.json: steps.hardirq.figure: missing; add it");
   json prior = file;
   prior["steps"]["ipi"].erase("note");
-  CHECK(refusal(prior) == "c.json: steps.ipi.note: missing; a prior says in a note where it comes from");
+  CHECK(refusal(prior) == "c.json: steps.ipi.note: missing; a prior number says in a note where it comes from");
+  json measured = prior;
+  measured["steps"]["ipi"]["figure"] = "measured";
+  CHECK(refusal(measured) == "c.json: steps.ipi.note: missing; a measured number says in a note where it comes from");
+  measured["steps"]["ipi"]["note"] = "a ping between two threads, median of five runs";
+  CHECK_NOTHROW(load_calibration(measured.dump(), "c.json"));
 }
 
 TEST_CASE("a number of another era is refused unless the file says why") {

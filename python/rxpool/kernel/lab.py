@@ -209,6 +209,18 @@ def _series(nic: str, queue: str, seen: Mapping[str, Any]) -> pd.DataFrame:
         )
         for name, (component, unit) in places.items()
     ]
+    frames += [
+        pd.DataFrame(
+            {
+                "component": f"sockets.{name}",
+                "metric": "UdpInDatagrams",
+                "unit": "packets",
+                "time_ns": times,
+                "value": socket["received"],
+            }
+        )
+        for name, socket in seen["sockets"].items()
+    ]
     if "agent" in seen:
         agent = seen["agent"]
         for name, unit in (("working_set", "pages"), ("state", "bits")):
