@@ -95,7 +95,9 @@ Lab::Lab(const Plan& plan, const std::string& schedule_path, std::string realise
     start_threaded_napi();
   }
   for (const SocketPlan& socket : plan.sockets) {
-    readers_.push_back(std::make_unique<Reader>(socket));
+    const auto on_its_cpu = std::count_if(plan.sockets.begin(), plan.sockets.end(),
+                                          [&](const SocketPlan& other) { return other.cpu == socket.cpu; });
+    readers_.push_back(std::make_unique<Reader>(socket, on_its_cpu > 1));
   }
 }
 

@@ -66,7 +66,7 @@ void leave_autogroup() {
   std::ofstream("/proc/self/autogroup") << highest_priority;
 }
 
-Reader::Reader(const SocketPlan& plan) : plan_(plan) {
+Reader::Reader(const SocketPlan& plan, bool shares_cpu) : plan_(plan), shares_cpu_(shares_cpu) {
   fd_ = socket(AF_INET, SOCK_DGRAM, 0);
   if (fd_ < 0) {
     fail("socket");
@@ -114,7 +114,11 @@ bool Reader::paused(double at_ms) const {
 // A reader with a rate takes one batch at each of its instants; one that was late does not hurry to catch up.
 void Reader::read_until_stopped(std::int64_t begin_ns) {
   run_on_cpu(plan_.cpu);
-  go_before_others(Urgency::works);
+  if (shares_cpu_) {
+    go_first();
+  } else {
+    go_before_others(Urgency::works);
+  }
   std::vector<char> data(datagram_bytes * plan_.batch);
   std::vector<iovec> pieces(plan_.batch);
   std::vector<mmsghdr> messages(plan_.batch);

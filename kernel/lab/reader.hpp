@@ -26,8 +26,9 @@ void leave_autogroup();
 
 class Reader {
  public:
-  /// Opens the socket; reads nothing before start().
-  explicit Reader(const SocketPlan& plan);
+  /// Opens the socket; reads nothing before start(). One that shares its CPU with another reader must leave it to the
+  /// scheduler who runs.
+  Reader(const SocketPlan& plan, bool shares_cpu);
   ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -49,6 +50,7 @@ class Reader {
   bool paused(double at_ms) const;
 
   const SocketPlan& plan_;
+  bool shares_cpu_;
   int fd_ = -1;
   std::atomic<bool> stop_ = false;
   std::atomic<std::uint64_t> received_ = 0;

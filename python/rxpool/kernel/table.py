@@ -36,6 +36,7 @@ def print_validation(console: Console, validation: Validation) -> None:
         if validation.beats_guesses
         else "the simulator does NOT beat both guesses (nothing is held; every buffer is full)"
     )
+    console.print(f"prices of the simulated side: {printable(validation.scenario.resolved['calibration'])}")
     for limit in validation.kernel.limits:
         console.print(f"limit: {printable(limit)}")
     for text in validation.kernel.not_honoured:
