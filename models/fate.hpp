@@ -26,17 +26,18 @@ enum class Fate : std::uint8_t {
   xdp_tx_full,           ///< verdict XDP_TX, and no free descriptor (XD-10)
   tx_discards_phy,       ///< handed to a NIC whose link was down
   xdp_redirect_err,      ///< xdp_do_redirect refused it
-  xdp_devmap_xmit,       ///< the target of the redirect had no descriptor or no queue for it (XD-21)
+  xdp_devmap_xmit,       ///< no descriptor or queue at the target of the redirect, or dropped by its program (XD-21)
   xdp_cpumap_enqueue,    ///< the ring of the CPU that it was redirected to was full (XD-31)
   xdp_cpumap_drop,       ///< the program on that CPU dropped it (XD-33)
+  xdp_devmap_empty,      ///< redirected to all entries of a devmap without one that can be sent to (XD-24)
 };
-inline constexpr std::array<std::string_view, 20> fate_names = {
+inline constexpr std::array<std::string_view, 21> fate_names = {
     "rx_discards_phy",      "rx_out_of_buffer", "rx_steering_drop",
     "xdp_aborted",          "xdp_drop",         "skb_alloc_failed",
     "netfilter_drop",       "no_socket",        "unhandled_proto",
     "socket_rcvbuff",       "delivered",        "circuit_breaker",
     "circuit_breaker_hard", "transmitted",      "xdp_tx_full",
     "tx_discards_phy",      "xdp_redirect_err", "xdp_devmap_xmit",
-    "xdp_cpumap_enqueue",   "xdp_cpumap_drop"};
+    "xdp_cpumap_enqueue",   "xdp_cpumap_drop",  "xdp_devmap_empty"};
 
 }  // namespace rxpool

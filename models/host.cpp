@@ -31,7 +31,8 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
     : scenario_(scenario),
       calibration_(load_calibration_file(scenario.calibration_file)),
       idle_table_(idle_table(calibration_)),
-      groups_(coupling_groups(scenario, calibration_)),
+      facts_(policies_facts(scenario, calibration_)),
+      groups_(coupling_groups(scenario, facts_)),
       registry_(metric_table()) {
   if (!calibration_.era.empty()) {
     warnings_.push_back("costs are those of " + calibration_.machine + ", era " + calibration_.era +
@@ -167,9 +168,9 @@ void Host::build_nics(std::uint32_t replication) {
   for (const auto& [name, params] : scenario_.nics) {
     nics_.push_back(make_host_nic(name, scenario_, replication, calibration_, engine_, allocator_->pages().page_count(),
                                   environment, *pools_, journal_));
-    nics_.back()->tx_link->shared = senders_in_groups(scenario_, name, groups_) > 1;
+    nics_.back()->tx_link->shared = senders_in_groups(scenario_, name, facts_, groups_) > 1;
   }
-  connect_redirects(scenario_, nics_, *pools_, journal_);
+  connect_redirects(scenario_, facts_, nics_, *pools_, journal_);
   connect_cpumaps(scenario_, nics_, cores_, environment);
 }
 
@@ -320,14 +321,14 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
   for (const auto& nic : nics_) {
-    if (nic->hook.target != nullptr || nic->hook.cpus != nullptr) continue;
+    if (nic->redirects || nic->hook.cpus != nullptr) continue;
     std::uint64_t refused = 0;
     for (const HostQueue& queue : nic->queues) refused += queue.queue->redirect().stats().redirect_err;
     if (refused == 0) continue;
     warnings_.push_back(
         nic->component + ": " + std::to_string(refused) +
-        " packets with verdict XDP_REDIRECT were dropped as xdp_redirect_err: the maps of a policy lead " +
-        "nowhere yet; the built-in program redirect has a target");
+        " packets with verdict XDP_REDIRECT were dropped as xdp_redirect_err: the policy has no entry of a "
+        "devmap to send to; cpumaps and xskmaps of a policy are not modelled");
   }
   result.warnings = warnings_;
   return result;

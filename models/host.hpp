@@ -92,6 +92,7 @@ class Host final : private KswapdListener {
   const Scenario& scenario_;
   Calibration calibration_;
   std::array<IdleState, 3> idle_table_;
+  PoliciesFacts facts_;
   std::vector<std::uint32_t> groups_;  ///< of the CPUs, in the order of their names
   Engine engine_;
   Journal journal_;

@@ -29,21 +29,21 @@ std::set<std::string> cpus_of_queue(const Scenario& scenario, const std::string&
 }  // namespace
 
 /// CPUs that share a queue, a socket with a queue, a cpumap entry, or a map of a policy.
-std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Calibration& calibration) {
+std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const PoliciesFacts& facts) {
   using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS>;
   std::map<std::string, std::size_t> index;
   std::size_t number = 0;
   for (const auto& [name, cpu] : scenario.cpus) index[name] = number++;
   Graph graph(scenario.cpus.size());
   for (const auto& [nic_name, nic] : scenario.nics) {
-    const bool shared_maps = policy_shares_state(nic_name, scenario, calibration);
+    const bool shared_maps = facts.at(nic_name).shares_state;
     const std::string& first_cpu = nic.rx_queues.begin()->second.cpu;
     for (const auto& [queue_name, queue] : nic.rx_queues) {
       if (shared_maps) boost::add_edge(index[first_cpu], index[queue.cpu], graph);
       for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
         boost::add_edge(index[queue.cpu], index[cpu], graph);
       }
-      for (const std::string& target_name : redirect_targets(scenario, nic_name)) {
+      for (const std::string& target_name : facts.at(nic_name).redirect_targets) {
         const scenario::NicParams& target = scenario.nics.at(target_name);
         for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
           const std::uint32_t channel = xmit_channel(target, static_cast<std::uint32_t>(index[cpu]));
@@ -73,11 +73,11 @@ std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Calib
   return groups;
 }
 
-std::size_t senders_in_groups(const Scenario& scenario, const std::string& nic,
+std::size_t senders_in_groups(const Scenario& scenario, const std::string& nic, const PoliciesFacts& facts,
                               const std::vector<std::uint32_t>& groups) {
   std::set<std::uint32_t> senders;
   for (const auto& [name, params] : scenario.nics) {
-    const std::vector<std::string> targets = redirect_targets(scenario, name);
+    const std::vector<std::string>& targets = facts.at(name).redirect_targets;
     if (name != nic && std::find(targets.begin(), targets.end(), nic) == targets.end()) continue;
     for (const auto& [queue_name, queue] : params.rx_queues) {
       const auto cpu = std::distance(scenario.cpus.begin(), scenario.cpus.find(queue.cpu));

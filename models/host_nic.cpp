@@ -4,6 +4,7 @@
 #include <cmath>
 #include <variant>
 
+#include "models/host_redirect.hpp"
 #include "models/traffic/address.hpp"
 #include "models/traffic/pcap_source.hpp"
 #include "models/traffic/synthetic_source.hpp"
@@ -147,7 +148,9 @@ std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenar
     }
   }
   params.cpus = static_cast<std::uint32_t>(scenario.cpus.size());
-  params.ifindex = static_cast<std::uint32_t>(std::distance(scenario.nics.begin(), scenario.nics.find(nic))) + 2;
+  params.interfaces = interfaces(scenario);
+  params.ifindex = params.interfaces.at(nic);
+  params.queues = static_cast<std::uint32_t>(scenario.nics.at(nic).rx_queues.size());
   params.seed = scenario.seed;
   params.replication = replication;
   return std::make_unique<PolicyProgram>(params, calibration, std::move(sources));
@@ -174,10 +177,22 @@ bool ever_has_program(const Scenario& scenario, const std::string& nic) {
   return ever;
 }
 
-bool policy_shares_state(const std::string& name, const Scenario& scenario, const Calibration& calibration) {
-  if (is_function(scenario, name)) return true;
-  const std::unique_ptr<PolicyProgram> program = make_program(name, scenario, 0, calibration, {});
-  return program != nullptr && program->shares_state();
+Interfaces interfaces(const Scenario& scenario) {
+  Interfaces all;
+  std::uint32_t ifindex = 2;  // 1 is lo
+  for (const auto& [name, nic] : scenario.nics) all[name] = ifindex++;
+  return all;
+}
+
+PoliciesFacts policies_facts(const Scenario& scenario, const Calibration& calibration) {
+  PoliciesFacts all;
+  for (const auto& [name, nic] : scenario.nics) {
+    PolicyFacts& facts = all[name];
+    const std::unique_ptr<PolicyProgram> program = make_program(name, scenario, 0, calibration, {});
+    facts.shares_state = is_function(scenario, name) || (program != nullptr && program->shares_state());
+    facts.redirect_targets = redirect_targets(scenario, name, program.get());
+  }
+  return all;
 }
 
 bool can_transmit(const Scenario& scenario, const std::string& nic) {

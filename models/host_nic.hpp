@@ -2,6 +2,7 @@
 // One NIC of a host with everything behind its port: sources, wire, steering, queues, hook, netfilter rules.
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,14 +46,23 @@ struct HostNic {
   NetfilterParams netfilter;
   std::unique_ptr<Port> port;
   std::unique_ptr<TxLink> tx_link;
+  bool redirects = false;                            ///< its program may send to other NICs
   XdpDevice device;                                  ///< as the target of redirects
   std::vector<std::unique_ptr<CpumapEntry>> cpumap;  ///< of its program, in the order of the entries
   std::unique_ptr<CpumapSpread> spread;              ///< of the built-in program over these
   std::vector<HostQueue> queues;
 };
 
-/// Do the CPUs of this NIC's queues meet in a map of its policy?
-bool policy_shares_state(const std::string& name, const Scenario& scenario, const Calibration& calibration);
+/// What has to be known of a NIC's policy before the host is built.
+struct PolicyFacts {
+  bool shares_state = false;                  ///< the CPUs of the NIC's queues meet in a map
+  std::vector<std::string> redirect_targets;  ///< NICs that it may send to
+};
+using PoliciesFacts = std::map<std::string, PolicyFacts>;  // by NIC
+/// Throws InputError for entries of devmaps that the kernel, or the first packet, would be refused for.
+PoliciesFacts policies_facts(const Scenario& scenario, const Calibration& calibration);
+/// The ifindex of each NIC: by name, from 2.
+Interfaces interfaces(const Scenario& scenario);
 /// Sources, wire, port and policy; queues without memory yet.
 std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
                                        const Calibration& calibration, Engine& engine, std::uint64_t page_count,

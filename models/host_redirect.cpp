@@ -1,14 +1,36 @@
 #include "models/host_redirect.hpp"
 
 #include <algorithm>
-#include <iterator>
+#include <set>
 
 #include "models/scenario/cpu_redirect.hpp"
+#include "models/scenario/redirect_target.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
 
-std::vector<std::string> redirect_targets(const Scenario& scenario, const std::string& nic) {
+namespace {
+
+/// Of a policy: the devices in its maps, and where it calls bpf_redirect every other one that takes frames.
+std::vector<std::string> policy_targets(const Scenario& scenario, const std::string& nic,
+                                        const PolicyRedirect& redirect) {
+  const std::set<std::uint32_t> in_maps = redirect.devices_in_maps();
+  std::vector<std::string> targets;
+  for (const auto& [name, ifindex] : interfaces(scenario)) {
+    const bool in_map = in_maps.contains(ifindex);
+    if (!in_map && !redirect.names_devices()) continue;
+    const std::string refusal = scenario::redirect_refusal(scenario, nic, name);
+    if (in_map && !refusal.empty()) throw InputError("policies." + nic + ".maps: " + name + ": " + refusal);
+    if (refusal.empty()) targets.push_back(name);
+  }
+  return targets;
+}
+
+}  // namespace
+
+std::vector<std::string> redirect_targets(const Scenario& scenario, const std::string& nic,
+                                          const PolicyProgram* program) {
+  if (program != nullptr) return policy_targets(scenario, nic, program->redirect());
   const auto policy = scenario.policies.find(nic);
   if (policy == scenario.policies.end() || policy->second.program != "redirect") return {};
   if (scenario::redirects_to_cpus(policy->second)) return {};
@@ -41,8 +63,7 @@ HostNic& nic_named(std::vector<std::unique_ptr<HostNic>>& nics, const std::strin
 void make_xmit_queues(HostNic& nic, const Scenario& scenario, PagePools& pools, Journal& journal) {
   const scenario::NicParams& params = *nic.params;
   nic.device.name = nic.name;
-  nic.device.ifindex =
-      static_cast<std::uint32_t>(std::distance(scenario.nics.begin(), scenario.nics.find(nic.name))) + 2;
+  nic.device.ifindex = interfaces(scenario).at(nic.name);
   nic.device.mtu = params.mtu;
   nic.device.shared_queues = scenario::xdp_features(params.driver).shares_queues;
   for (HostQueue& queue : nic.queues) {
@@ -73,13 +94,20 @@ CpumapEntryParams::Program entry_program(scenario::RemoteAction action) {
 
 }  // namespace
 
-void connect_redirects(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools,
-                       Journal& journal) {
+void connect_redirects(const Scenario& scenario, const PoliciesFacts& facts,
+                       std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools, Journal& journal) {
   for (const auto& nic : nics) {
-    for (const std::string& name : redirect_targets(scenario, nic->name)) {
+    const std::vector<std::string>& targets = facts.at(nic->name).redirect_targets;
+    if (nic->program != nullptr) nic->program->prepare_devmap_programs(static_cast<std::uint32_t>(targets.size()));
+    for (const std::string& name : targets) {
       HostNic& target = nic_named(nics, name);
       if (target.device.queues.empty()) make_xmit_queues(target, scenario, pools, journal);
-      nic->hook.target = &target.device;
+      nic->redirects = true;
+      if (nic->program != nullptr) {
+        nic->program->redirect().set_device(target.device.ifindex, target.device);
+      } else {
+        nic->hook.target = &target.device;
+      }
     }
   }
 }

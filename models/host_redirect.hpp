@@ -11,16 +11,18 @@
 
 namespace rxpool {
 
-/// NICs that the program of `nic` may redirect to.
-std::vector<std::string> redirect_targets(const Scenario& scenario, const std::string& nic);
+/// NICs that the program of `nic` may redirect to; `program` is its policy, if it has one. Throws InputError for an
+/// entry of a devmap that cannot be sent to.
+std::vector<std::string> redirect_targets(const Scenario& scenario, const std::string& nic,
+                                          const PolicyProgram* program);
 /// CPUs that the program of `nic` may redirect to.
 std::vector<std::string> redirect_cpus(const Scenario& scenario, const std::string& nic);
 /// Index of the channel whose queue that CPU transmits on. Drivers that have none for it (-ENXIO) are refused at load.
 std::uint32_t xmit_channel(const scenario::NicParams& target, std::uint32_t cpu);
 
-/// Gives every target its transmit queues and every hook its target.
-void connect_redirects(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools,
-                       Journal& journal);
+/// Gives every target its transmit queues and every hook its targets.
+void connect_redirects(const Scenario& scenario, const PoliciesFacts& facts,
+                       std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools, Journal& journal);
 /// Gives every program that redirects to CPUs the entries of its cpumap, with their threads on these CPUs.
 void connect_cpumaps(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics,
                      std::vector<std::unique_ptr<Core>>& cores, const RxEnvironment& environment);

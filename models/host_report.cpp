@@ -141,9 +141,7 @@ void register_metrics(Host& host) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
       if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
       registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
-      if (nic->hook.target != nullptr || nic->hook.cpus != nullptr) {
-        register_redirect(registry, *queue.queue, nic->hook.target != nullptr);
-      }
+      if (nic->redirects || nic->hook.cpus != nullptr) register_redirect(registry, *queue.queue, nic->redirects);
       if (queue.xmit != nullptr) {
         registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
         registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
@@ -252,8 +250,9 @@ Ledger packet_ledger(Host& host) {
       for (const auto* out : {&queue.xdp_tx, &queue.xmit}) {
         if (*out != nullptr) ledger.places["in_flight." + (*out)->name()] += (*out)->in_flight();
       }
-      queue.queue->redirect().for_each_frame(
-          [&](const XdpFrame&) { ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"]; });
+      queue.queue->redirect().for_each_frame([&](const XdpFrame& frame) {
+        if (!frame.copy) ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"];
+      });
       queue.queue->redirect().cpus().for_each_frame(
           [&](SkbId) { ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"]; });
     }

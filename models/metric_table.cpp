@@ -51,7 +51,7 @@ constexpr MetricDefinition definitions[] = {
     {"xdp_devmap_xmit", "events", counter, "bulks given to a target device (XD-21)", "tracepoint xdp:xdp_devmap_xmit"},
     {"xdp_devmap_xmit_sent", "packets", counter, "frames of these that found a descriptor",
      "tracepoint xdp:xdp_devmap_xmit"},
-    {"xdp_devmap_xmit_drops", "packets", counter, "frames of these that did not: dropped",
+    {"xdp_devmap_xmit_drops", "packets", counter, "frames of these that did not, or that the entry's program dropped",
      "tracepoint xdp:xdp_devmap_xmit"},
     // Entries of cpumaps.
     {"xdp_cpumap_enqueue", "events", counter, "bulks that reached an entry's ring (XD-31)",

@@ -59,7 +59,8 @@ void prepare(bpf_object* object, const bpf::Object& ours, const std::vector<std:
       bpf_program__set_ifindex(program, device);
       bpf_program__set_flags(program, device_bound_only);
     }
-    if (std::string(bpf_program__section_name(program)) == "rxpool/return") {
+    const std::string section = bpf_program__section_name(program);
+    if (section == "rxpool/return" || section == "rxpool/egress") {
       bpf_program__set_type(program, BPF_PROG_TYPE_SYSCALL);
       bpf_program__set_flags(program, BPF_F_SLEEPABLE);
     }
@@ -185,15 +186,25 @@ void KernelPolicy::attach(const std::string& program, std::uint32_t ifindex) {
   attached_to_ = ifindex;
 }
 
-void KernelPolicy::run_return(const std::string& program, const bpf::ReturnContext& context) {
-  bpf::ReturnContext given = context;
+/// A `syscall` program works in place on the context that it is given.
+std::uint32_t KernelPolicy::run_on_context(const std::string& program, void* context, std::uint32_t bytes) {
   bpf_test_run_opts options{};
   options.sz = sizeof options;
-  options.ctx_in = &given;
-  options.ctx_size_in = sizeof given;
+  options.ctx_in = context;
+  options.ctx_size_in = bytes;
   if (bpf_prog_test_run_opts(program_fd(program), &options) != 0) {
-    fail(label_, std::string("BPF_PROG_TEST_RUN of a return hook: ") + std::strerror(errno));
+    fail(label_, "BPF_PROG_TEST_RUN of " + program + ": " + std::strerror(errno));
   }
+  return options.retval;
+}
+
+void KernelPolicy::run_return(const std::string& program, const bpf::ReturnContext& context) {
+  bpf::ReturnContext given = context;
+  run_on_context(program, &given, sizeof given);
+}
+
+std::uint32_t KernelPolicy::run_egress(const std::string& program, bpf::EgressContext& context) {
+  return run_on_context(program, &context, sizeof context);
 }
 
 int KernelPolicy::write(const std::string& map, const Bytes& key, const Bytes& value) {

@@ -33,10 +33,9 @@ Answer ask(std::span<const std::uint8_t> bytes, const bpf::Object& object, const
 
 class KernelPolicy {
  public:
-  /// Loads `programs` with the knobs that `object` holds in its .rodata, and leaves the others out; return hooks become
-  /// `syscall` programs. Throws InputError: not_available without the privilege, policy_rejected with the log's last
-  /// line.
-  /// `device` binds the programs to an interface, as its metadata kfuncs need (0: none).
+  /// Loads `programs` with the knobs that `object` holds in its .rodata, and leaves the others out; return and
+  /// egress hooks become `syscall` programs. Throws InputError: not_available without the privilege, policy_rejected
+  /// with the log's last line. `device` binds the programs to an interface, as its metadata kfuncs need (0: none).
   KernelPolicy(std::span<const std::uint8_t> bytes, const bpf::Object& object, const std::vector<std::string>& programs,
                std::uint32_t device = 0);
   ~KernelPolicy();
@@ -50,6 +49,8 @@ class KernelPolicy {
   /// not restore the packet between repeats.
   Run run(const std::string& program, std::span<const std::uint8_t> packet, std::uint32_t repeat = 1);
   void run_return(const std::string& program, const bpf::ReturnContext& context);
+  /// Its result; the context comes back with what it wrote. Packet data a `syscall` program cannot read.
+  std::uint32_t run_egress(const std::string& program, bpf::EgressContext& context);
   /// 0 or -errno.
   int write(const std::string& map, const bpf::Bytes& key, const bpf::Bytes& value);
   /// Puts a program into the native XDP hook of an interface, where it stays as long as this policy lives. Throws
@@ -60,6 +61,7 @@ class KernelPolicy {
   std::map<bpf::Bytes, bpf::Bytes> dump(const std::string& map) const;
 
  private:
+  std::uint32_t run_on_context(const std::string& program, void* context, std::uint32_t bytes);
   int map_fd(const std::string& name) const;
   int program_fd(const std::string& name) const;
 

@@ -158,14 +158,15 @@ class RxQueue final : public Napi, private TxOwner {
   std::uint32_t program_run(Core& core);
   std::uint32_t one_packet(Core& core);
   XdpAction built_in(Core& core, const Packet& packet);
-  void obey(Core& core, const Packet& packet, XdpAction action);
+  void obey(Core& core, const Packet& packet, const XdpVerdict& verdict);
+  XdpFrame frame_of(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   void touch(Core& core, const Packet& packet);
   void refuse(Core& core, const Packet& packet, std::uint32_t slot);
   void completion_planned(Core& by) override;
   void not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action);
-  bool redirect_packet(Core& core, const Packet& packet, std::uint32_t slot);
+  bool redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   void redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot);
-  bool transmit(Core& core, const Packet& packet, std::uint32_t slot);
+  bool transmit(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
   bool deliver(Core& core) { return normal_list_.deliver(core, *env_.stack, netfilter_); }
   void no_memory(Core& core, const Packet& packet);

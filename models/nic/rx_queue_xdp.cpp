@@ -92,10 +92,11 @@ class RxQueue::ProgramRun final : public XdpLoop {
   bool answered(const XdpVerdict& verdict, Time& start) override {
     now_ += verdict.cost;
     program_ += verdict.cost;
-    action_ = verdict.action;
+    verdict_ = verdict;
     bytes_ += packet_->frame_bytes;
     latencies_ps_[count_++] = (now_ - packet_->arrival).ps;
-    if (action_ != XdpAction::drop || packet_ == last_ || now_ > limit_ || packet_[1].completed > now_) return false;
+    if (verdict.action != XdpAction::drop || packet_ == last_ || now_ > limit_ || packet_[1].completed > now_)
+      return false;
     Journal::add(drops_, *packet_++, Fate::xdp_drop, now_);
     start = begin();
     return true;
@@ -118,13 +119,13 @@ class RxQueue::ProgramRun final : public XdpLoop {
     stats.program_runs += count_;
     stats.rx_bytes += bytes_;
     stats.xdp_drop += count_ - 1;
-    stats.xdp_pass += action_ == XdpAction::pass ? 1 : 0;
+    stats.xdp_pass += verdict_.action == XdpAction::pass ? 1 : 0;
     queue_.env_.journal->ended(Fate::xdp_drop, count_ - 1, drops_);
     if (queue_.params_.record_latency) queue_.latency_.record_all(std::span(latencies_ps_).first(count_));
     return count_;
   }
   const Packet& packet() const { return *packet_; }
-  XdpAction action() const { return action_; }
+  const XdpVerdict& verdict() const { return verdict_; }
 
  private:
   RxQueue& queue_;
@@ -138,7 +139,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
   Time now_;
   Time missed_{0};
   Time program_{0};
-  XdpAction action_ = XdpAction::aborted;
+  XdpVerdict verdict_;
   std::uint32_t count_ = 0;
   std::uint64_t bytes_ = 0;
   Fingerprint drops_;
@@ -158,7 +159,7 @@ std::uint32_t RxQueue::program_run(Core& core) {
   hook_.program->run(packets.first(most), core.cpu(), start, run);
   const std::uint32_t count = run.book();
   ring_.poll(count - 1);
-  obey(core, run.packet(), run.action());
+  obey(core, run.packet(), run.verdict());
   ring_.poll(1);
   return count;
 }
@@ -172,13 +173,14 @@ std::uint32_t RxQueue::one_packet(Core& core) {
   ++stats_.program_runs;
   stats_.rx_bytes += packet.frame_bytes;
   if (params_.record_latency) latency_.record(core.now() - packet.arrival);
-  obey(core, packet, action);
+  obey(core, packet, {.action = action});
   ring_.poll(1);
   return 1;
 }
 
 /// Does with the packet in the slot polled next what the program said.
-void RxQueue::obey(Core& core, const Packet& packet, XdpAction action) {
+void RxQueue::obey(Core& core, const Packet& packet, const XdpVerdict& verdict) {
+  const XdpAction action = verdict.action;
   const std::uint32_t slot = ring_.next_polled_slot();
   if (action == XdpAction::pass) {
     if (gate_.level != BreakerGate::Level::closed && !gate_.admits(hook_.kind == XdpHook::Kind::program)) [[unlikely]] {
@@ -191,8 +193,8 @@ void RxQueue::obey(Core& core, const Packet& packet, XdpAction action) {
     env_.journal->ended(packet, Fate::xdp_drop, core.now());
     buffers_->drop(core, ring_, slot);
   } else {
-    const bool gone = action == XdpAction::tx         ? transmit(core, packet, slot)
-                      : action == XdpAction::redirect ? redirect_packet(core, packet, slot)
+    const bool gone = action == XdpAction::tx         ? transmit(core, packet, slot, verdict)
+                      : action == XdpAction::redirect ? redirect_packet(core, packet, slot, verdict)
                                                       : false;
     if (!gone) not_sent(core, packet, slot, action);
   }
@@ -277,14 +279,36 @@ void RxQueue::not_sent(Core& core, const Packet& packet, std::uint32_t slot, Xdp
 }
 
 /// XD-15: success means queued. False: xdp_do_redirect refuses.
-bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot) {
+bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
   if (hook_.cpus != nullptr) {
     redirect_to_cpu(core, packet, slot);
     return true;
   }
-  if (hook_.target == nullptr || !redirect_.accepts(*hook_.target, packet)) return false;
+  const XdpTarget built_in{hook_.target, nullptr};
+  std::span<const XdpTarget> targets(&built_in, 1);
+  if (hook_.kind == XdpHook::Kind::program) {
+    if (verdict.redirection == nullptr) return false;
+    targets = verdict.redirection->targets;
+  } else if (hook_.target == nullptr || !hook_.target->fits(packet.frame_bytes)) {
+    return false;
+  }
   core.charge(Step::xdp_redirect);
-  redirect_.enqueue(*hook_.target, {packet, buffers_.get(), buffers_->take_frame(core, ring_, slot)});
+  redirect_.accepted();
+  if (targets.empty()) {  // XD-24: a broadcast to nobody
+    env_.journal->ended(packet, Fate::xdp_devmap_empty, core.now());
+    buffers_->drop(core, ring_, slot);
+    return true;
+  }
+  XdpFrame frame = frame_of(core, packet, slot, verdict);
+  for (const XdpTarget& target : targets.first(targets.size() - 1)) {
+    core.charge(Step::page_alloc_single);
+    core.charge_bytes(Step::copy_to_user, frame.packet.frame_bytes);
+    XdpFrame copy = frame;
+    copy.page = no_page;
+    copy.copy = true;
+    redirect_.enqueue(target, copy);
+  }
+  redirect_.enqueue(targets.back(), frame);
   return true;
 }
 
@@ -309,11 +333,18 @@ void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t sl
   redirect_.enqueue(hook_.cpus->choose(packet, core.cpu()), id);
 }
 
+/// The packet leaves its slot, with the length that the program gave it.
+XdpFrame RxQueue::frame_of(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
+  XdpFrame frame{.packet = packet, .pages = buffers_.get(), .page = buffers_->take_frame(core, ring_, slot)};
+  if (verdict.frame_bytes != 0) frame.packet.frame_bytes = verdict.frame_bytes;
+  return frame;
+}
+
 /// XD-10, XD-11: one descriptor; the page is away until the completion. False: the ring is full.
-bool RxQueue::transmit(Core& core, const Packet& packet, std::uint32_t slot) {
+bool RxQueue::transmit(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
   if (xdp_tx_->full()) return false;
   core.charge(Step::tx_descriptor);
-  xdp_tx_->post({packet, buffers_.get(), buffers_->take_frame(core, ring_, slot)});
+  xdp_tx_->post(frame_of(core, packet, slot, verdict));
   ++stats_.xdp_tx;
   return true;
 }

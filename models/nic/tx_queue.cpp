@@ -21,8 +21,9 @@ TxQueue::TxQueue(TxQueueParams params, TxLink& link, PagePools& pools, Journal& 
 
 void TxQueue::post(const XdpFrame& frame) {
   const Packet& packet = frame.packet;
-  frames_[posted_++ & mask_] = {packet.arrival, Time::never(), packet.id,          frame.pages,
-                                frame.page,     packet.queue,  packet.frame_bytes, true};
+  frames_[posted_++ & mask_] = {packet.arrival, Time::never(),      packet.id, frame.pages, frame.page,
+                                packet.queue,   packet.frame_bytes, true,      frame.copy};
+  copies_ += frame.copy ? 1 : 0;
   ++stats_.posted;
 }
 
@@ -65,11 +66,13 @@ void TxQueue::observe(Time now) {
   for (; left_ != rung_; ++left_) {
     const Frame& frame = frames_[left_ & mask_];
     if (frame.leaves > now) return;
-    if (!frame.carrier) {
-      journal_.ended(frame.id, frame.queue, frame.arrival, Fate::tx_discards_phy, frame.leaves);
-      continue;
+    const Fate fate = frame.carrier ? Fate::transmitted : Fate::tx_discards_phy;
+    if (frame.copy) {
+      --copies_;
+    } else {
+      journal_.ended(frame.id, frame.queue, frame.arrival, fate, frame.leaves);
     }
-    journal_.ended(frame.id, frame.queue, frame.arrival, Fate::transmitted, frame.leaves);
+    if (!frame.carrier) continue;
     ++stats_.transmitted;
     stats_.bytes += frame.frame_bytes;
     if (params_.record_latency) latency_.record(frame.leaves - frame.arrival);

@@ -85,7 +85,7 @@ class TxQueue {
   void for_each_page(Visit&& visit) const {
     for (std::uint64_t i = reaped_; i != posted_; ++i) visit(frames_[i & mask_].page);
   }
-  std::uint64_t in_flight() const { return posted_ - left_; }
+  std::uint64_t in_flight() const { return posted_ - left_ - copies_; }
 
   const TxQueueStats& stats() const { return stats_; }
   Histogram& latency() { return latency_; }
@@ -101,6 +101,7 @@ class TxQueue {
     std::uint16_t queue;
     std::uint16_t frame_bytes;
     bool carrier;
+    bool copy;
   };
   struct Bulk {
     std::uint64_t end;  ///< first frame after it
@@ -124,6 +125,7 @@ class TxQueue {
   std::uint64_t rung_ = 0;
   std::uint64_t left_ = 0;
   std::uint64_t reaped_ = 0;
+  std::uint64_t copies_ = 0;  ///< of a broadcast, that have not left: not in the packet ledger
   TxQueueStats stats_;
   Histogram latency_;
 };

@@ -7,6 +7,7 @@
 #include "models/scenario/control_checks.hpp"
 #include "models/scenario/cpu_redirect.hpp"
 #include "models/scenario/json_text.hpp"
+#include "models/scenario/redirect_target.hpp"
 #include "models/traffic/address.hpp"
 
 namespace rxpool::scenario {
@@ -139,30 +140,7 @@ class Checks {
     }
     const std::string& name = std::get<std::string>(to->second);
     refer(place, "NIC", name, s_.nics);
-    const NicParams& target = s_.nics.at(name);
-    const XdpFeatures& features = xdp_features(target.driver);
-    const std::string driver(driver_defaults(target.driver).name);
-    if (features.target == RedirectTarget::never) {
-      fail(place, "EOPNOTSUPP: " + driver +
-                      " has no ndo_xdp_xmit (NETDEV_XDP_ACT_NDO_XMIT); redirect to another NIC, or let"
-                      " the packets pass and forward them in the stack");
-    }
-    const auto attached = s_.policies.find(name);
-    if (features.target == RedirectTarget::with_program &&
-        (attached == s_.policies.end() || attached->second.program == "none")) {
-      fail(place, "ENXIO: " + driver +
-                      " has transmit queues for redirects only while a program is attached; set policies." + name +
-                      " to \"pass\"");
-    }
-    if (features.shares_queues) return;
-    for (const auto& [queue_name, queue] : s_.nics.at(nic_name).rx_queues) {
-      const std::string& cpu = queue.napi_threaded && !queue.thread_cpu.empty() ? queue.thread_cpu : queue.cpu;
-      const auto number = static_cast<std::size_t>(std::distance(s_.cpus.begin(), s_.cpus.find(cpu)));
-      if (number < target.rx_queues.size()) continue;
-      fail(place, "ENXIO: " + driver + " transmits on the queue with the number of the CPU, and " + name + " has " +
-                      std::to_string(target.rx_queues.size()) + " for CPU " + std::to_string(number) + " (" + cpu +
-                      "); give it more rx_queues, or move nics." + nic_name + ".rx_queues." + queue_name + ".cpu");
-    }
+    if (const std::string refusal = redirect_refusal(s_, nic_name, name); !refusal.empty()) fail(place, refusal);
   }
 
   /// What writing the entries of the cpumap would be refused for (XD-30).

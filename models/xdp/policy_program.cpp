@@ -8,6 +8,7 @@
 
 #include "models/bpf/compile.hpp"
 #include "models/bpf/map_text.hpp"
+#include "models/xdp/devmap_program.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {
@@ -27,6 +28,25 @@ bool loads_packet_pointers(const bpf::Object& object) {
     }
   }
   return start && end;
+}
+
+constexpr std::uint32_t rx_slot = 0;      // of the box
+constexpr std::uint32_t devmap_slot = 1;  // for programs of devmap entries
+constexpr std::uint32_t slots = 2;
+
+bool is_device_map(std::uint32_t type) {
+  constexpr std::uint32_t devmap = 14;  // BPF_MAP_TYPE_*
+  constexpr std::uint32_t devmap_hash = 25;
+  return type == devmap || type == devmap_hash;
+}
+
+/// Maps that programs cannot change.
+bool read_only(const bpf::MapDefinition& map) {
+  constexpr std::uint32_t prog_array = 3;  // BPF_MAP_TYPE_*
+  constexpr std::uint32_t cpumap = 16;
+  constexpr std::uint32_t xskmap = 17;
+  return map.section == bpf::DataSection::rodata || is_device_map(map.type) || map.type == prog_array ||
+         map.type == cpumap || map.type == xskmap;
 }
 
 bool per_cpu(std::uint32_t type) {
@@ -53,6 +73,62 @@ std::unique_ptr<bpf::Policy> load_policy(const PolicyProgramParams& params, cons
   return bpf::Policy::load(object, params.file, options);
 }
 
+void fill_maps(bpf::Policy& policy, const PolicyProgramParams& params) {
+  for (const auto& [name, entries] : params.maps) {
+    const std::string place = params.name + ".maps." + name;
+    const int index = policy.object().map_index(name);
+    if (index < 0) {
+      std::string known;
+      for (const bpf::MapDefinition& map : policy.object().maps) {
+        if (map.section == bpf::DataSection::none) known += (known.empty() ? "" : ", ") + map.name;
+      }
+      throw InputError(place + ": the program has no such map; it has " + (known.empty() ? "none" : known));
+    }
+    const bpf::MapDefinition& map = policy.object().maps[static_cast<std::size_t>(index)];
+    const bpf::MapAccess access = policy.map(name);
+    for (const auto& [key, value] : entries) {
+      const std::string entry = place + ".entries." + key;
+      const bpf::Bytes key_bytes = bpf::parse_element(key, map.key_fields, map.key_size, entry + ": key");
+      const bool device = is_device_map(map.type);
+      const bpf::Bytes value_bytes =
+          device ? devmap_value(value, policy, map.value_size, params.interfaces, entry)
+                 : bpf::parse_element(value, map.value_fields, map.value_size, entry + ": value");
+      if (const int error = access.write(key_bytes, value_bytes); error != 0) {
+        throw InputError(entry + ": the map does not take it: " + std::strerror(-error));
+      }
+    }
+  }
+}
+
+/// Length of a frame, with FCS, of which the program was shown at most `room` bytes and left `after`.
+std::uint16_t length_after(std::uint16_t frame_bytes, std::size_t room, std::size_t after) {
+  constexpr std::size_t shortest = 64;  // padded
+  const std::size_t shown = std::min<std::size_t>(room, frame_bytes - 4u);
+  return static_cast<std::uint16_t>(std::max(shortest, frame_bytes + after - shown));
+}
+
+/// The policy, loaded and with its maps filled.
+std::unique_ptr<bpf::Policy> loaded(const PolicyProgramParams& params, const Calibration& calibration) {
+  bpf::PolicyOptions options;
+  options.params = params.knobs;
+  options.cpus = params.cpus;
+  options.packet_slots = slots;
+  const auto price = [&](Step step) { return static_cast<std::uint32_t>(calibration.cost(step).ps); };
+  options.cost.insn_ps = price(Step::bpf_instruction);
+  options.helper_costs.by_name_ps = {{"bpf_map_lookup_elem", price(Step::bpf_map_lookup)},
+                                     {"bpf_map_update_elem", price(Step::bpf_map_update)},
+                                     {"bpf_map_delete_elem", price(Step::bpf_map_update)},
+                                     {"bpf_ktime_get_ns", price(Step::bpf_ktime)}};
+  options.helper_costs.other_ps = price(Step::bpf_helper);
+  std::unique_ptr<bpf::Policy> policy = load_policy(params, options);
+  if (!policy->has(bpf::Hook::xdp)) {
+    throw InputError(params.name + ": " + params.file + " has no program for the xdp hook; give one SEC(\"xdp\")",
+                     ExitCode::policy_rejected);
+  }
+  fill_maps(*policy, params);
+  return policy;
+}
+
 }  // namespace
 
 class PolicyProgram::CpuRandom final : public bpf::RandomSource {
@@ -65,32 +141,66 @@ class PolicyProgram::CpuRandom final : public bpf::RandomSource {
   RandomStream stream_;
 };
 
+/// The program of a devmap entry, over frames that the policy has sent there.
+class PolicyProgram::Devmap final : public DevmapProgram {
+ public:
+  Devmap(PolicyProgram& owner, int program) : owner_(owner), program_(program) {}
+
+  std::uint32_t keep() override {
+    bpf::Policy& policy = *owner_.policy_;
+    return owner_.kept_->keep(policy.packet_metadata(rx_slot), policy.packet_bytes(rx_slot));
+  }
+  XdpVerdict run(XdpFrame& frame, const XdpDevice& to, std::uint16_t cpu, Time start) override {
+    bpf::Policy& policy = *owner_.policy_;
+    const std::span<const std::byte> metadata = owner_.kept_->metadata(frame.kept);
+    const std::span<const std::byte> bytes = owner_.kept_->bytes(frame.kept);
+    // A frame that has grown at its head begins nearer to its buffer's begin; the program sees 256 bytes again.
+    const std::span<std::byte> room = policy.packet_room(devmap_slot);
+    const std::size_t shown = std::min(bytes.size(), room.size());
+    std::memcpy(room.data() - metadata.size(), metadata.data(), metadata.size());
+    std::memcpy(room.data(), bytes.data(), shown);
+    bpf::PacketMeta meta;  // no hints: the device is no longer at hand
+    meta.ingress_ifindex = owner_.ifindex_;
+    meta.egress_ifindex = to.ifindex;
+    policy.set_packet_size(devmap_slot, static_cast<std::uint32_t>(shown), meta);
+    policy.context(devmap_slot).data_meta -= static_cast<std::uint32_t>(metadata.size());
+    owner_.kept_->release(frame.kept);
+    policy.set_cpu(cpu);
+    policy.set_random(owner_.random_[cpu].get());
+    policy.set_now(start);
+    OneRun one;
+    policy.run_while(program_, devmap_slot, one);
+    const std::size_t after = policy.packet_bytes(devmap_slot).size();
+    frame.packet.frame_bytes = length_after(frame.packet.frame_bytes, room.size(), after);
+    return {.action = one.outcome.r0 <= 4 ? static_cast<XdpAction>(one.outcome.r0) : XdpAction::aborted,
+            .cost = Time{one.outcome.cost_ps}};
+  }
+
+ private:
+  struct OneRun final : bpf::PacketFeed {
+    bool ran(const bpf::Outcome& done) override {
+      outcome = done;
+      return false;
+    }
+    bpf::Outcome outcome;
+  };
+  PolicyProgram& owner_;
+  int program_;
+};
+
 PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration,
                              std::vector<const Source*> sources)
-    : sources_(std::move(sources)), ifindex_(params.ifindex) {
-  bpf::PolicyOptions options;
-  options.params = params.knobs;
-  options.cpus = params.cpus;
-  options.packet_slots = 1;
-  const auto price = [&](Step step) { return static_cast<std::uint32_t>(calibration.cost(step).ps); };
-  options.cost.insn_ps = price(Step::bpf_instruction);
-  options.helper_costs.by_name_ps = {{"bpf_map_lookup_elem", price(Step::bpf_map_lookup)},
-                                     {"bpf_map_update_elem", price(Step::bpf_map_update)},
-                                     {"bpf_map_delete_elem", price(Step::bpf_map_update)},
-                                     {"bpf_ktime_get_ns", price(Step::bpf_ktime)}};
-  options.helper_costs.other_ps = price(Step::bpf_helper);
-  policy_ = load_policy(params, options);
-  entry_ = policy_->entry(bpf::Hook::xdp);
-  if (entry_ < 0) {
-    throw InputError(params.name + ": " + params.file + " has no program for the xdp hook; give one SEC(\"xdp\")",
-                     ExitCode::policy_rejected);
-  }
-  room_ = policy_->packet_room(0);
-  fill_maps(params);
-  reads_packet_ = loads_packet_pointers(policy_->object());
+    : policy_(loaded(params, calibration)),
+      redirect_(*policy_),
+      sources_(std::move(sources)),
+      ifindex_(params.ifindex),
+      queues_(params.queues),
+      entry_(policy_->entry(bpf::Hook::xdp)),
+      reads_packet_(loads_packet_pointers(policy_->object())) {
+  room_ = policy_->packet_room(rx_slot);
   shares_state_ =
       std::any_of(policy_->object().maps.begin(), policy_->object().maps.end(), [](const bpf::MapDefinition& map) {
-        return !per_cpu(map.type) && map.section != bpf::DataSection::rodata && map.name != "rxpool_signal";
+        return !per_cpu(map.type) && !read_only(map) && map.name != "rxpool_signal";
       });
   for (std::uint32_t cpu = 0; cpu < params.cpus; ++cpu) {
     random_.push_back(
@@ -100,39 +210,15 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
 
 PolicyProgram::~PolicyProgram() = default;
 
-void PolicyProgram::fill_maps(const PolicyProgramParams& params) {
-  for (const auto& [name, entries] : params.maps) {
-    const std::string place = params.name + ".maps." + name;
-    const int index = policy_->object().map_index(name);
-    if (index < 0) {
-      std::string known;
-      for (const bpf::MapDefinition& map : policy_->object().maps) {
-        if (map.section == bpf::DataSection::none) known += (known.empty() ? "" : ", ") + map.name;
-      }
-      throw InputError(place + ": the program has no such map; it has " + (known.empty() ? "none" : known));
-    }
-    const bpf::MapDefinition& map = policy_->object().maps[static_cast<std::size_t>(index)];
-    const bpf::MapAccess access = policy_->map(name);
-    for (const auto& [key, value] : entries) {
-      const std::string entry = place + ".entries." + key;
-      const bpf::Bytes key_bytes = bpf::parse_element(key, map.key_fields, map.key_size, entry + ": key");
-      const bpf::Bytes value_bytes = bpf::parse_element(value, map.value_fields, map.value_size, entry + ": value");
-      if (const int error = access.write(key_bytes, value_bytes); error != 0) {
-        throw InputError(entry + ": the map does not take it: " + std::strerror(-error));
-      }
-    }
-  }
-}
-
 /// The packet's bytes, context and metadata, into the one slot.
 void PolicyProgram::load(const Packet& packet, Time at) {
   const std::size_t bytes = std::min<std::size_t>(room_.size(), packet.frame_bytes - 4u);  // without FCS
   const std::size_t known = sources_[packet.source]->headers(packet, room_.first(bytes));
   clear_payload(known, bytes);
   // Field by field in their places: a copy of a structure made on the stack would wait for the stores that made it.
-  bpf::PacketView& view = policy_->view(0);
+  bpf::PacketView& view = policy_->view(rx_slot);
   const std::uint32_t data = view.slot + bpf::Box::packet_headroom;
-  bpf::XdpMd& context = policy_->context(0);
+  bpf::XdpMd& context = policy_->context(rx_slot);
   context.data = data;
   context.data_end = data + static_cast<std::uint32_t>(bytes);
   context.data_meta = data;
@@ -148,6 +234,19 @@ void PolicyProgram::load(const Packet& packet, Time at) {
   facts.rx_timestamp_ns = packet.arrival.ps / 1000;
   facts.has_timestamp = true;
   policy_->set_now(at);
+}
+
+/// What a program's run over `bytes` of packet says to the driver.
+inline XdpVerdict PolicyProgram::verdict_of(const Packet& packet, const bpf::Outcome& outcome) {
+  XdpVerdict verdict{.action = outcome.r0 <= 4 ? static_cast<XdpAction>(outcome.r0) : XdpAction::aborted,
+                     .cost = Time{outcome.cost_ps}};
+  if (verdict.action == XdpAction::tx || verdict.action == XdpAction::redirect) [[unlikely]] {
+    verdict.frame_bytes = length_after(packet.frame_bytes, room_.size(), policy_->packet_bytes(rx_slot).size());
+  }
+  if (verdict.action == XdpAction::redirect) [[unlikely]] {
+    verdict.redirection = redirect_.resolve(outcome.redirect, verdict.frame_bytes, ifindex_);
+  }
+  return verdict;
 }
 
 /// A length known beforehand saves small frames a call; what lies behind the frame's end in its slot is nobody's.
@@ -166,10 +265,8 @@ class PolicyProgram::Feed final : public bpf::PacketFeed {
     for (const Packet* ahead = packet_; ahead != end_ && ahead != packet_ + prefetched; ++ahead) prefetch(*ahead);
   }
   bool ran(const bpf::Outcome& outcome) override {
-    const XdpVerdict verdict{outcome.r0 <= 4 ? static_cast<XdpAction>(outcome.r0) : XdpAction::aborted,
-                             Time{outcome.cost_ps}};
     Time start;
-    if (!loop_.answered(verdict, start)) return false;
+    if (!loop_.answered(program_.verdict_of(*packet_, outcome), start)) return false;
     ++packet_;
     if (end_ - packet_ >= prefetched) prefetch(packet_[prefetched - 1]);
     program_.load(*packet_, start);
@@ -191,7 +288,18 @@ void PolicyProgram::run(std::span<const Packet> packets, std::uint16_t cpu, Time
   policy_->set_random(random_[cpu].get());
   Feed feed(*this, packets, loop);
   load(packets.front(), start);
-  policy_->run_while(entry_, 0, feed);
+  policy_->run_while(entry_, rx_slot, feed);
+}
+
+void PolicyProgram::prepare_devmap_programs(std::uint32_t targets) {
+  if (!redirect_.has_devmap_programs()) return;
+  constexpr std::uint32_t most_in_bulk = 17;  // 16, and the one that finds them there
+  kept_ = std::make_unique<KeptFrames>(most_in_bulk * targets * queues_);
+  for (std::size_t i = 0; i < policy_->object().programs.size(); ++i) {
+    if (policy_->object().programs[i].hook != bpf::Hook::xdp_devmap) continue;
+    const auto index = static_cast<int>(i);
+    redirect_.set_program(index, *devmap_programs_.emplace_back(std::make_unique<Devmap>(*this, index)));
+  }
 }
 
 }  // namespace rxpool

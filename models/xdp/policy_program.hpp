@@ -13,6 +13,8 @@
 #include "models/bpf/policy.hpp"
 #include "models/calibration.hpp"
 #include "models/traffic/source.hpp"
+#include "models/xdp/kept_frames.hpp"
+#include "models/xdp/policy_redirect.hpp"
 #include "models/xdp/program.hpp"
 #include "sim/random.hpp"
 
@@ -28,6 +30,8 @@ struct PolicyProgramParams {
   std::map<std::string, std::map<std::string, std::string>> maps;
   std::uint32_t cpus = 1;
   std::uint32_t ifindex = 1;
+  Interfaces interfaces;     ///< of the host, as devmap entries name them
+  std::uint32_t queues = 1;  ///< of its NIC
   std::uint64_t seed = 1;
   std::uint32_t replication = 0;
 };
@@ -44,19 +48,28 @@ class PolicyProgram final : public XdpProgram {
   bool shares_state() const override { return shares_state_; }
 
   bpf::Policy& policy() { return *policy_; }
+  PolicyRedirect& redirect() { return redirect_; }
+  const PolicyRedirect& redirect() const { return redirect_; }
+  /// Before time starts: room for frames on their way to programs of devmap entries.
+  void prepare_devmap_programs(std::uint32_t targets);
 
  private:
   class CpuRandom;
   class Feed;
-  void fill_maps(const PolicyProgramParams& params);
+  class Devmap;
   void load(const Packet& packet, Time at);
+  XdpVerdict verdict_of(const Packet& packet, const bpf::Outcome& outcome);
   void clear_payload(std::size_t from, std::size_t to);
 
   std::unique_ptr<bpf::Policy> policy_;
-  std::span<std::byte> room_;  ///< for the bytes of a packet
+  PolicyRedirect redirect_;
+  std::vector<std::unique_ptr<Devmap>> devmap_programs_;
+  std::unique_ptr<KeptFrames> kept_;  ///< null without such programs
+  std::span<std::byte> room_;         ///< for the bytes of a packet
   std::vector<const Source*> sources_;
   std::vector<std::unique_ptr<CpuRandom>> random_;  ///< by CPU
   std::uint32_t ifindex_;
+  std::uint32_t queues_;
   int entry_;
   bool reads_packet_;
   bool shares_state_;

@@ -15,10 +15,27 @@ namespace rxpool {
 /// enum xdp_action; what a program returns.
 enum class XdpAction : std::uint32_t { aborted = 0, drop = 1, pass = 2, tx = 3, redirect = 4 };
 
+class DevmapProgram;
+
+/// One device that XDP_REDIRECT leads to.
+struct XdpTarget {
+  const XdpDevice* device = nullptr;
+  DevmapProgram* program = nullptr;  ///< of the devmap entry
+};
+
+/// Where an XDP_REDIRECT leads: one target, or those of a broadcast, of which all but the last get a copy (XD-24).
+struct XdpRedirection {
+  std::span<const XdpTarget> targets;
+};
+
 /// What a program answered for one packet.
 struct XdpVerdict {
   XdpAction action = XdpAction::aborted;
-  Time cost;  ///< executed instructions and helpers
+  Time cost{0};  ///< executed instructions and helpers
+  std::uint16_t frame_bytes =
+      0;  ///< with FCS, where XDP_TX or XDP_REDIRECT sends it with another length; 0: as received
+  /// With XDP_REDIRECT, until the program's next run; null: xdp_do_redirect refuses.
+  const XdpRedirection* redirection = nullptr;
 };
 
 /// The driver's loop around the runs of a program: what it does in between, and how long that takes, may depend on when

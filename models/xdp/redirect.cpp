@@ -16,14 +16,54 @@ XdpRedirect::BulkQueue& XdpRedirect::queue_of(const XdpDevice& device) {
   return queues_.back();
 }
 
-void XdpRedirect::enqueue(const XdpDevice& device, const XdpFrame& frame) {
-  ++stats_.redirect;
-  BulkQueue& queue = queue_of(device);
-  queue.frames[queue.count++] = frame;
-  if (queue.count > bulk) overfull_ = &queue;
-  if (queue.listed) return;
-  queue.listed = true;
-  flush_list_.push_back(&queue);
+void XdpRedirect::enqueue(const XdpTarget& target, const XdpFrame& frame) {
+  BulkQueue& queue = queue_of(*target.device);
+  if (!queue.listed) {
+    queue.listed = true;
+    queue.program = target.program;
+    flush_list_.push_back(&queue);
+  }
+  XdpFrame& queued = queue.frames[queue.count++] = frame;
+  if (queue.program != nullptr) queued.kept = queue.program->keep();
+  if (queue.count > bulk) overfull_.push_back(&queue);
+}
+
+/// A drop gives a page back, which may reach the zone.
+bool XdpRedirect::may_drop(Core& core, const BulkQueue& queue, std::uint32_t count) const {
+  const auto frames = std::span(queue.frames).first(count);
+  const auto owned =
+      std::find_if(frames.begin(), frames.end(), [](const XdpFrame& frame) { return frame.page != no_page; });
+  return owned == frames.end() || !owned->pages->puts_may_touch_zone(core.memory(true), count, true) ||
+         core.may_touch_shared(EventClass::poll);
+}
+
+/// xdp_return_frame_rx_napi: in the poll of the NAPI that the pages belong to.
+void XdpRedirect::drop(Core& core, std::span<const XdpFrame> frames) {
+  if (frames.empty()) return;
+  MemoryContext& context = core.memory(true);
+  for (const XdpFrame& frame : frames) {
+    if (!frame.copy) journal_.ended(frame.packet, Fate::xdp_devmap_xmit, core.now());
+    if (frame.page != no_page) frame.pages->put_direct(context, frame.page);
+  }
+  core.charge_memory();
+}
+
+/// XD-25: frames that it lets pass move to the front; how many these are.
+std::uint32_t XdpRedirect::run_program(Core& core, BulkQueue& queue, std::uint32_t count) {
+  std::uint32_t passed = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    XdpFrame& frame = queue.frames[i];
+    core.charge(Step::xdp_call);
+    const XdpVerdict verdict = queue.program->run(frame, *queue.device, core.cpu(), core.now());
+    core.charge(Work::xdp_program, verdict.cost);
+    if (verdict.action == XdpAction::pass) {
+      queue.frames[passed++] = frame;
+      continue;
+    }
+    if (verdict.action != XdpAction::drop) ++exceptions_;
+    drop(core, {&frame, 1});
+  }
+  return passed;
 }
 
 bool XdpRedirect::xmit_all(Core& core, BulkQueue& queue) {
@@ -31,24 +71,11 @@ bool XdpRedirect::xmit_all(Core& core, BulkQueue& queue) {
   const std::uint32_t count = std::min(queue.count, bulk);
   TxQueue* tx = queue.device->queue_of(core.cpu());
   const std::uint32_t room = tx == nullptr ? 0 : tx->size() - tx->fill();
-  if (room < count) {
-    const RxPages* pages = queue.frames[0].page == no_page ? nullptr : queue.frames[0].pages;
-    if (pages != nullptr && pages->puts_may_touch_zone(core.memory(true), count, true) &&
-        !core.may_touch_shared(EventClass::poll)) {
-      return false;
-    }
-  }
-  const std::uint32_t sent = tx == nullptr ? 0 : tx->xmit(core, std::span(queue.frames).first(count));
-  if (sent != count) {
-    // xdp_return_frame_rx_napi: in the poll of the NAPI that the pages belong to.
-    MemoryContext& context = core.memory(true);
-    for (std::uint32_t i = sent; i < count; ++i) {
-      const XdpFrame& frame = queue.frames[i];
-      journal_.ended(frame.packet, Fate::xdp_devmap_xmit, core.now());
-      if (frame.page != no_page) frame.pages->put_direct(context, frame.page);
-    }
-    core.charge_memory();
-  }
+  if ((room < count || queue.program != nullptr) && !may_drop(core, queue, count)) return false;
+  const std::uint32_t passed = queue.program == nullptr ? count : run_program(core, queue, count);
+  const auto frames = std::span(queue.frames).first(passed);
+  const std::uint32_t sent = tx == nullptr || passed == 0 ? 0 : tx->xmit(core, frames);
+  drop(core, frames.subspan(sent));
   ++stats_.devmap_xmit;
   stats_.sent += sent;
   stats_.drops += count - sent;
@@ -58,10 +85,11 @@ bool XdpRedirect::xmit_all(Core& core, BulkQueue& queue) {
 }
 
 bool XdpRedirect::send_overfull(Core& core) {
-  if (overfull_ == nullptr) return cpus_.send_overfull(core);
-  if (!xmit_all(core, *overfull_)) return false;
-  overfull_ = nullptr;
-  return true;
+  while (!overfull_.empty()) {
+    if (!xmit_all(core, *overfull_.front())) return false;
+    overfull_.erase(overfull_.begin());
+  }
+  return !cpus_.overfull() || cpus_.send_overfull(core);
 }
 
 bool XdpRedirect::flush(Core& core) {
@@ -69,13 +97,13 @@ bool XdpRedirect::flush(Core& core) {
 }
 
 bool XdpRedirect::flush_devices(Core& core) {
+  overfull_.clear();
   // The list is filled at its head: the target added last comes first.
   while (!flush_list_.empty()) {
     BulkQueue& queue = *flush_list_.back();
     while (queue.count != 0) {
       if (!xmit_all(core, queue)) return false;
     }
-    overfull_ = nullptr;
     TxQueue* tx = queue.device->queue_of(core.cpu());
     if (tx != nullptr && !tx->ring_doorbell(core)) return false;
     queue.listed = false;

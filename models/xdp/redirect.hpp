@@ -6,18 +6,21 @@
 //
 // A success of the first step only means queued; what the target has no descriptor or place for is dropped later and
 // counted in the tracepoints xdp_devmap_xmit and xdp_cpumap_enqueue (XD-15, XD-21, XD-31). The kernel keeps bulk queues
-// per CPU and target; a NAPI empties them before its poll ends, so one per NAPI and target is the same. Rules XD-15,
-// XD-20, XD-21, XD-51, XD-52. Leaves out: broadcast, programs of devmap entries.
+// per CPU and target; a NAPI empties them before its poll ends, so one per NAPI and target is the same. The program of
+// a devmap entry runs over a bulk before it is sent: that of the entry by which the queue got its first frame of the
+// poll, as in the kernel. Rules XD-15, XD-20, XD-21, XD-24, XD-25, XD-51, XD-52.
 
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <vector>
 
 #include "models/cpu/core.hpp"
 #include "models/journal.hpp"
 #include "models/xdp/cpumap_bulk.hpp"
 #include "models/xdp/device.hpp"
+#include "models/xdp/devmap_program.hpp"
 #include "models/xdp/frame.hpp"
 
 namespace rxpool {
@@ -32,20 +35,20 @@ struct XdpRedirectStats {
 
 class XdpRedirect {
  public:
-  explicit XdpRedirect(Journal& journal) : journal_(journal) {}
+  /// `exceptions` counts the tracepoint xdp_exception.
+  XdpRedirect(Journal& journal, std::uint64_t& exceptions) : journal_(journal), exceptions_(exceptions) {}
 
-  /// Would xdp_do_redirect accept the packet for this device?
-  bool accepts(const XdpDevice& device, const Packet& packet) const { return device.fits(packet.frame_bytes); }
   void refused() { ++stats_.redirect_err; }
+  void accepted() { ++stats_.redirect; }
   /// dev_map_enqueue; afterwards overfull() says whether bq_xmit_all is due first.
-  void enqueue(const XdpDevice& device, const XdpFrame& frame);
+  void enqueue(const XdpTarget& target, const XdpFrame& frame);
   /// cpu_map_enqueue; the frame lies in the skb slab.
   void enqueue(CpumapEntry& entry, SkbId frame) {
     ++stats_.redirect;
     cpus_.enqueue(entry, frame);
   }
-  bool overfull() const { return overfull_ != nullptr || cpus_.overfull(); }
-  /// The bulk that one frame too many was added to is sent first. False: others come first.
+  bool overfull() const { return !overfull_.empty() || cpus_.overfull(); }
+  /// The bulks that one frame too many was added to are sent first. Resumable; false: others come first.
   bool send_overfull(Core& core);
   bool pending() const { return !flush_list_.empty() || cpus_.pending(); }
   /// xdp_do_flush: devices, then CPUs. Resumable; false: others come first.
@@ -65,6 +68,7 @@ class XdpRedirect {
   static constexpr std::uint32_t bulk = 16;  // DEV_MAP_BULK_SIZE
   struct BulkQueue {
     const XdpDevice* device = nullptr;
+    DevmapProgram* program = nullptr;  ///< from the first frame to the flush
     std::array<XdpFrame, bulk + 1> frames;
     std::uint32_t count = 0;
     bool listed = false;
@@ -72,11 +76,15 @@ class XdpRedirect {
   BulkQueue& queue_of(const XdpDevice& device);
   bool xmit_all(Core& core, BulkQueue& queue);
   bool flush_devices(Core& core);
+  bool may_drop(Core& core, const BulkQueue& queue, std::uint32_t count) const;
+  std::uint32_t run_program(Core& core, BulkQueue& queue, std::uint32_t count);
+  void drop(Core& core, std::span<const XdpFrame> frames);
 
   Journal& journal_;
+  std::uint64_t& exceptions_;
   std::deque<BulkQueue> queues_;  ///< references stay valid
   std::vector<BulkQueue*> flush_list_;
-  BulkQueue* overfull_ = nullptr;
+  std::vector<BulkQueue*> overfull_;
   CpumapBulk cpus_;
   XdpRedirectStats stats_;
 };

@@ -254,3 +254,37 @@ TEST_CASE("policies do on captured packets what they do in the kernel", "[polici
   CAPTURE(one.name, one.return_program, packets.size());
   compare(one, packets, false);
 }
+
+TEST_CASE("an egress hook does in the kernel, as a syscall program, what it does here", "[policies][kernel][egress]") {
+  if (!kernel::refusal().empty()) {
+    WARN("skipped: " << kernel::refusal());
+    return;
+  }
+  const std::string object = RXPOOL_TEST_OBJECTS "/egress_backoff.bpf.o";
+  for (const Engine engine : {Engine::jit, Engine::checked}) {
+    PolicyOptions options;
+    options.engine = engine;
+    const auto ours = Policy::load(object, options);
+    KernelPolicy theirs(object, {}, {"egress_backoff"});
+    std::uint32_t fill = 0;
+    std::map<std::uint32_t, std::uint64_t> results;
+    for (std::uint32_t i = 0; i < 5'000; ++i) {
+      fill = (fill + i * 2654435761U % 97) % 257;  // of 256: full now and then
+      EgressContext context;
+      context.rx_hash = i * 40503U;
+      context.tx_queue = i % 5;
+      context.ring_fill = fill;
+      context.ring_size = 256;
+      EgressContext kernels = context;
+      const std::uint64_t result = ours->run_egress(0, context).r0;
+      ++results[static_cast<std::uint32_t>(result)];
+      kernels.data = context.data;  // an empty packet: its place is ours
+      kernels.data_end = context.data_end;
+      REQUIRE(theirs.run_egress("egress_backoff", kernels) == result);
+      REQUIRE(std::memcmp(&context, &kernels, sizeof context) == 0);
+    }
+    CHECK(results.size() == 2);
+    const auto elements = ours->map("queues").dump();
+    CHECK((std::map<Bytes, Bytes>(elements.begin(), elements.end()) == theirs.dump("queues")));
+  }
+}

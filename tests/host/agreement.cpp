@@ -2,7 +2,9 @@
 
 #include <map>
 #include <optional>
+#include <set>
 
+#include "models/host.hpp"
 #include "models/result.hpp"
 #include "sim/error.hpp"
 #include "tests/oracles/reference_engine.hpp"
@@ -62,6 +64,16 @@ Agreement compare_with_reference(const Scenario& scenario) {
     }
   }
   return agreement;
+}
+
+bool independent_of_window(const Scenario& scenario) {
+  std::set<std::uint64_t> fingerprints;
+  for (const Time window : {microseconds(1), microseconds(50), milliseconds(1)}) {
+    Host host(scenario, 0);
+    host.engine().set_window(window);
+    fingerprints.insert(host.run({}).fingerprint);
+  }
+  return fingerprints.size() == 1;
 }
 
 }  // namespace rxpool

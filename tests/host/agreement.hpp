@@ -17,5 +17,7 @@ struct Agreement {
 
 /// Fingerprint, fates, both ledgers, page_pool and queue counters.
 Agreement compare_with_reference(const Scenario& scenario);
+/// Is the fingerprint the same however far CPUs may run ahead?
+bool independent_of_window(const Scenario& scenario);
 
 }  // namespace rxpool

@@ -206,6 +206,7 @@ Scenario load_random(const std::string& text) {
   LoadOptions options;
   options.source_name = "random";
   options.folder = (std::filesystem::path(RXPOOL_SOURCE_DIR) / "scenarios").string();
+  options.allow_path = true;  // policies of tests lie in the build tree
   return load_scenario(text, options);
 }
 

@@ -1,5 +1,8 @@
 #include "models/bpf/maps/redirect_map.hpp"
 
+#include <algorithm>
+#include <bit>
+
 #include "models/bpf/maps/array.hpp"
 
 namespace rxpool::bpf {
@@ -59,9 +62,25 @@ std::uint32_t RedirectMap::target(std::uint32_t key) const {
 
 std::int32_t RedirectMap::target_program(std::uint32_t key) const {
   const std::int32_t slot = slot_of(key);
-  return slot < 0 || type() == MapType::xskmap
-             ? -1
-             : static_cast<std::int32_t>(field(static_cast<std::uint32_t>(slot), 1)) - 1;
+  return slot < 0 ? -1 : program_of(static_cast<std::uint32_t>(slot));
+}
+
+std::int32_t RedirectMap::program_of(std::uint32_t slot) const {
+  return type() == MapType::xskmap ? -1 : static_cast<std::int32_t>(field(slot, 1)) - 1;
+}
+
+std::vector<RedirectMap::Entry> RedirectMap::entries() const {
+  std::vector<Entry> all;
+  // Slots are given out in ascending order: the reverse is youngest first.
+  for (std::uint32_t slot = info().max_entries; slot-- > 0;) {
+    if (present_[slot] == 0) continue;
+    const std::uint32_t key = hashed_ ? index_of_key(table_.key(slot)) : slot;
+    all.push_back({key, field(slot, 0), program_of(slot)});
+  }
+  const std::uint32_t bucket_mask = hashed_ ? std::bit_ceil(info().max_entries) - 1 : UINT32_MAX;
+  std::stable_sort(all.begin(), all.end(),
+                   [=](const Entry& a, const Entry& b) { return (a.key & bucket_mask) < (b.key & bucket_mask); });
+  return all;
 }
 
 std::uint64_t RedirectMap::lookup(Runtime&, std::span<const std::byte> key) {

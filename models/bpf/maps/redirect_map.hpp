@@ -30,6 +30,16 @@ class RedirectMap final : public ElementMap {
   BoxOffset value_in_box(std::uint32_t slot, std::uint32_t) override { return values_.at(slot, 0); }
   std::int32_t slot_after(std::int32_t slot) const override;
 
+  /// What an entry says: ifindex, queue size or socket, and the number of its program in the object, or -1.
+  struct Entry {
+    std::uint32_t key = 0;
+    std::uint32_t target = 0;
+    std::int32_t program = -1;
+  };
+  /// All of them in the order in which the kernel goes through them: an array by key, a hash bucket by bucket (key
+  /// modulo buckets, a power of two), the youngest of a bucket first.
+  std::vector<Entry> entries() const;
+
   /// First field of the entry (ifindex, qsize, socket), or 0 if there is none. Allocation free.
   std::uint32_t target(std::uint32_t key) const;
   /// Program index of the entry, or -1.
@@ -41,6 +51,7 @@ class RedirectMap final : public ElementMap {
   std::int32_t slot_of(std::uint32_t key) const;
   int check_value(std::span<const std::byte> value) const;
   std::uint32_t field(std::uint32_t slot, std::uint32_t index) const;
+  std::int32_t program_of(std::uint32_t slot) const;
 
   Box& box_;
   bool hashed_;

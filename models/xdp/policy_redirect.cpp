@@ -1,0 +1,146 @@
+#include "models/xdp/policy_redirect.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+#include "models/bpf/maps/redirect_map.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool {
+namespace {
+
+constexpr std::uint64_t broadcast = 1U << 3;        // BPF_F_BROADCAST
+constexpr std::uint64_t exclude_ingress = 1U << 4;  // BPF_F_EXCLUDE_INGRESS
+
+bool is_device_map(bpf::MapType type) {
+  return type == bpf::MapType::devmap || type == bpf::MapType::devmap_hash;
+}
+
+std::uint32_t parse_interface(std::string_view text, const Interfaces& interfaces, const std::string& what) {
+  if (const auto named = interfaces.find(std::string(text)); named != interfaces.end()) return named->second;
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  std::string known;
+  for (const auto& [name, ifindex] : interfaces) {
+    if (whole && ifindex == number) return number;
+    known += (known.empty() ? "" : ", ") + name + " (" + std::to_string(ifindex) + ")";
+  }
+  throw InputError(what + ": EINVAL: no NIC \"" + std::string(text) + "\"; there are " + known);
+}
+
+std::uint32_t parse_program(std::string_view name, const bpf::Policy& policy, const std::string& what) {
+  const int index = policy.program_index(std::string(name));
+  if (index < 0 || policy.object().programs[static_cast<std::size_t>(index)].hook != bpf::Hook::xdp_devmap) {
+    std::string known;
+    for (const bpf::Program& program : policy.object().programs) {
+      if (program.hook == bpf::Hook::xdp_devmap) known += (known.empty() ? "" : ", ") + program.name;
+    }
+    throw InputError(what + ": EINVAL: \"" + std::string(name) +
+                     "\" is no program of section xdp/devmap; the object has " + (known.empty() ? "none" : known));
+  }
+  return static_cast<std::uint32_t>(index) + 1;  // as RedirectMap has it
+}
+
+}  // namespace
+
+bpf::Bytes devmap_value(const std::string& text, const bpf::Policy& policy, std::uint32_t value_size,
+                        const Interfaces& interfaces, const std::string& what) {
+  constexpr std::string_view program_key = "bpf_prog=";
+  const std::string_view all = text;
+  const std::size_t comma = std::min(all.find(','), all.size());
+  std::uint32_t fields[2] = {parse_interface(all.substr(0, comma), interfaces, what), 0};
+  if (comma != all.size()) {
+    const std::string_view rest = all.substr(comma + 1);
+    if (!rest.starts_with(program_key)) {
+      throw InputError(what + ": \"" + text + "\": write a NIC, or a NIC and its program as nic1,bpf_prog=name");
+    }
+    if (value_size < sizeof fields) {
+      throw InputError(what + ": EINVAL: the values of this map have " + std::to_string(value_size) +
+                       " bytes, without room for a program; declare them as struct bpf_devmap_val");
+    }
+    fields[1] = parse_program(rest.substr(program_key.size()), policy, what);
+  }
+  bpf::Bytes value(value_size);
+  std::memcpy(value.data(), fields, std::min<std::size_t>(value_size, sizeof fields));
+  return value;
+}
+
+PolicyRedirect::PolicyRedirect(bpf::Policy& policy) : policy_(policy), entries_(policy.object().maps.size()) {
+  for (std::uint32_t i = 0; i < entries_.size(); ++i) {
+    const bpf::Map& map = policy.map_at(i);
+    if (is_device_map(map.type())) entries_[i] = static_cast<const bpf::RedirectMap&>(map).entries();
+  }
+}
+
+std::set<std::uint32_t> PolicyRedirect::devices_in_maps() const {
+  std::set<std::uint32_t> found;
+  for (const auto& entries : entries_) {
+    for (const bpf::RedirectMap::Entry& entry : entries) found.insert(entry.target);
+  }
+  return found;
+}
+
+bool PolicyRedirect::names_devices() const {
+  constexpr std::int32_t redirect_helper = 23;
+  return std::any_of(policy_.object().programs.begin(), policy_.object().programs.end(), [](const auto& program) {
+    return std::any_of(program.insns.begin(), program.insns.end(), [](const bpf::Insn& insn) {
+      return insn.opcode == bpf::op::call_insn && insn.src == bpf::call_kind::helper && insn.imm == redirect_helper;
+    });
+  });
+}
+
+void PolicyRedirect::set_device(std::uint32_t ifindex, const XdpDevice& device) {
+  devices_.resize(std::max<std::size_t>(devices_.size(), ifindex + 1));
+  devices_[ifindex] = &device;
+  targets_.reserve(devices_.size());
+}
+
+void PolicyRedirect::set_program(std::int32_t index, DevmapProgram& program) {
+  programs_.resize(std::max(programs_.size(), static_cast<std::size_t>(index) + 1));
+  programs_[static_cast<std::size_t>(index)] = &program;
+}
+
+/// Is the device one that xdp_do_redirect takes? EINVAL, EOPNOTSUPP and EMSGSIZE otherwise.
+bool PolicyRedirect::add(std::uint32_t ifindex, std::int32_t program_index, std::uint32_t frame_bytes) {
+  const XdpDevice* const to = device(ifindex);
+  if (to == nullptr || !to->fits(frame_bytes)) return false;
+  targets_.push_back({to, program(program_index)});
+  return true;
+}
+
+/// XD-24: entries that cannot be sent to are passed over.
+void PolicyRedirect::add_all(const bpf::RedirectInfo& info, std::uint32_t frame_bytes, std::uint32_t ingress_ifindex) {
+  const bool but_ingress = (info.flags & exclude_ingress) != 0;
+  for (const bpf::RedirectMap::Entry& entry : entries_[info.map - 1]) {
+    if (but_ingress && entry.target == ingress_ifindex) continue;
+    add(entry.target, entry.program, frame_bytes);
+  }
+}
+
+const XdpRedirection* PolicyRedirect::resolve(const bpf::RedirectInfo& info, std::uint32_t frame_bytes,
+                                              std::uint32_t ingress_ifindex) {
+  targets_.clear();
+  if (!info.pending) return nullptr;
+  if (info.map == 0) {
+    if (!add(info.ifindex_or_key, -1, frame_bytes)) return nullptr;
+  } else {
+    const bpf::Map& map = policy_.map_at(info.map - 1);
+    if (!is_device_map(map.type())) return nullptr;
+    if ((info.flags & broadcast) != 0) {
+      add_all(info, frame_bytes, ingress_ifindex);
+    } else {
+      const auto& entries = static_cast<const bpf::RedirectMap&>(map);
+      if (!add(entries.target(info.ifindex_or_key), entries.target_program(info.ifindex_or_key), frame_bytes)) {
+        return nullptr;
+      }
+    }
+  }
+  redirection_.targets = targets_;
+  return &redirection_;
+}
+
+}  // namespace rxpool
