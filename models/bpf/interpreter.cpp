@@ -4,7 +4,7 @@
 #include <span>
 
 #include "models/bpf/semantics.hpp"
-#include "models/bpf/sequences.hpp"
+#include "models/bpf/sequence_steps.hpp"
 #include "models/bpf/vm_state.hpp"
 
 // Labels as values: the one extension that makes direct threading possible; gcc and clang have it.
@@ -19,9 +19,6 @@ struct SavedFrame {
   const ThreadedOp* resume;
   std::uint64_t r6, r7, r8, r9;
 };
-
-constexpr auto op_kinds = static_cast<std::size_t>(OpKind::count);
-using HandlerTable = std::array<const void*, op_kinds + static_cast<std::size_t>(Sequence::count)>;
 
 #define NEXT goto * (++ip)->handler
 #define GO(distance)    \
@@ -94,10 +91,22 @@ std::uint64_t execute(VmState* state, const ThreadedOp* ip, const std::uint64_t*
 #define X2(a, b) &&a##_##b,
 #define X3(a, b, c) &&a##_##b##_##c,
 #define X4(a, b, c, d) &&a##_##b##_##c##_##d,
-                      RXPOOL_BPF_SEQUENCES(X2, X3, X4)
+#define C2(a, b) &&chain_##a##_##b,
+#define C3(a, b, c) &&chain_##a##_##b##_##c,
+#define C4(a, b, c, d) &&chain_##a##_##b##_##c##_##d,
+#define P3(a, b, c) &&prefixed_##a##_##b##_##c,
+#define P4(a, b, c, d) &&prefixed_##a##_##b##_##c##_##d,
+#define T4(a, b, c, d) &&two_bytes,
+                      RXPOOL_BPF_SEQUENCES
 #undef X2
 #undef X3
 #undef X4
+#undef C2
+#undef C3
+#undef C4
+#undef P3
+#undef P4
+#undef T4
   };
   if (table != nullptr) {
     *table = handlers;
@@ -301,79 +310,25 @@ tail_call: {
   goto * ip->handler;
 }
 
-// What an operation of a sequence does; a jump that is taken ends it.
-#define DO_ALU(width, name, operand)                                                  \
-  DST = semantics::name<std::uint##width##_t>(static_cast<std::uint##width##_t>(DST), \
-                                              static_cast<std::uint##width##_t>(operand))
-#define DO_LOAD(bits)      \
-  execution.position = ip; \
-  DST = load<std::uint##bits##_t>(base + ADDRESS(ip->src))
-#define DO_STORE(bits)     \
-  execution.position = ip; \
-  store<std::uint##bits##_t>(base + ADDRESS(ip->dst), SRC)
-#define DO_JUMP(width, name, operand)                                                      \
-  if (semantics::name<std::uint##width##_t>(static_cast<std::uint##width##_t>(DST),        \
-                                            static_cast<std::uint##width##_t>(operand))) { \
-    GO(ip->jump);                                                                          \
-  }
-#define DO_load8 DO_LOAD(8)
-#define DO_load16 DO_LOAD(16)
-#define DO_load32 DO_LOAD(32)
-#define DO_load64 DO_LOAD(64)
-#define DO_store32_reg DO_STORE(32)
-#define DO_store64_reg DO_STORE(64)
-#define DO_mov64_reg DO_ALU(64, mov, SRC)
-#define DO_mov32_reg DO_ALU(32, mov, SRC)
-#define DO_mov32_imm DO_ALU(32, mov, ip->imm)
-#define DO_add64_imm DO_ALU(64, add, ip->imm)
-#define DO_add64_reg DO_ALU(64, add, SRC)
-#define DO_add32_imm DO_ALU(32, add, ip->imm)
-#define DO_lsh32_imm DO_ALU(32, lsh, ip->imm)
-#define DO_lsh64_imm DO_ALU(64, lsh, ip->imm)
-#define DO_rsh64_imm DO_ALU(64, rsh, ip->imm)
-#define DO_or_32_reg DO_ALU(32, or_, SRC)
-#define DO_and_32_imm DO_ALU(32, and_, ip->imm)
-#define DO_jeq32_imm DO_JUMP(32, jeq, ip->imm)
-#define DO_jne32_imm DO_JUMP(32, jne, ip->imm)
-#define DO_jlt32_imm DO_JUMP(32, jlt, ip->imm)
-#define DO_jgt32_imm DO_JUMP(32, jgt, ip->imm)
-#define DO_jeq64_imm DO_JUMP(64, jeq, ip->imm)
-#define DO_jgt64_reg DO_JUMP(64, jgt, SRC)
-#define DO_bswap16 DST = semantics::bswap16(SRC)
-#define DO_lddw DST = IMM
-#define DO_call_array CALL_ARRAY
-#define DO_exit goto exit
-#define X2(a, b) \
-  a##_##b : {    \
-    DO_##a;      \
-    ++ip;        \
-    DO_##b;      \
-    NEXT;        \
-  }
-#define X3(a, b, c) \
-  a##_##b##_##c : { \
-    DO_##a;         \
-    ++ip;           \
-    DO_##b;         \
-    ++ip;           \
-    DO_##c;         \
-    NEXT;           \
-  }
-#define X4(a, b, c, d)    \
-  a##_##b##_##c##_##d : { \
-    DO_##a;               \
-    ++ip;                 \
-    DO_##b;               \
-    ++ip;                 \
-    DO_##c;               \
-    ++ip;                 \
-    DO_##d;               \
-    NEXT;                 \
-  }
-  RXPOOL_BPF_SEQUENCES(X2, X3, X4)
+#define X2(...) PLAIN2(__VA_ARGS__)
+#define X3(...) PLAIN3(__VA_ARGS__)
+#define X4(...) PLAIN4(__VA_ARGS__)
+#define C2(...) CHAIN2(__VA_ARGS__)
+#define C3(...) CHAIN3(__VA_ARGS__)
+#define C4(...) CHAIN4(__VA_ARGS__)
+#define P3(...) PREFIXED_CHAIN3(__VA_ARGS__)
+#define P4(...) PREFIXED_CHAIN4(__VA_ARGS__)
+#define T4(...) TWO_BYTES(__VA_ARGS__)
+  RXPOOL_BPF_SEQUENCES
 #undef X2
 #undef X3
 #undef X4
+#undef C2
+#undef C3
+#undef C4
+#undef P3
+#undef P4
+#undef T4
 
 exit:
   BOOK();
@@ -393,57 +348,13 @@ leave:
   NEXT;
 }
 
-/// Index of the handler for the first of `ops`: of the first sequence that begins there, else its own.
-std::size_t handler_index(std::span<const Op> ops, bool fuse) {
-  const auto sequence = fuse ? sequence_at(ops) : Sequence::count;
-  return sequence == Sequence::count ? static_cast<std::size_t>(ops[0].kind)
-                                     : op_kinds + static_cast<std::size_t>(sequence);
-}
-
 }  // namespace
 
-std::vector<ThreadedOp> thread_code(const Decoded& code, bool checked) {
+HandlerTable handler_table(bool checked) {
   HandlerTable handlers;
   checked ? execute<true>(nullptr, nullptr, nullptr, 0, &handlers)
           : execute<false>(nullptr, nullptr, nullptr, 0, &handlers);
-  std::vector<ThreadedOp> threaded;
-  threaded.reserve(code.ops.size());
-  for (std::size_t i = 0; i < code.ops.size(); ++i) {
-    const Op& op = code.ops[i];
-    ThreadedOp out;
-    out.handler = handlers[handler_index(std::span(code.ops).subspan(i), !checked)];
-    out.imm = op.imm;
-    out.site = op.site;
-    const std::uint32_t target = op.kind == OpKind::call_local ? code.functions[op.target].first_op : op.target;
-    out.jump = static_cast<std::int32_t>(target - static_cast<std::uint32_t>(i));
-    out.offset = op.offset;
-    out.dst = op.dst;
-    out.src = op.src;
-    out.zeroed = static_cast<std::uint8_t>(op.zeroed);
-    switch (op.kind) {
-      case OpKind::account:
-      case OpKind::account_check:
-      case OpKind::account_ja:
-      case OpKind::account_ja_check:
-      case OpKind::exit:
-        out.insns = op.booked.insns;
-        out.imm = op.booked.helper_ps;
-        break;
-      case OpKind::load_packet8:
-      case OpKind::load_packet16:
-      case OpKind::load_packet32:
-        // A load past the packet leaves the function: what is pending here is booked then.
-        out.insns = code.pending[i].insns;
-        out.helper_ps = code.pending[i].helper_ps;
-        out.offset =
-            static_cast<std::int16_t>(1 << (static_cast<int>(op.kind) - static_cast<int>(OpKind::load_packet8)));
-        break;
-      default:
-        break;
-    }
-    threaded.push_back(out);
-  }
-  return threaded;
+  return handlers;
 }
 
 std::uint64_t interpret(VmState& state, std::uint32_t op, const std::array<std::uint64_t, 5>& arguments,

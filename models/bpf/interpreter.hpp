@@ -8,6 +8,7 @@
 
 #include "models/bpf/decoded.hpp"
 #include "models/bpf/runtime.hpp"
+#include "models/bpf/sequences.hpp"
 
 namespace rxpool::bpf {
 
@@ -27,6 +28,11 @@ struct ThreadedOp {
   std::uint8_t src = 0;
   std::uint8_t zeroed = 0;  // calls: bits of r1 to r5 that read as 0 afterwards
 };
+
+constexpr auto op_kinds = static_cast<std::size_t>(OpKind::count);
+/// Addresses of the code for each kind of operation, then for each sequence.
+using HandlerTable = std::array<const void*, op_kinds + static_cast<std::size_t>(Sequence::count)>;
+HandlerTable handler_table(bool checked);
 
 std::vector<ThreadedOp> thread_code(const Decoded& code, bool checked);
 
