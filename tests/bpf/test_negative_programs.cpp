@@ -133,8 +133,10 @@ std::vector<Insn> around_exit(const Insn& one) {
   return Code(mov(0, 0), mov(2, 0), jump(op::jeq, 2, 1, 1), one, mov(0, 1), leave());
 }
 
+/// Of a key that the map does not have: with a constant key that it has, kernels from 6.15 on know that there is a
+/// value.
 Code lookup() {
-  return Code(insn(op::st | op::mem | op::w, 10, 0, -4, 0), mov_reg(2, 10), alu_imm(op::add, 2, -4),
+  return Code(insn(op::st | op::mem | op::w, 10, 0, -4, 7), mov_reg(2, 10), alu_imm(op::add, 2, -4),
               load_wide(1, 0, lddw_kind::map), call(helper_lookup));
 }
 std::vector<Insn> after_lookup(const std::vector<Insn>& rest) {
@@ -171,7 +173,7 @@ const Wrong wrong[] = {
     {"code that nobody reaches", Code(mov(0, 0), leave(), mov(0, 1), leave()), "reach"},
     {"end without exit", std::vector<Insn>(Code(mov(0, 0))), "instruction"},
     {"jump out of the program", Code(mov(0, 0), jump(op::jeq, 0, 0, 7), leave()), "instruction"},
-    {"write to r10", Code(mov(0, 0), mov(10, 0), leave()), "r10 is read-only"},
+    {"write to r10", Code(mov(0, 0), mov(10, 0), leave()), "R10 is read-only"},
     {"helper that does not exist", Code(call(9999), leave()), "9999"},
     // With CAP_PERFMON the kernel lets pointers into maps.
     {"pointer stored in a map",
@@ -181,7 +183,8 @@ const Wrong wrong[] = {
 
 }  // namespace
 
-TEST_CASE("a reserved field that is set is refused by us and by the kernel, in 45 programs", "[bpf][load][kernel]") {
+TEST_CASE("a reserved field that is set is refused by us, and by the kernel but for one of 45 programs",
+          "[bpf][load][kernel]") {
   const std::string no_kernel = kernel::refusal();
   if (!no_kernel.empty()) WARN("the kernel's column is left out: " << no_kernel);
   int programs = 0;
@@ -196,7 +199,9 @@ TEST_CASE("a reserved field that is set is refused by us and by the kernel, in 4
       const std::vector<Insn> program = around_one(with_field(one.clean, field));
       const std::string ours = our_refusal(program);
       CHECK_THAT(ours, Contains("reserved field " + field) || Contains("no sign extension of this width"));
-      if (no_kernel.empty()) CHECK_THAT(kernel_refusal(program), Contains("refused"));
+      // The kernel's verifier does not look at the offset of an exit; RFC 9669 has it reserved.
+      const bool kernel_takes = std::string(one.name) == "exit" && field == "offset";
+      if (no_kernel.empty()) CHECK(kernel_refusal(program).empty() == kernel_takes);
     }
   }
   CHECK(programs == 45);
