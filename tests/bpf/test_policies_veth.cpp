@@ -147,6 +147,7 @@ std::vector<PacketMeta> hints_of(const PacketCorpus& packets, const Veth& veth) 
     meta.rx_hash = hint.hash;
     meta.rx_hash_type = hint.type;
   }
+  REQUIRE(std::any_of(hints.begin(), hints.end(), [](const PacketMeta& meta) { return meta.has_hash; }));
   return hints;
 }
 
