@@ -148,6 +148,21 @@ TEST_CASE("XDP_TX sends the packet with the length that the program gave it", "[
   CHECK(sent_bytes_each(result, rx0 + ".xdp_tx") == 220);
 }
 
+TEST_CASE("the shipped load balancer wraps what is for its address and sends it back out", "[XD-10]") {
+  // Port 80 in network order.
+  const ReplicationResult result = run_replication(load_random(R"({"duration_ms": 2, "cpus": {"cpu0": {}},
+    "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+    "policies": {"nic0": {"program": "load_balancer", "params": {"backends_used": 2}, "maps": {
+      "vips": {"entries": {"address=198.19.0.1,port=20480,protocol=17": 1}},
+      "backends": {"entries": {"0": "address=10.9.0.1,source=10.9.0.254", "1": "address=10.9.0.2,source=10.9.0.254"}}}}},
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 1000000, "sizes": 200,
+                         "flows": {"count": 100, "destination_ports": "80"}}}})"),
+                                                   {});
+  CHECK(metric(result, rx0, "xdp_tx") == metric(result, rx0, "rx_packets"));
+  CHECK(place(result.packets, "transmitted") > 1500);
+  CHECK(sent_bytes_each(result, rx0 + ".xdp_tx") == 220);
+}
+
 TEST_CASE("an entry of a devmap that the kernel would refuse is refused with its error", "[XD-23][XD-51]") {
   CHECK(
       refusal({R"("way": 0)", entry("by_key", "0", "nic7")})
