@@ -158,7 +158,7 @@ TEST_CASE("the shipped load balancer wraps what is for its address and sends it 
     "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 1000000, "sizes": 200,
                          "flows": {"count": 100, "destination_ports": "80"}}}})"),
                                                    {});
-  CHECK(metric(result, rx0, "xdp_tx") == metric(result, rx0, "rx_packets"));
+  CHECK(metric(result, rx0, "xdp_tx_xmit") == metric(result, rx0, "rx_packets"));
   CHECK(place(result.packets, "transmitted") > 1500);
   CHECK(sent_bytes_each(result, rx0 + ".xdp_tx") == 220);
 }
