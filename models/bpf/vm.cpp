@@ -58,13 +58,6 @@ std::uint64_t VmState::enter(std::uint32_t function, const std::array<std::uint6
   return interpret(*this, code.functions[function].first_op, arguments, frame, options.engine == Engine::checked);
 }
 
-void VmState::prepare() {
-  runtime->execution.fuel_left = options.fuel;
-  runtime->execution.helper_ps = 0;
-  runtime->execution.tail_calls = 0;
-  runtime->redirect.pending = false;
-}
-
 Recovery VmState::recovery() const {
   Recovery recovery;
   if (compiled != nullptr) {
@@ -72,20 +65,6 @@ Recovery VmState::recovery() const {
     recovery.code_end = compiled->end();
   }
   return recovery;
-}
-
-void VmState::complete(Outcome& outcome, std::uint64_t r0) {
-  const std::int64_t insns = options.fuel - runtime->execution.fuel_left;
-  outcome.r0 = r0;
-  outcome.insns = static_cast<std::uint32_t>(insns);
-  outcome.cost_ps = insns * options.cost.insn_ps + runtime->execution.helper_ps;
-  outcome.abort = 0;
-  if (r0 == xdp_redirect) {
-    outcome.redirect = runtime->redirect;
-  } else {
-    outcome.redirect.pending = false;
-  }
-  runtime->now.ps += outcome.cost_ps;
 }
 
 void VmState::complete_aborted(Outcome& outcome) {
@@ -161,14 +140,10 @@ void Vm::run_batch(std::uint32_t program, std::span<PacketView> packets, std::sp
       state.compiled->run_batch(program, &packets[next], packets.data() + packets.size(), &outcomes[next]);
     }
   } else {
-    const std::uint32_t function = state.code.program_entry[program];
+    const std::uint32_t first_op = state.first_op(program);
     while (next < packets.size()) {
       const std::size_t at = next;
-      runtime.packet = &packets[at];
-      runtime.now.ps += packets[at].lead_ps;
-      state.prepare();
-      const std::uint64_t r0 = state.enter(function, {packets[at].context, 0, 0, 0, 0}, state.stack_top());
-      state.complete(outcomes[at], r0);
+      state.interpret_packet(first_op, packets[at], outcomes[at]);
       next = at + 1;
     }
   }
@@ -193,13 +168,9 @@ void Vm::run_while(std::uint32_t program, PacketView& view, PacketFeed& feed) {
       more = feed.ran(outcome);
     }
   } else {
-    const std::uint32_t function = state.code.program_entry[program];
+    const std::uint32_t first_op = state.first_op(program);
     while (more) {
-      runtime.packet = &view;
-      runtime.now.ps += view.lead_ps;
-      state.prepare();
-      const std::uint64_t r0 = state.enter(function, {view.context, 0, 0, 0, 0}, state.stack_top());
-      state.complete(outcome, r0);
+      state.interpret_packet(first_op, view, outcome);
       more = feed.ran(outcome);
     }
   }

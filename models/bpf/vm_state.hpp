@@ -36,6 +36,9 @@ struct VmState {
   BoxOffset stack_top() const { return stack_begin + max_call_depth * frame_bytes; }
   /// Runs a function with the engine of this Vm; returns r0, with everything booked. Leaves by Runtime::abort.
   std::uint64_t enter(std::uint32_t function, const std::array<std::uint64_t, 5>& arguments, BoxOffset frame);
+  std::uint32_t first_op(std::uint32_t program) const { return code.functions[code.program_entry[program]].first_op; }
+  /// One packet from that operation on, with an interpreter.
+  void interpret_packet(std::uint32_t first, PacketView& packet, Outcome& outcome);
   /// Before each run.
   void prepare();
   /// Where an abort of this Vm's code resumes, but for the jump buffer.
@@ -45,6 +48,35 @@ struct VmState {
   void complete_aborted(Outcome& outcome);
   Outcome run_function(std::uint32_t function, const std::array<std::uint64_t, 5>& arguments);
 };
+
+inline void VmState::prepare() {
+  runtime->execution.fuel_left = options.fuel;
+  runtime->execution.helper_ps = 0;
+  runtime->execution.tail_calls = 0;
+  runtime->redirect.pending = false;
+}
+
+inline void VmState::complete(Outcome& outcome, std::uint64_t r0) {
+  const std::int64_t insns = options.fuel - runtime->execution.fuel_left;
+  outcome.r0 = r0;
+  outcome.insns = static_cast<std::uint32_t>(insns);
+  outcome.cost_ps = insns * options.cost.insn_ps + runtime->execution.helper_ps;
+  outcome.abort = 0;
+  if (r0 == xdp_redirect) {
+    outcome.redirect = runtime->redirect;
+  } else {
+    outcome.redirect.pending = false;
+  }
+  runtime->now.ps += outcome.cost_ps;
+}
+
+inline void VmState::interpret_packet(std::uint32_t first, PacketView& packet, Outcome& outcome) {
+  runtime->packet = &packet;
+  runtime->now.ps += packet.lead_ps;
+  prepare();
+  const std::array<std::uint64_t, 5> arguments{packet.context};
+  complete(outcome, interpret(*this, first, arguments, stack_top(), options.engine == Engine::checked));
+}
 
 /// Calls out of running code that both engines share.
 namespace calls {
