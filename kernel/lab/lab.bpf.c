@@ -109,6 +109,18 @@ int drop(struct xdp_md* ctx) {
   return XDP_DROP;
 }
 
+struct {
+  __uint(type, BPF_MAP_TYPE_CPUMAP);
+  __uint(max_entries, 256);
+  __type(key, __u32);
+  __type(value, struct bpf_cpumap_val);
+} cpus SEC(".maps");
+
+SEC("xdp")
+int to_cpu(struct xdp_md* ctx) {
+  return bpf_redirect_map(&cpus, shared.control.remote_cpu, 0);
+}
+
 // --- probes ---
 
 SEC("tp_btf/page_pool_state_hold")
@@ -169,8 +181,10 @@ int BPF_PROG(on_exception, struct net_device* dev) {
 
 SEC("tp_btf/xdp_cpumap_enqueue")
 int BPF_PROG(on_cpumap, int map_id, unsigned int processed, unsigned int drops) {
-  __sync_fetch_and_add(&shared.counters.cpumap_processed, processed);
-  __sync_fetch_and_add(&shared.counters.cpumap_drops, drops);
+  if (map_id == shared.control.cpu_map) {
+    __sync_fetch_and_add(&shared.counters.cpumap_processed, processed);
+    __sync_fetch_and_add(&shared.counters.cpumap_drops, drops);
+  }
   return 0;
 }
 

@@ -1,6 +1,5 @@
 #include "kernel/lab/lab.hpp"
 
-#include <dirent.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
@@ -137,21 +136,14 @@ void Lab::make_devices() {
 
 void Lab::start_threaded_napi() {
   write_file("/sys/class/net/" + receiver_ + "/threaded", "1");
-  DIR* processes = opendir("/proc");
   bool found = false;
-  for (dirent* entry = readdir(processes); entry != nullptr; entry = readdir(processes)) {
-    std::ifstream name(std::string("/proc/") + entry->d_name + "/comm");
-    std::string text;
-    if (name && std::getline(name, text) && text.starts_with("napi/" + receiver_ + "-")) {
-      cpu_set_t set;
-      CPU_ZERO(&set);
-      CPU_SET(plan_.napi_cpu, &set);
-      const int thread = std::atoi(entry->d_name);
-      found = sched_setaffinity(thread, sizeof(set), &set) == 0 || found;
-      go_before_others(Urgency::works, thread);
-    }
+  for (const int thread : threads_called("napi/" + receiver_ + "-")) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(plan_.napi_cpu, &set);
+    found = sched_setaffinity(thread, sizeof(set), &set) == 0 || found;
+    go_before_others(Urgency::works, thread);
   }
-  closedir(processes);
   if (!found) {
     throw Unavailable("the thread of the threaded NAPI was not found");
   }
@@ -176,6 +168,7 @@ Lab::Sample Lab::sample() {
   Sample sample{.pool = probes_->levels(),
                 .sent = probes_->counters().sent,
                 .devmap_drops = probes_->counters().devmap_drops,
+                .cpumap_drops = probes_->counters().cpumap_drops,
                 .xdp_drops = policy_->dropped(),
                 .sockets = {}};
   sample.pool.time_ns -= begin_ns_;
@@ -233,8 +226,8 @@ std::string Lab::report() const {
   using nlohmann::json;
   json result;
   json series;
-  for (const char* name :
-       {"time_ns", "inflight", "held", "pool_cache", "pool_ring", "sent", "tx_xdp_xmit_errors", "xdp_drop"}) {
+  for (const char* name : {"time_ns", "inflight", "held", "pool_cache", "pool_ring", "sent", "tx_xdp_xmit_errors",
+                           "cpumap_drops", "xdp_drop"}) {
     series[name] = json::array();
   }
   for (const Sample& sample : samples_) {
@@ -245,6 +238,7 @@ std::string Lab::report() const {
     series["pool_ring"].push_back(sample.pool.ring);
     series["sent"].push_back(sample.sent);
     series["tx_xdp_xmit_errors"].push_back(sample.devmap_drops);
+    series["cpumap_drops"].push_back(sample.cpumap_drops);
     if (sample.xdp_drops) {
       series["xdp_drop"].push_back(*sample.xdp_drops);
     }

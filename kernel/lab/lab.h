@@ -22,6 +22,8 @@ struct LabControl {
   __u32 generator_tid; /* whose first page names the pool under test */
   __u32 netns;         /* inode of the lab's network namespace */
   __u32 receiver;      /* ifindex of the receiving end */
+  __u32 remote_cpu;    /* where the program to_cpu sends */
+  __s32 cpu_map;       /* id of its map */
   __u16 ports[256];    /* destination port of each source, network order */
 };
 

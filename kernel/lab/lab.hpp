@@ -35,6 +35,7 @@ class Lab {
     PoolLevels pool;  ///< time since the begin
     std::uint64_t sent = 0;
     std::uint64_t devmap_drops = 0;
+    std::uint64_t cpumap_drops = 0;
     std::optional<std::uint64_t> xdp_drops;  ///< by the policy's own count
     std::vector<Reader::State> sockets;
   };

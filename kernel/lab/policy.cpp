@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "kernel/lab/plan.hpp"
+#include "kernel/lab/reader.hpp"
 
 namespace rxpool::lab {
 namespace {
@@ -46,11 +47,33 @@ void set_parameters(bpf_object* object, const std::map<std::string, double>& par
   }
 }
 
+// The entry's thread exists from here on; like every thread of the lab that works it runs before the host's others.
+void make_remote_cpu(Probes& probes, std::uint32_t cpu, std::uint32_t qsize) {
+  const int map = probes.map("cpus");
+  bpf_map_info info{};
+  std::uint32_t size = sizeof(info);
+  bpf_cpumap_val value{};
+  value.qsize = qsize;
+  if (bpf_map_update_elem(map, &cpu, &value, BPF_ANY) != 0 || bpf_obj_get_info_by_fd(map, &info, &size) != 0) {
+    fail("a cpumap entry for CPU " + std::to_string(cpu));
+  }
+  probes.control().remote_cpu = cpu;
+  probes.control().cpu_map = static_cast<std::int32_t>(info.id);
+  const std::string name = "cpumap/" + std::to_string(cpu) + "/map:" + std::to_string(info.id);
+  for (const int thread : threads_called(name)) {
+    go_before_others(Urgency::works, thread);
+  }
+}
+
 }  // namespace
 
-LabPolicy::LabPolicy(const std::string& name, const std::map<std::string, double>& params, const Probes& probes) {
-  if (name == "pass" || name == "drop") {
+LabPolicy::LabPolicy(const std::string& name, const std::map<std::string, double>& params, Probes& probes) {
+  if (name == "pass" || name == "drop" || name == "to_cpu") {
     program_ = probes.program(name.c_str());
+    if (name == "to_cpu") {
+      make_remote_cpu(probes, static_cast<std::uint32_t>(params.at("cpu")),
+                      static_cast<std::uint32_t>(params.at("qsize")));
+    }
     return;
   }
   object_ = bpf_object__open_file(name.c_str(), nullptr);

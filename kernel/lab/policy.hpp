@@ -16,8 +16,9 @@ namespace rxpool::lab {
 
 class LabPolicy {
  public:
-  /// `name`: pass, drop, or the path of an object. Throws Unavailable when the kernel does not accept it.
-  LabPolicy(const std::string& name, const std::map<std::string, double>& params, const Probes& probes);
+  /// `name`: pass, drop, to_cpu (params cpu and qsize), or the path of an object. Throws Unavailable when the kernel
+  /// does not accept it.
+  LabPolicy(const std::string& name, const std::map<std::string, double>& params, Probes& probes);
   ~LabPolicy();
   LabPolicy(const LabPolicy&) = delete;
   LabPolicy& operator=(const LabPolicy&) = delete;

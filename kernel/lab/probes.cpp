@@ -88,6 +88,10 @@ int Probes::program(const char* name) const {
   return bpf_program__fd(bpf_object__find_program_by_name(object_, name));
 }
 
+int Probes::map(const char* name) const {
+  return bpf_map__fd(bpf_object__find_map_by_name(object_, name));
+}
+
 PoolLevels Probes::levels() {
   const std::scoped_lock lock(snapshot_);
   bpf_test_run_opts options{};

@@ -31,6 +31,7 @@ class Probes {
   Probes& operator=(const Probes&) = delete;
 
   int program(const char* name) const;
+  int map(const char* name) const;
   LabControl& control() { return bss_->control; }
   const LabCounters& counters() const { return bss_->counters; }
   /// The pool under test now: the median by `held` of several readings. For several threads.

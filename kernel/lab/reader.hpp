@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -21,6 +22,8 @@ enum class Urgency { works = 1, samples = 2 };
 void go_before_others(Urgency urgency, int thread = 0);
 /// The highest ordinary priority for the caller: it never sleeps, so the host must be able to go on beside it.
 void go_first();
+/// Ids of the host's threads whose name begins so.
+std::vector<int> threads_called(const std::string& beginning);
 /// The scheduler shares CPU time among sessions first; ours becomes one of its own, with the highest weight.
 void leave_autogroup();
 

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import ROOT, Command
 from kernel_lab import need_lab
-from rxpool import load
+from rxpool import InputError, load
 from rxpool.kernel.plan import plan
 from rxpool.kernel.twin import twin, write_capture
 
@@ -89,7 +89,13 @@ def test_validate_compares_both_backends_and_says_what_it_is_not(rxpool_command:
     assert any("kernel path validation, not NIC validation" in limit for limit in value["limits"])
     assert value["not_compared"]
     rows = {row["quantity"].rpartition(".")[2]: row for row in value["quantities"]}
-    assert set(rows) == {"held_mean", "held_max", "inflight_mean", "lost share of the offered packets"}
+    assert set(rows) == {
+        "held_mean",
+        "held_max",
+        "inflight_mean",
+        "lost before the stack, of the offered packets",
+        "lost in sockets, of the offered packets",
+    }
     for row in rows.values():
         assert row["inside"] == (abs(row["simulated"] - row["kernel"]) <= row["allowed"])
         assert row["error"] == pytest.approx(row["simulated"] - row["kernel"])
@@ -165,3 +171,22 @@ def test_calibrate_asks_from_what(rxpool_command: Command) -> None:
     done = rxpool_command("calibrate")
     assert done.returncode == 2
     assert "--this-host" in done.stderr
+
+
+def test_the_lab_redirects_to_one_cpu_and_says_what_it_cannot() -> None:
+    planned = plan(load(SITUATIONS / "cpumap-small.json"))
+    assert planned.document["policy"] == "to_cpu"
+    assert planned.document["params"] == {"cpu": 1, "qsize": 64}
+    assert planned.remote == "cpu1"
+    several = {"policies": {"veth0": {"program": "redirect", "params": {"cpu": "cpu0,cpu1"}}}}
+    with pytest.raises(InputError, match="several CPUs is not in the lab"):
+        plan(load(SITUATIONS / "cpumap-small.json", set=several))
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_cpumap_in_overload_holds_its_queue_and_drops_the_rest() -> None:
+    from rxpool.kernel import run
+
+    done = run(SITUATIONS / "cpumap-large.json")
+    assert done.value("policies.veth0.cpu_map.cpu1", "xdp_cpumap_enqueue_drops") > 1000
+    assert done.value("nics.veth0.rx_queues.rx0", "held_max") == pytest.approx(2048 + 8 + 50, abs=80)

@@ -31,4 +31,6 @@ def test_the_simulator_predicts_what_this_kernel_does(situation: Path, calibrati
     scenario = load(situation, set={"calibration": str(calibration)}, allow_path=True)
     done = validate(scenario, repeats=3)
     assert done.inside, f"\n{done.table.to_string()}"
-    assert done.beats_guesses, f"\n{done.table.to_string()}"
+    pages = done.table[done.table.unit == "pages"]
+    always_full = (pages.bound <= pages.allowed).all()  # then a full buffer is all there is to predict
+    assert done.beats_guesses or always_full, f"\n{done.table.to_string()}"

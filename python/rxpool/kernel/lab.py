@@ -146,6 +146,10 @@ def _metrics(
     rows.append((port, "offered_pps", "packets/s", sent / seconds, "the pacer's own counter"))
     rows.append((rx, "tx_xdp_xmit_errors", "packets", lost, "tracepoint xdp:xdp_devmap_xmit"))
     rows.append((rx, "rx_packets", "packets", sent - lost, "tracepoint xdp:xdp_devmap_xmit"))
+    if planned.document["policy"] == "to_cpu":
+        entry = f"policies.{nic}.cpu_map.{planned.remote}"
+        cpumap = "tracepoint xdp:xdp_cpumap_enqueue"
+        rows.append((entry, "xdp_cpumap_enqueue_drops", "packets", gained(s["cpumap_drops"]), cpumap))
     if s["xdp_drop"].size:
         rows.append((rx, "xdp_drop", "packets", gained(s["xdp_drop"]), "the policy's map verdicts"))
     level(rx, "held", "pages", s["held"], snapshot)

@@ -30,6 +30,7 @@ VETH_RING = 256
 TRUESIZE = 4240
 """Bytes charged for a live frame's skb: 4096 without the 112 that test_run keeps in front, and the sk_buff's 256."""
 
+_QSIZE = 2048  # of a cpumap's entry unless the scenario says otherwise
 _FCS_BYTES = 4
 _MAX_ENTRIES = 8_000_000
 _LARGEST_LIVE_FRAME = 3000
@@ -44,6 +45,8 @@ class Plan:
     nic: str
     queue: str
     not_honoured: tuple[str, ...] = field(default=())
+    remote: str = ""
+    """The CPU that a redirect sends to, by its name."""
 
 
 def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
@@ -71,7 +74,7 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
     threaded = bool(queue["napi_threaded"])
     end_ms = float(what["warmup_ms"]) + float(what["duration_ms"])
     schedule, ports, frame_bytes = _traffic(what, end_ms, scenario.seed, replication, left_out)
-    policy, params = _policy(scenario, what["policies"].get(nic_name, {"program": "none", "params": {}}))
+    policy, params = _policy(scenario, what["policies"].get(nic_name, {"program": "none", "params": {}}), cpus)
     document = {
         "duration_ms": end_ms,
         "sample_us": min(float(what["record"]["every_us"]) or 1000.0, 1000.0),
@@ -87,7 +90,8 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
         "control": _control(what["control"], left_out),
         "hz": what["kernel"]["hz"],
     }
-    return Plan(document, schedule, nic_name, queue_name, tuple(left_out))
+    remote = next((name for name, index in cpus.items() if policy == "to_cpu" and index == params["cpu"]), "")
+    return Plan(document, schedule, nic_name, queue_name, tuple(left_out), remote)
 
 
 def _socket(name: str, socket: dict[str, Any], cpus: dict[str, int]) -> dict[str, Any]:
@@ -117,14 +121,22 @@ def _control(control: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
     return control | {"detectors": detectors}
 
 
-def _policy(scenario: Scenario, policy: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _policy(scenario: Scenario, policy: dict[str, Any], cpus: dict[str, int]) -> tuple[str, dict[str, Any]]:
     program = str(policy["program"])
     if program in ("none", "pass"):
         return "pass", {}
     if program == "drop":
         return "drop", {}
-    if program == "tx":
-        raise InputError("kernel backend: the built-in tx cannot run on live frames; use none, pass, drop or a policy")
+    if program == "redirect" and policy["params"].get("cpu") in cpus:
+        asked = policy["params"]
+        if unknown := sorted(set(asked) - {"cpu", "qsize"}):
+            raise InputError(f"kernel backend: policies.….params.{unknown[0]}: the lab's redirect takes cpu and qsize")
+        return "to_cpu", {"cpu": cpus[asked["cpu"]], "qsize": asked.get("qsize", _QSIZE)}
+    if program in ("tx", "redirect"):
+        raise InputError(
+            f"kernel backend: the built-in {program} to a device or to several CPUs is not in the lab; "
+            "use none, pass, drop, redirect to one CPU, or a policy"
+        )
     from rxpool.kernel.build import policy_object
 
     return str(policy_object(program, Path(scenario.folder))), dict(policy["params"])

@@ -69,7 +69,9 @@ def prices(base: Mapping[str, Any], calibration: str, repeats: int) -> Iterator[
     yield instruction
     yield _clock(instruction.ns, repeats)
     yield descriptor
-    yield _receiving(base_ns["netif_receive"] + base_ns["rx_descriptor"] - descriptor.ns, calibration, repeats)
+    stack = _receiving(base_ns["netif_receive"] + base_ns["rx_descriptor"] - descriptor.ns, calibration, repeats)
+    yield stack
+    yield _remote(base_ns["cpumap_dequeue"] + base_ns["netif_receive"] - stack.ns, calibration, repeats)
     yield from _reading(base_ns, float(base["copy_to_user"]["ns_per_byte"]), calibration, repeats)
 
 
@@ -181,6 +183,17 @@ def _receiving(base_ns: float, calibration: str, repeats: int) -> Price:
     return _price("netif_receive", [base_ns + ns - model for ns in _ns_per_packet(scenario, repeats)], how)
 
 
+def _remote(base_ns: float, calibration: str, repeats: int) -> Price:
+    """The remote CPU's part of a packet that comes over a cpumap and goes up to a full socket."""
+    socket = {"port": 4000, "cpu": "cpu1", "reader": {"paused": True}}
+    redirect = {"veth0": {"program": "redirect", "params": {"cpu": "cpu1", "qsize": 512}}}
+    scenario = _veth(calibration) | {"duration_ms": 80, "sockets": {"service": socket}, "policies": redirect}
+    taken = _ns_per_packet(load(scenario | {"traffic": {"flood": _traffic(1_500_000, 64)}}), repeats)
+    model = 1e9 / _accepted_pps(simulate(scenario | {"traffic": {"flood": _traffic(5_000_000, 64)}}).metrics)
+    how = "a flood over a cpumap to a full socket: what the remote CPU's path differs by"
+    return _price("cpumap_dequeue", [base_ns + ns - model for ns in taken], how)
+
+
 def _flood(calibration: str, rate_pps: float) -> dict[str, Any]:
     scenario = _veth(calibration) | {"duration_ms": 80, "traffic": {"flood": _traffic(rate_pps, 64)}}
     scenario["nics"]["veth0"]["rx_queues"]["rx0"] |= {"napi_threaded": True, "thread_cpu": "cpu1"}
@@ -192,7 +205,7 @@ def _ns_per_packet(scenario: Scenario, repeats: int) -> list[float]:
     seen = run_in_lab(scenario, replications=repeats).metrics
     for _, frame in seen.groupby("replication"):
         total = frame.groupby("metric").value.sum()
-        if total["tx_xdp_xmit_errors"] < 0.1 * total["rx_packets_phy"]:
+        if _lost(total) < 0.1 * total["rx_packets_phy"]:
             raise InputError("calibrate: this host takes more packets than the generator sends", ExitCode.NOT_AVAILABLE)
     return [1e9 / _accepted_pps(frame) for _, frame in seen.groupby("replication")]
 
@@ -239,8 +252,12 @@ def _ns_per_read(reads: pd.DataFrame) -> float:
 
 def _accepted_pps(metrics: pd.DataFrame) -> float:
     total = metrics.groupby("metric").value.sum()
-    offered, lost = total["rx_packets_phy"], total["tx_xdp_xmit_errors"]
-    return float(total["offered_pps"] * (1 - lost / offered))
+    return float(total["offered_pps"] * (1 - _lost(total) / total["rx_packets_phy"]))
+
+
+def _lost(total: pd.Series[float]) -> float:
+    """Packets that found a full ring before the stack."""
+    return float(total["tx_xdp_xmit_errors"] + total.get("xdp_cpumap_enqueue_drops", 0.0))
 
 
 def _price(step: str, values: list[float], how: str) -> Price:

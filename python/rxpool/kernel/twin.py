@@ -2,7 +2,8 @@
 
 The pool that the lab measures is the generator's own. A frame that waits in the ptr_ring, in a socket or with a reader
 is a page of that pool, so the twin's ``held`` is the simulator's ``held`` and the taken places of the ptr_ring
-together; the generator itself keeps about one batch of free pages, which belongs to ``inflight``.
+together; the generator itself keeps about one batch of free pages, which belongs to ``inflight``. Unless the NAPI has a
+thread, the generator's CPU polls after each of its batches, so no more than one waits; the simulated sender is outside.
 """
 
 from __future__ import annotations
@@ -88,7 +89,10 @@ def _as_lab_sees_it(series: pd.DataFrame, nic: str, plan: Plan) -> pd.DataFrame:
     rx = f"nics.{nic}.rx_queues.{plan.queue}"
     here = series[series.component.isin([rx, f"{rx}.page_pool"])]
     table = here.pivot_table(index="time_ns", columns="metric", values="value", aggfunc="first", observed=True)
-    held = table["held"] + (VETH_RING - table["rx_fill"])
+    waiting = VETH_RING - table["rx_fill"]
+    if not plan.document["threaded"]:
+        waiting = waiting.clip(upper=plan.document["batch"])
+    held = table["held"] + waiting
     parts = {"held": (rx, held), "inflight": (f"{rx}.page_pool", held + plan.document["batch"])}
     return pd.concat(
         [

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _NAPI_WEIGHT = 64
+_CPUMAP_BATCH = 8
 _HELD_PAGES = 12
 _INFLIGHT_PAGES = 64
 _LOSS_POINTS = 5.0
@@ -88,8 +89,8 @@ def validate(source: ScenarioSource, *, repeats: int = 5) -> Validation:
 
     The twin is fed with what the lab's generator really sent in that run. Allowed is, for ``held``, the largest of the
     scenario's tolerance, 12 pages and the kernel's own interquartile range; for ``inflight`` the tolerance or 64 pages;
-    for shares of the offered packets (lost; refused by a policy that counts) 5 points, 10 where the scheduler decides
-    (threaded NAPI).
+    for shares of the offered packets (lost before the stack, in sockets, refused by a policy that counts) 5 points, 10
+    where the scheduler decides (threaded NAPI, cpumap).
     """
     import pandas as pd
 
@@ -107,7 +108,7 @@ def _levels(scenario: Scenario, plan: Plan, series: pd.DataFrame) -> Iterator[di
     tolerance = float(scenario.resolved["tolerance"])
     steady = series[series.time_ns >= float(scenario.resolved["warmup_ms"]) * 1e6]
     batch = plan.document["batch"]
-    bound = _static_bound(scenario)
+    bound = _static_bound(scenario, plan)
     rx = f"nics.{plan.nic}.rx_queues.{plan.queue}"
     quantities = (
         (rx, "held", "mean", _HELD_PAGES, True, bound),
@@ -123,18 +124,22 @@ def _levels(scenario: Scenario, plan: Plan, series: pd.DataFrame) -> Iterator[di
 
 
 def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]]:
-    """What of the offered packets the ring and the sockets lost, and what the policy refused where it counts that."""
+    """What of the offered packets rings and sockets lost, and what the policy refused where it counts that."""
     import pandas as pd
 
-    allowed = _LOSS_POINTS_SCHEDULED if kernel.runs[0].plan.document["threaded"] else _LOSS_POINTS
-    shares: dict[str, tuple[str, ...]] = {"lost": ("tx_xdp_xmit_errors", "UdpRcvbufErrors")}
+    plan = kernel.runs[0].plan
+    allowed = _LOSS_POINTS_SCHEDULED if plan.document["threaded"] or plan.remote else _LOSS_POINTS
+    shares: dict[str, tuple[str, ...]] = {
+        "lost before the stack": ("tx_xdp_xmit_errors", "xdp_cpumap_enqueue_drops"),
+        "lost in sockets": ("UdpRcvbufErrors",),
+    }
     if (kernel.metrics.metric == "xdp_drop").any():
-        shares["refused"] = ("xdp_drop",)
+        shares["refused by the policy"] = ("xdp_drop",)
     for name, metrics in shares.items():
         real = pd.Series([_percent(r, metrics) for _, r in kernel.metrics.groupby("replication")])
         simulated = pd.Series([_percent(t.metrics, metrics) for t in twins])
         quartiles = (float(real.median()), float(real.quantile(0.25)), float(real.quantile(0.75)))
-        yield _row(f"{name} share of the offered packets", "%", quartiles, simulated, allowed, float("nan"))
+        yield _row(f"{name}, of the offered packets", "%", quartiles, simulated, allowed, float("nan"))
 
 
 def _row(
@@ -169,10 +174,13 @@ def _percent(metrics: pd.DataFrame, names: Sequence[str]) -> float:
     return float(100 * sum(total.get(name, 0.0) for name in names) / offered) if offered else 0.0
 
 
-def _static_bound(scenario: Scenario) -> float:
-    """What one reads off the settings: full receive buffers, or a full ring and a batch in hand."""
+def _static_bound(scenario: Scenario, plan: Plan) -> float:
+    """What one reads off the settings: full receive buffers and cpumap, or a full ring and a batch in hand."""
+    bound = 0
+    if plan.remote:
+        bound += plan.document["params"]["qsize"] + _CPUMAP_BATCH
     sockets = scenario.resolved["sockets"].values()
-    if not sockets:
-        return VETH_RING + _NAPI_WEIGHT
+    if not sockets and not bound:
+        bound = VETH_RING + _NAPI_WEIGHT
     default = int(scenario.resolved["kernel"]["rmem_default"])
-    return float(sum((2 * s["rcvbuf"] if s["rcvbuf"] else default) // TRUESIZE for s in sockets))
+    return float(bound + sum((2 * s["rcvbuf"] if s["rcvbuf"] else default) // TRUESIZE for s in sockets))
