@@ -6,6 +6,7 @@ too: packets and pages are conserved, bounds are exact, nothing is left behind.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -62,8 +63,34 @@ def run(document: dict[str, Any], packets: int, gap_ns: int) -> dict[str, Any]:
     return seen
 
 
+BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
+SYS_BPF = 321  # x86-64
+
+
+def bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
+    return int(ctypes.CDLL(None, use_errno=True).syscall(SYS_BPF, command, attributes, len(attributes)))
+
+
+def bpf_programs() -> list[str]:
+    """Names of the programs that this kernel holds; a link or an attachment holds its program."""
+    names = []
+    attributes = ctypes.create_string_buffer(128)
+    while bpf(BPF_PROG_GET_NEXT_ID, attributes) == 0:
+        number = struct.unpack_from("<I", attributes, 4)[0]
+        wanted = ctypes.create_string_buffer(struct.pack("<I", number), 128)
+        program = bpf(BPF_PROG_GET_FD_BY_ID, wanted)
+        if program >= 0:
+            info = ctypes.create_string_buffer(256)
+            asked = struct.pack("<IIQ", program, len(info), ctypes.addressof(info))
+            if bpf(BPF_OBJ_GET_INFO_BY_FD, ctypes.create_string_buffer(asked, 128)) == 0:
+                names.append(info.raw[64:80].rstrip(b"\0").decode())
+            os.close(program)
+        struct.pack_into("<I", attributes, 0, number)
+    return names
+
+
 def system_state() -> dict[str, Any]:
-    """What a lab could leave behind: links here, named namespaces, threads of a threaded NAPI."""
+    """What a lab could leave behind: links here, named namespaces, threads, its BPF programs, pinned objects."""
     links = sorted(entry.name for entry in Path("/sys/class/net").iterdir())
     named = sorted(entry.name for entry in Path("/run/netns").glob("*"))
     threads = []
@@ -72,9 +99,19 @@ def system_state() -> dict[str, Any]:
             name = entry.read_text().strip()
         except OSError:
             continue
-        if name.startswith("napi/lr"):
+        if name.startswith(("napi/lr", "cpumap/")):
             threads.append(name)
-    return {"links": links, "namespaces": named, "threads": threads}
+    programs = sorted(name for name in bpf_programs() if name in ("pace", "to_cpu", "snapshot", "on_hold", "on_poll"))
+    pinned = sorted(str(entry) for entry in Path("/sys/fs/bpf").glob("**/*"))
+    return {"links": links, "namespaces": named, "threads": sorted(threads), "programs": programs, "pinned": pinned}
+
+
+def quiet_state() -> dict[str, Any]:
+    """The state once what an earlier lab had is gone: the kernel frees programs a little later."""
+    deadline = time.monotonic() + 20
+    while (state := system_state())["programs"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return state
 
 
 class Lab(unittest.TestCase):
@@ -114,21 +151,50 @@ class Lab(unittest.TestCase):
         self.assertEqual(lab.returncode, 2, errors)
         self.assertIn("/nonexistent.bpf.o", errors)
 
-    def test_nothing_is_left_behind_by_a_run_or_a_killed_run(self) -> None:
-        before = system_state()
-        run(plan(threaded=True, napi_cpu=1), 1000, 20000)
-        with tempfile.TemporaryDirectory() as folder:
-            lab = start(folder, plan(duration_ms=20000, threaded=True, napi_cpu=1), 100000, 100000)
-            deadline = time.monotonic() + 20
-            while not system_state()["threads"] and time.monotonic() < deadline:
-                time.sleep(0.05)
-            self.assertTrue(system_state()["threads"], "the lab never came up")
-            lab.send_signal(signal.SIGKILL)
-            lab.communicate()
+    def assert_comes_back_to(self, before: dict[str, Any]) -> None:
         deadline = time.monotonic() + 20
         while system_state() != before and time.monotonic() < deadline:
             time.sleep(0.1)
         self.assertEqual(system_state(), before)
+
+    def wait_until_up(self, thread: str) -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if any(name.startswith(thread) for name in system_state()["threads"]):
+                self.assertIn("pace", system_state()["programs"])
+                return
+            time.sleep(0.05)
+        self.fail("the lab never came up")
+
+    def test_nothing_is_left_behind_by_a_run_or_a_killed_run(self) -> None:
+        before = quiet_state()
+        run(plan(threaded=True, napi_cpu=1), 1000, 20000)
+        self.assert_comes_back_to(before)
+        redirected = {"policy": "to_cpu", "params": {"cpu": 1, "qsize": 64}}
+        for thread, changes in (("napi/lr", {"threaded": True, "napi_cpu": 1}), ("cpumap/", redirected)):
+            with self.subTest(thread), tempfile.TemporaryDirectory() as folder:
+                lab = start(folder, plan(duration_ms=20000, **changes), 100000, 100000)
+                self.wait_until_up(thread)
+                lab.send_signal(signal.SIGKILL)
+                lab.communicate()
+                self.assert_comes_back_to(before)
+
+    def test_a_lab_ends_with_whoever_asked_for_it(self) -> None:
+        before = quiet_state()
+        with tempfile.TemporaryDirectory() as folder:
+            start(folder, plan(), 1, 1).communicate()  # the plan's files
+            (Path(folder) / "plan.json").write_text(
+                json.dumps(plan(duration_ms=20000, policy="to_cpu", params={"cpu": 1, "qsize": 64}))
+            )
+            command = [str(PROGRAM), *(f"{folder}/{name}" for name in ("plan.json", "schedule", "realised"))]
+            parent = subprocess.Popen(
+                [sys.executable, "-c", f"import subprocess; subprocess.run({command!r}, stdout=subprocess.DEVNULL)"],
+                env=os.environ | {"RXPOOL_LAB_OBJECTS": str(PROGRAM.parent)},
+            )
+            self.wait_until_up("cpumap/")
+            parent.kill()
+            parent.wait()
+            self.assert_comes_back_to(before)
 
 
 if __name__ == "__main__":
