@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "models/memory/reserved_memory.hpp"
@@ -65,19 +66,28 @@ class Llc {
 
   /// The NIC writes the packet line of a buffer. Returns the probability that it was not cached.
   Probability dma_write(BufferId buffer) {
-    Line& line = lines_[buffer];
-    std::uint64_t& clock = now_.clock[buffer & 1];
-    const std::uint64_t share = line.ddio_share();
-    const Probability miss = evicted(share, clock - line.clock(), now_.ddio_rate);
-    // What was cached stays in its way; what was not goes to a DDIO way.
-    line.touch(++clock, (share * (certain - miss) + 65535 * miss) >> 32);
-    carry(miss, dma_carry_, stats.dma_write_misses);
-    recent_misses_ += miss;
-    if (++stats.dma_writes % view_writes == 0) {
-      now_.ddio_rate += (static_cast<std::int64_t>(recent_misses_) - view_writes * now_.ddio_rate) >> rate_window_shift;
-      recent_misses_ = 0;
-    }
+    const Probability miss = write(now_, buffer);
+    written(1, miss);
     return miss;
+  }
+  struct DmaWrite {
+    BufferId buffer;
+    Time at;
+  };
+  /// dma_write() of each buffer in turn; calls `view_moved(at)` after every write that moved the view's mean on.
+  template <typename ViewMoved>
+  void dma_write_all(std::span<const DmaWrite> writes, ViewMoved&& view_moved) {
+    while (!writes.empty()) {
+      const std::size_t to_next_view = view_writes - stats.dma_writes % view_writes;
+      const std::span<const DmaWrite> run = writes.first(std::min(writes.size(), to_next_view));
+      View now = now_;
+      Probability misses = 0;
+      for (const DmaWrite& one : run) misses += write(now, one.buffer);
+      now_ = now;
+      written(run.size(), misses);
+      if (run.size() == to_next_view) view_moved(run.back().at);
+      writes = writes.subspan(run.size());
+    }
   }
 
   /// The mean moves on every so many DMA writes, so that none of them has to wait for the one before.
@@ -128,6 +138,25 @@ class Llc {
     const std::uint64_t ddio_distance = (distance * static_cast<std::uint64_t>(ddio_rate >> 16)) >> 16;
     const Probability in_ddio = std::max(ordinary, ddio_.at(ddio_distance >> distance_shift));
     return ordinary + (((in_ddio - ordinary) >> 16) * ddio_share);
+  }
+  Probability write(View& now, BufferId buffer) {
+    Line& line = lines_[buffer];
+    std::uint64_t& clock = now.clock[buffer & 1];
+    const std::uint64_t share = line.ddio_share();
+    const Probability miss = evicted(share, clock - line.clock(), now.ddio_rate);
+    // What was cached stays in its way; what was not goes to a DDIO way.
+    line.touch(++clock, share + ((miss * (65535 - share)) >> 32));
+    return miss;
+  }
+  /// Counts writes, none beyond the next step of the mean; `misses` is the sum of their probabilities.
+  void written(std::uint64_t count, Probability misses) {
+    carry(misses, dma_carry_, stats.dma_write_misses);
+    recent_misses_ += misses;
+    stats.dma_writes += count;
+    if (stats.dma_writes % view_writes == 0) {
+      now_.ddio_rate += (static_cast<std::int64_t>(recent_misses_) - view_writes * now_.ddio_rate) >> rate_window_shift;
+      recent_misses_ = 0;
+    }
   }
   static void carry(Probability miss, std::uint64_t& rest, std::uint64_t& counter) {
     rest += miss;

@@ -15,9 +15,9 @@ class LlcLog {
  public:
   LlcLog() : entries_(capacity) {}
 
-  void written(Time at, const Llc& llc) {
-    if (llc.stats.dma_writes % Llc::view_writes != 0) return;
-    entries_[newest_ & (capacity - 1)] = {at, llc.view()};
+  /// The view after a sixteenth write, which ended at `at`.
+  void note(Time at, const Llc::View& view) {
+    entries_[newest_ & (capacity - 1)] = {at, view};
     ++newest_;
   }
   /// The cache at `now`, within Llc::view_writes; `cursor` is the reader's own place, which only moves on.

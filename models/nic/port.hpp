@@ -7,6 +7,7 @@
 // Models: packet buffer overflow (rx_discards_phy), an empty ring (rx_out_of_buffer or the driver's name for it), PCIe
 // as a FIFO server. Leaves out: flow control, several traffic classes, drivers whose NIC waits for a descriptor.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -74,6 +75,7 @@ class Port {
 
  private:
   Time advance(Time to);
+  template <bool roomy>
   bool carry_block(Time to);
   bool fetch(Time to);
 
@@ -89,6 +91,9 @@ class Port {
   Journal& journal_;
   std::vector<Queue> queues_;
   std::vector<Packet> block_;
+  std::uint32_t block_bytes_ = 0;
+  std::array<Time, block_packets> leaves_;               ///< when the packets at hand leave the packet buffer
+  std::array<Llc::DmaWrite, block_packets> dma_writes_;  ///< what the transfers at hand do to the cache
   std::size_t next_ = 0;
   std::size_t fetched_ = 0;
   Time fetched_until_{-1};

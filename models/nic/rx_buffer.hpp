@@ -2,7 +2,6 @@
 // The on-NIC packet buffer: packets wait here for PCIe. Its overflow is rx_discards_phy. Transfers end in order, so the
 // occupancy at an instant is what entered minus what has ended by then; what has ended is looked at only when there
 // would be no room otherwise.
-
 #include <bit>
 #include <cstdint>
 #include <vector>

@@ -26,7 +26,7 @@ namespace rxpool {
 class RxRing {
  public:
   explicit RxRing(std::uint32_t size)
-      : size_(size), mask_(std::bit_ceil(size) - 1), batches_(mask_ + 1), pages_(mask_ + 1), completions_(mask_ + 1) {}
+      : mask_(std::bit_ceil(size) - 1), completions_(mask_ + 1), pages_(mask_ + 1), batches_(mask_ + 1), size_(size) {}
 
   std::uint32_t size() const { return size_; }
   std::uint32_t fill() const { return static_cast<std::uint32_t>(posted_ - consumed_); }
@@ -60,13 +60,8 @@ class RxRing {
   /// Hands the next `n` slots to the NIC; they are usable from `at` on.
   void post(std::uint32_t n, Time at) {
     if (n == 0) return;
-    const Batch batch{posted_ + n, at};
-    if (posted_ == consumed_) {
-      batch_ = batch;
-    } else {
-      batches_[next_batch_++ & mask_] = batch;
-    }
     posted_ += n;
+    batches_[next_batch_++ & mask_] = {posted_, at};
   }
   /// The i-th completion not yet polled; valid for i < completed().
   Packet& completion(std::uint32_t i = 0) { return completions_[(first_completion_ + i) & mask_]; }
@@ -84,11 +79,11 @@ class RxRing {
   }
 
   // NIC side.
-  bool has_descriptor(Time at) const { return posted_ != consumed_ && batch_.at <= at; }
-  /// Consumes the next descriptor for `packet`; returns the buffer it was written to.
+  /// Is there a descriptor at `at`? Asked in time order.
+  bool has_descriptor(Time at) { return consumed_ < usable_ || becomes_usable(at); }
+  /// Consumes the next descriptor, which there is, for `packet`; returns the buffer it was written to.
   BufferId complete(const Packet& packet, Time completed) {
     const std::uint32_t slot = static_cast<std::uint32_t>(consumed_++) & mask_;
-    if (consumed_ == batch_.end && consumed_ != posted_) batch_ = batches_[first_batch_++ & mask_];
     Packet& completion = completions_[next_completion_++ & mask_];
     completion = packet;
     completion.completed = completed;
@@ -111,19 +106,29 @@ class RxRing {
     std::uint64_t end = 0;  ///< `posted` after them
     Time at;                ///< usable from then on
   };
-  std::uint32_t size_;
+  bool becomes_usable(Time at) {
+    if (usable_ == posted_) return false;
+    const Batch& batch = batches_[first_batch_ & mask_];
+    if (batch.at > at) return false;
+    usable_ = batch.end;
+    ++first_batch_;
+    return true;
+  }
+
+  // What the NIC needs for every packet comes first, side by side.
+  alignas(64) std::uint64_t consumed_ = 0;
+  std::uint64_t usable_ = 0;  ///< descriptors before this number have been found usable
   std::uint32_t mask_;
-  std::uint64_t posted_ = 0;
-  std::uint64_t consumed_ = 0;
-  std::uint64_t polled_ = 0;
-  Batch batch_;                 ///< of the next descriptor that the NIC uses
-  std::vector<Batch> batches_;  ///< those behind it
+  std::uint32_t next_completion_ = 0;
+  std::vector<Packet> completions_;  ///< ring of its own, in completion order
+  std::vector<Memory> pages_;
+  std::vector<Batch> batches_;  ///< those not found usable yet
   std::uint32_t first_batch_ = 0;
   std::uint32_t next_batch_ = 0;
-  std::vector<Memory> pages_;
-  std::vector<Packet> completions_;  ///< ring of its own, in completion order
   std::uint32_t first_completion_ = 0;
-  std::uint32_t next_completion_ = 0;
+  std::uint32_t size_;
+  std::uint64_t posted_ = 0;
+  std::uint64_t polled_ = 0;
 };
 
 }  // namespace rxpool
