@@ -31,21 +31,28 @@ class Histogram {
   }
   void record(Time value, std::uint64_t count = 1) { record(value.ps, count); }
 
-  /// record() of each value in turn, with sum and extremes kept in registers.
+  /// record() of each value in turn, none of them negative. Values that are near one another, as those of a run are,
+  /// fall into buckets of one width.
   void record_all(std::span<const std::int64_t> values) {
     Wide sum = 0;
-    std::uint64_t least = min_;
-    std::uint64_t most = max_;
+    std::uint64_t least = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t most = 0;
     for (const std::int64_t value : values) {
-      const std::uint64_t v = value < 0 ? 0 : static_cast<std::uint64_t>(value);
-      ++buckets_[bucket_of(v)];
+      const auto v = static_cast<std::uint64_t>(value);
       sum += v;
       least = v < least ? v : least;
       most = v > most ? v : most;
     }
     add(sum);
-    min_ = least;
-    max_ = most;
+    min_ = least < min_ ? least : min_;
+    max_ = most > max_ ? most : max_;
+    const int shift = shift_of(most);
+    if (shift_of(least) == shift) {
+      std::uint64_t* const buckets = &buckets_[static_cast<std::size_t>(shift) << sub_bits];
+      for (const std::int64_t value : values) ++buckets[static_cast<std::uint64_t>(value) >> shift];
+    } else {
+      for (const std::int64_t value : values) ++buckets_[bucket_of(static_cast<std::uint64_t>(value))];
+    }
   }
 
   void merge(const Histogram& other);
@@ -68,9 +75,11 @@ class Histogram {
   static constexpr std::uint64_t linear = 2u << sub_bits;  ///< below this every value has its own bucket
   static constexpr std::size_t bucket_count = (63 - sub_bits + 1) << sub_bits;
 
+  /// log2 of the width of the value's bucket.
+  static int shift_of(std::uint64_t v) { return static_cast<int>(std::bit_width(v | (linear - 1))) - (sub_bits + 1); }
   /// Values of equal exponent and equal 6 following bits share a bucket.
   static std::size_t bucket_of(std::uint64_t v) {
-    const int shift = static_cast<int>(std::bit_width(v | (linear - 1))) - (sub_bits + 1);
+    const int shift = shift_of(v);
     return (static_cast<std::size_t>(shift) << sub_bits) + static_cast<std::size_t>(v >> shift);
   }
   /// Adds to the sum, 128 bits in two words; the upper one hardly ever changes.

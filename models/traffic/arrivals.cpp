@@ -1,9 +1,11 @@
 #include "models/traffic/arrivals.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <string>
 
+#include "sim/block_kernels.hpp"
 #include "sim/distribution.hpp"
 
 namespace rxpool {
@@ -12,12 +14,25 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-/// Gaps outside are left to step(), which cannot overflow; 1e17 ps is 28 h.
+/// Mean gaps outside are left to step(); 23 of the longest, which is 90 s, are below 2^51 ps.
 constexpr double shortest_gap_ps = 1e-3;
-constexpr double longest_gap_ps = 1e17;
+constexpr double longest_gap_ps = 9e13;
 
 Time time_of_us(double us) {
   return to_time(us * 1e6);
+}
+
+/// Whole picoseconds, rounded to nearest, of each multiple of the mean gap; below 2^51. What a conversion instruction
+/// does for one number, additions of 2^52 do for many side by side.
+RXPOOL_BLOCK_KERNEL
+void whole_gaps(const double* multiples, double gap_ps, std::int64_t* out, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const double raised = multiples[i] * gap_ps + 0.5;
+    const double nearest = (raised + 0x1p52) - 0x1p52;
+    const std::int64_t whole = std::bit_cast<std::int64_t>(nearest + 0x1p52) & ((std::int64_t{1} << 52) - 1);
+    // Doubles above zero are ordered as their bits are.
+    out[i] = whole - (std::bit_cast<std::int64_t>(nearest) > std::bit_cast<std::int64_t>(raised) ? 1 : 0);
+  }
 }
 
 }  // namespace
@@ -92,18 +107,22 @@ std::size_t Arrivals::run_random(std::span<Time> out) {
       load_exponentials(exponentials_base_ + block);
     }
     const std::size_t count = std::min(out.size() - filled, block - next_exponential_);
-    std::size_t i = 0;
-    for (; i < count; ++i) {
-      const std::int64_t next = t + static_cast<std::int64_t>(exponentials_[next_exponential_ + i] * gap_ps_ + 0.5);
-      if (next >= window_end_.ps) {
-        break;
-      }
-      t = next;
-      out[filled + i] = Time{t};
+    std::array<std::int64_t, block> gaps_ps;
+    whole_gaps(&exponentials_[next_exponential_], gap_ps_, gaps_ps.data(), count);
+    const std::span<Time> times = out.subspan(filled, count);
+    std::int64_t next = t;
+    for (std::size_t i = 0; i < count; ++i) {
+      next += gaps_ps[i];
+      times[i].ps = next;
     }
-    filled += i;
-    next_exponential_ += i;
-    if (i < count) {
+    std::size_t taken = count;
+    if (next >= window_end_.ps) {
+      taken = static_cast<std::size_t>(std::lower_bound(times.begin(), times.end(), window_end_) - times.begin());
+    }
+    t = taken == 0 ? t : times[taken - 1].ps;
+    filled += taken;
+    next_exponential_ += taken;
+    if (taken < count) {
       break;
     }
   }

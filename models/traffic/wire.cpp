@@ -11,19 +11,14 @@ namespace {
 
 constexpr std::uint32_t fastest_mbps = 1'600'000;
 
-/// In place: a temporary would be copied by loads wider than the stores that made it, which stalls for longer than all
-/// the rest takes.
-inline void write_packet(const Offer& offer, std::uint64_t id, std::int64_t arrival_ps, Packet& packet) {
+/// What the wire knows of a packet; the fields behind are the NIC's. In place: a temporary would be copied by loads
+/// wider than the stores that made it, which stalls for longer than all the rest takes.
+inline void write_packet(const Offer& offer, std::uint64_t id, std::uint16_t source, std::int64_t arrival_ps,
+                         Packet& packet) {
   static_cast<Frame&>(packet) = offer;
   packet.arrival.ps = arrival_ps;
   packet.id = id;
-  packet.rss_hash = 0;
-  packet.queue = 0;
-  packet.destination_port = 0;
-  packet.source = static_cast<std::uint16_t>(id >> 48);
-  packet.reserved = 0;
-  packet.buffer = 0;
-  packet.completed = Time{0};
+  packet.source = source;
 }
 
 }  // namespace
@@ -97,7 +92,7 @@ std::size_t Wire::pull(Time until, std::span<Packet> out) {
         break;
       }
       free_ = after(end, gap_bytes, speeds_[speed]);
-      write_packet(offer, lane->next_id++, arrival.ps, out[count++]);
+      write_packet(offer, lane->next_id++, lane->source->index(), arrival.ps, out[count++]);
       last_arrival_ = arrival;
       ++statistics_.packets;
       statistics_.bytes += offer.frame_bytes;
@@ -115,6 +110,7 @@ std::size_t Wire::pull(Time until, std::span<Packet> out) {
 std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
   const std::int64_t ps_per_byte = speeds_[speed_].ps_per_byte;
   const std::int64_t gap_ps = gap_bytes * ps_per_byte;
+  const std::int64_t until_free = until == Time::never() ? until.ps : until.ps + gap_ps;
   std::int64_t free = free_.ps;
   std::int64_t longest_wait = statistics_.longest_wait.ps;
   std::uint64_t bytes = 0;
@@ -122,17 +118,17 @@ std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
   Packet* const end_of_out = begin + out.size();
   Packet* packet = begin;
   // False, with nothing changed, if the frame arrives too late.
-  const auto send = [&](const Offer& offer, std::uint64_t id) {
+  const auto send = [&](const Offer& offer, std::uint64_t id, std::uint16_t source) {
     const std::int64_t start = std::max(offer.at.ps, free);
     const std::int64_t on_link = (preamble_bytes + offer.frame_bytes + gap_bytes) * ps_per_byte;
-    const std::int64_t end = start + on_link - gap_ps;
-    if (end > until.ps) {
+    const std::int64_t next_free = start + on_link;
+    if (next_free > until_free) {
       return false;
     }
-    free = start + on_link;
+    free = next_free;
     longest_wait = std::max(longest_wait, start - offer.at.ps);
     bytes += offer.frame_bytes;
-    write_packet(offer, id, end, *packet++);
+    write_packet(offer, id, source, next_free - gap_ps, *packet++);
     return true;
   };
   bool in_time = true;
@@ -145,8 +141,9 @@ std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
     if (lanes_.size() == 1) {
       std::size_t next = first->next;
       std::uint64_t id = first->next_id;
+      const std::uint16_t source = first->source->index();
       const std::size_t stop = std::min(first->count, next + room);
-      while (next < stop && (in_time = send(first->offers[next], id))) {
+      while (next < stop && (in_time = send(first->offers[next], id, source))) {
         ++next;
         ++id;
       }
@@ -158,7 +155,7 @@ std::size_t Wire::pull_steady(Time until, std::span<Packet> out) {
       std::size_t i = 0;
       for (; i < stop; ++i) {
         Lane& lane = lanes_[MergeKey::lane(order[i])];
-        if (!(in_time = send(lane.offers[lane.next], lane.next_id))) {
+        if (!(in_time = send(lane.offers[lane.next], lane.next_id, static_cast<std::uint16_t>(lane.next_id >> 48)))) {
           break;
         }
         ++lane.next;

@@ -91,7 +91,7 @@ TEST_CASE("a block of values is recorded as one by one") {
   Histogram in_blocks;
   for (int block = 0; block < 200; ++block) {
     std::vector<std::int64_t> values(random.bounded(65));
-    for (std::int64_t& value : values) value = static_cast<std::int64_t>(random.next_u64() >> random.bounded(64));
+    for (std::int64_t& value : values) value = static_cast<std::int64_t>(random.next_u64() >> (1 + random.bounded(63)));
     for (const std::int64_t value : values) one_by_one.record(value);
     in_blocks.record_all(values);
     REQUIRE(in_blocks == one_by_one);
