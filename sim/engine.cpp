@@ -37,7 +37,7 @@ void Engine::seal() {
   groups_of_ = WinnerTree(groups);
 }
 
-Time Engine::earliest_rival(std::uint32_t group, std::uint32_t leaf) const {
+inline Time Engine::earliest_rival(std::uint32_t group, std::uint32_t leaf) const {
   const Time own = key_time(groups_[group].earliest_other(leaf));
   return group == everybody ? own : std::min(own, key_time(groups_[everybody].winner_key()));
 }

@@ -74,6 +74,8 @@ class Llc {
     BufferId buffer;
     Time at;
   };
+  /// The buffer will be written soon: its record is brought into the host's cache.
+  void expect_write(BufferId buffer) const { __builtin_prefetch(&lines_[buffer], 1); }
   /// dma_write() of each buffer in turn; calls `view_moved(at)` after every write that moved the view's mean on.
   template <typename ViewMoved>
   void dma_write_all(std::span<const DmaWrite> writes, ViewMoved&& view_moved) {

@@ -97,6 +97,7 @@ bool Port::carry_block(Time to) {
     if (ring.has_descriptor(start)) [[likely]] {
       pcie_free = leaves = start + pcie.service(packet.frame_bytes);
       const BufferId buffer = ring.complete(packet, pcie_free + pcie.latency());
+      llc_.expect_write(buffer);
       dma_writes_[written] = {buffer, pcie_free};
       written += buffer != 0 ? 1 : 0;
     } else {

@@ -5,6 +5,7 @@
 
 #include "models/memory/llc.hpp"
 #include "sim/error.hpp"
+#include "sim/random.hpp"
 
 namespace rxpool {
 namespace {
@@ -138,6 +139,30 @@ TEST_CASE("the miss counter is the sum of the probabilities, carried forward", "
   }
   CHECK(static_cast<double>(llc.stats.dma_write_misses) == Approx(expected).margin(1));
   CHECK(llc.stats.dma_writes == 40960);
+}
+
+TEST_CASE("writes in blocks do what writes one by one do, and tell when the mean moved on", "[llc]") {
+  Llc one_by_one({.bytes = 1 << 20}, page_count);
+  Llc in_blocks({.bytes = 1 << 20}, page_count);
+  RandomStream random(11, 0, "blocks");
+  std::uint64_t moved = 0;
+  Time at{0};
+  for (int block = 0; block < 2000; ++block) {
+    std::vector<Llc::DmaWrite> writes(random.bounded(40));
+    for (Llc::DmaWrite& write : writes) write = {2 + random.bounded(6000), at += Time{1}};
+    for (const Llc::DmaWrite& write : writes) one_by_one.dma_write(write.buffer);
+    in_blocks.dma_write_all(writes, [&](Time when) {
+      ++moved;
+      REQUIRE(static_cast<std::uint64_t>(when.ps) == moved * Llc::view_writes);
+    });
+    REQUIRE(in_blocks.stats.dma_write_misses == one_by_one.stats.dma_write_misses);
+    REQUIRE(in_blocks.view().ddio_rate == one_by_one.view().ddio_rate);
+  }
+  CHECK(moved == one_by_one.stats.dma_writes / Llc::view_writes);
+  CHECK(one_by_one.stats.dma_write_misses > 1000);
+  for (const BufferId buffer : buffers(3000)) {
+    REQUIRE(in_blocks.cpu_read(buffer, in_blocks.view()) == one_by_one.cpu_read(buffer, one_by_one.view()));
+  }
 }
 
 TEST_CASE("a price is charged by its share", "[llc]") {
