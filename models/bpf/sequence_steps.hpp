@@ -49,6 +49,7 @@
 #define DO_sub64_reg DO_ALU(64, sub, SRC)
 #define DO_call_array CALL_ARRAY
 #define DO_exit goto exit
+#define DO_account BOOK()
 #define PLAIN2(a, b) \
   a##_##b : {        \
     DO_##a;          \

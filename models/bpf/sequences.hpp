@@ -29,6 +29,11 @@ namespace rxpool::bpf {
   P3(store32_reg, mov64_reg, add64_imm)            /* key, and pointer to it */ \
   X4(load8, load8, lsh32_imm, or_32_reg) \
   X4(sub64_reg, load64, add64_reg, store64_reg) \
+  X4(account, mov32_reg, account, exit)            /* the one exit of several paths */ \
+  X3(mov32_reg, account, exit) \
+  X2(account, exit) \
+  X2(account, mov32_reg) \
+  X2(account, mov32_imm) \
   X3(lddw, call_array, jeq64_imm)                  /* lookup and NULL check */ \
   X3(load64, add64_reg, store64_reg) \
   X3(mov32_imm, load32, load32) \
