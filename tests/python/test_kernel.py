@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,61 @@ def test_a_cpumap_in_overload_holds_its_queue_and_drops_the_rest() -> None:
     done = run(SITUATIONS / "cpumap-large.json")
     assert done.value("policies.veth0.cpu_map.cpu1", "xdp_cpumap_enqueue_drops") > 1000
     assert done.value("nics.veth0.rx_queues.rx0", "held_max") == pytest.approx(2048 + 8 + 50, abs=80)
+
+
+TRACE = """\
+ x-1 [000] ..s1. 5.000001: napi_gro_receive_entry: dev=lan napi_id=0x1 queue_mapping=2 skbaddr=ffff01 vlan_tagged=0 \
+vlan_proto=0x0 vlan_tci=0x0 protocol=0x0800 ip_summed=0 hash=0x0a l4_hash=1 len=46 data_len=0 truesize=768
+ x-1 [000] ..s1. 5.000003: consume_skb: skbaddr=ffff02 location=free_it
+ x-1 [001] ..s1. 5.000051: consume_skb: skbaddr=ffff01 location=free_it
+ x-1 [000] ..s1. 5.004001: napi_gro_receive_entry: dev=lan napi_id=0x1 queue_mapping=1 skbaddr=ffff01 vlan_tagged=0 \
+vlan_proto=0x0 vlan_tci=0x0 protocol=0x0800 ip_summed=0 hash=0x0b l4_hash=1 len=1500 data_len=0 truesize=768
+overrun: 3
+"""
+
+
+def test_a_recording_has_queues_lengths_flows_and_times_to_free_but_no_address() -> None:
+    from rxpool.kernel.recording import Recording
+
+    seen = Recording("lan")
+    seen.read(TRACE.splitlines())
+    assert {queue: len(times) for queue, times in seen.arrivals.items()} == {1: 1, 0: 1}
+    assert dict(seen.lengths) == {64: 1, 1518: 1}
+    assert seen.held_ns == [50_000]
+    assert seen.overrun == 3
+    scenario = seen.scenario()
+    assert scenario["duration_ms"] == 5
+    assert scenario["traffic"]["queue1"]["schedule"]["ms0"] == {"at_ms": 0, "factor": 5}
+    assert "ffff01" not in json.dumps(scenario)
+    load(scenario)
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_recorded_lab_becomes_a_scenario_that_runs(rxpool_command: Command, tmp_path: Path) -> None:
+    from rxpool import run
+    from rxpool.kernel.build import lab as program
+
+    planned = plan(load(SITUATIONS / "slow-reader.json"))
+    (tmp_path / "plan.json").write_text(json.dumps(planned.document | {"duration_ms": 8000}))
+    entries([i * 200_000 for i in range(40_000)]).tofile(tmp_path / "schedule")
+    command = [str(program()), *(str(tmp_path / name) for name in ("plan.json", "schedule", "realised"))]
+    environment = os.environ | {"RXPOOL_LAB_OBJECTS": str(program().parent)}
+    lab = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    try:
+        time.sleep(0.5)
+        done = rxpool_command("record", f"lr{lab.pid}", "--seconds", 1, "--to", "seen.json")
+    finally:
+        lab.kill()
+        lab.wait()
+    if done.returncode == 3:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    scenario = load(tmp_path / "seen.json")
+    assert scenario.resolved["traffic"]["queue0"]["rate_pps"] == pytest.approx(5000, rel=0.2)
+    assert run(scenario).ledger["packets"].total > 1000
+
+
+def test_recording_nothing_is_an_error(rxpool_command: Command) -> None:
+    done = rxpool_command("record", "no such")
+    assert done.returncode == 2
+    assert "is no name of an interface" in done.stderr
