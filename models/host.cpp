@@ -200,6 +200,12 @@ void Host::build_actors() {
   for (const auto& [name, event] : scenario_.events) {
     add(std::make_unique<TimedChange>(*this, event), "events." + name, Engine::everybody);
   }
+  for (const auto& nic : nics_) {
+    if (nic->scaler == nullptr) continue;
+    scaler_actors_.push_back(
+        {add(std::make_unique<CpuScalerActor>(*this, *nic), "policies." + nic->name + ".scaling", Engine::everybody),
+         nic->scaler->params().period});
+  }
   if (wants_control(*this)) {
     control_actor_ = add(std::make_unique<ControlActor>(*this), "control", Engine::everybody);
   }
@@ -259,6 +265,7 @@ void Host::power_on() {
   for (const auto& [name, event] : scenario_.events) {
     engine_.arm(actors_[next++]->event, time_from_ms(event.at_ms), EventClass::control);
   }
+  for (const auto& [actor, period] : scaler_actors_) engine_.arm(actor->event, period, EventClass::control);
   if (control_ != nullptr) {
     for (std::string& warning : control_->warnings()) warnings_.push_back(std::move(warning));
     engine_.arm(control_actor_->event, control_->next(), EventClass::control);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/calibration.hpp"
@@ -108,8 +109,9 @@ class Host final : private KswapdListener {
   std::vector<HostSocket> sockets_;
   std::vector<std::unique_ptr<HostNic>> nics_;
   std::vector<std::unique_ptr<Actor>> actors_;
-  std::vector<Actor*> kswapd_actors_;     ///< by node
-  std::unique_ptr<ControlLoop> control_;  ///< null when nothing asks for one
+  std::vector<Actor*> kswapd_actors_;                   ///< by node
+  std::vector<std::pair<Actor*, Time>> scaler_actors_;  ///< and when they look first
+  std::unique_ptr<ControlLoop> control_;                ///< null when nothing asks for one
   Actor* control_actor_ = nullptr;
   std::vector<std::string> warnings_;
 };

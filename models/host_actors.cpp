@@ -52,4 +52,21 @@ void WarmupActor::act(Time now) {
   host_.registry().cut(now);
 }
 
+void CpuScalerActor::act(Time now) {
+  Time busy{0};
+  std::uint64_t drops = 0;
+  for (std::size_t i = 0; i < nic_.cpumap.size(); ++i) {
+    const CpumapEntry& entry = *nic_.cpumap[i];
+    drops += entry.stats().enqueue_drops;
+    const Time so_far = entry.home->busy();
+    if (i < nic_.spread->in_use()) busy += so_far - seen_busy_[i];
+    seen_busy_[i] = so_far;
+  }
+  const std::uint32_t in_use = nic_.scaler->look(busy, drops - seen_drops_);
+  seen_drops_ = drops;
+  nic_.spread->use(in_use);
+  nic_.cpus_in_use.set(now, in_use);
+  host_.engine().arm(event, now + nic_.scaler->params().period, EventClass::control);
+}
+
 }  // namespace rxpool

@@ -1,8 +1,11 @@
 #pragma once
 // What acts outside the CPUs: kswapd's reclaim (rate and latency, PA-51), other users of memory, the vmstat worker
-// (PA-26), the sampler, the end of warm-up. Each is one component of the engine.
+// (PA-26), the sampler, the end of warm-up, the agent that scales a redirect to CPUs (CT-60). Each is one component of
+// the engine.
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "models/host.hpp"
 
@@ -58,6 +61,19 @@ class WarmupActor final : public Actor {
 
  private:
   Host& host_;
+};
+
+/// Reads drops and busy time of the CPUs that a NIC's program redirects to, and tells it how many to use (CT-62).
+class CpuScalerActor final : public Actor {
+ public:
+  CpuScalerActor(Host& host, HostNic& nic) : host_(host), nic_(nic), seen_busy_(nic.cpumap.size()) {}
+  void act(Time now) override;
+
+ private:
+  Host& host_;
+  HostNic& nic_;
+  std::vector<Time> seen_busy_;  ///< by entry
+  std::uint64_t seen_drops_ = 0;
 };
 
 }  // namespace rxpool

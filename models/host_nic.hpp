@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/calibration.hpp"
+#include "models/control/cpu_scaler.hpp"
 #include "models/memory/llc.hpp"
 #include "models/memory/page_pools.hpp"
 #include "models/nic/port.hpp"
@@ -50,6 +51,8 @@ struct HostNic {
   XdpDevice device;                                  ///< as the target of redirects
   std::vector<std::unique_ptr<CpumapEntry>> cpumap;  ///< of its program, in the order of the entries
   std::unique_ptr<CpumapSpread> spread;              ///< of the built-in program over these
+  std::unique_ptr<CpuScaler> scaler;                 ///< of these CPUs; null without an agent
+  Gauge cpus_in_use;
   std::vector<HostQueue> queues;
 };
 

@@ -136,7 +136,23 @@ void connect_cpumaps(const Scenario& scenario, std::vector<std::unique_ptr<HostN
     nic.spread = std::make_unique<CpumapSpread>(std::move(entries), redirect.spread == scenario::CpuSpread::l4_hash,
                                                 cores.size());
     nic.hook.cpus = nic.spread.get();
+    nic.scaler = make_cpu_scaler(scenario, nic.name);
+    if (nic.scaler != nullptr) nic.spread->use(nic.scaler->in_use());
+    nic.cpus_in_use.set(Time{0}, static_cast<std::int64_t>(nic.spread->in_use()));
   }
+}
+
+std::unique_ptr<CpuScaler> make_cpu_scaler(const Scenario& scenario, const std::string& nic) {
+  const scenario::PolicyParams& policy = scenario.policies.at(nic);
+  if (!scenario::redirects_to_cpus(policy) || policy.scaling.period_ms == 0) return nullptr;
+  CpuScalerParams params;
+  params.period = time_from_ms(policy.scaling.period_ms);
+  params.high = policy.scaling.high;
+  params.low = policy.scaling.low;
+  params.patience = policy.scaling.patience;
+  params.start = policy.scaling.start;
+  params.most = static_cast<std::uint32_t>(scenario::cpu_redirect(policy).cpus.size());
+  return std::make_unique<CpuScaler>(params);
 }
 
 }  // namespace rxpool

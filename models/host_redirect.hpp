@@ -26,6 +26,8 @@ void connect_redirects(const Scenario& scenario, const PoliciesFacts& facts,
 /// Gives every program that redirects to CPUs the entries of its cpumap, with their threads on these CPUs.
 void connect_cpumaps(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics,
                      std::vector<std::unique_ptr<Core>>& cores, const RxEnvironment& environment);
+/// The agent of a program that redirects to CPUs; null without one.
+std::unique_ptr<CpuScaler> make_cpu_scaler(const Scenario& scenario, const std::string& nic);
 /// Identifies the thread of an entry where the scheduler has to break a tie.
 std::uint32_t cpumap_component_id(std::size_t nic, std::size_t entry);
 

@@ -110,6 +110,11 @@ void register_core(MetricRegistry& registry, Host& host, Core& core) {
   for (std::size_t i = 0; i < context_names.size(); ++i) {
     registry.share(component, "busy_" + std::string(context_names[i]), std::span(&stats.busy_ps[i], 1));
   }
+  for (std::size_t i = 0; i < stats.idle_ps.size(); ++i) {
+    const std::string state = component + ".idle." + core.idle_states().states()[i].name;
+    registry.share(state, "idle_residency", std::span(&stats.idle_ps[i], 1));
+    registry.counter(state, "idle_usage", &core.idle_states().counters(i).usage);
+  }
   if (!host.scenario().record.per_step) return;
   for (std::size_t context = 0; context < context_names.size(); ++context) {
     const std::string steps = component + ".steps." + std::string(context_names[context]) + ".";
@@ -155,6 +160,9 @@ void register_metrics(Host& host) {
       register_tx_queue(registry, *queue.xdp_tx, host.scenario().record.latency);
     }
     for (const auto& entry : nic->cpumap) register_cpumap_entry(registry, *entry);
+    if (!nic->cpumap.empty()) {
+      registry.gauge("policies." + nic->name + ".cpu_map", "cpus_in_use", &nic->cpus_in_use);
+    }
   }
   for (const auto& core : host.cores()) register_core(registry, host, *core);
   for (HostSocket& socket : host.sockets()) {
@@ -190,6 +198,7 @@ void register_metrics(Host& host) {
 }
 
 void settle(Host& host, Time now) {
+  for (const auto& core : host.cores()) core->observe_idle(now);
   for (const auto& nic : host.nics()) {
     nic->port->catch_up(now);
     for (HostQueue& queue : nic->queues) {

@@ -72,6 +72,7 @@ constexpr MetricDefinition definitions[] = {
     {"enqueue_pps", "packets/s", derived, "frames given to the entry per second, dropped ones included", "rxpool"},
     {"kthread_pps", "packets/s", derived, "frames that the entry's thread took per second", "rxpool"},
     {"cpumap_queue", "packets", level, "frames in the entry's ring", "rxpool"},
+    {"cpus_in_use", "CPUs", level, "remote CPUs that the agent lets the redirect use (CT-62)", "rxpool"},
     // XDP transmit queues.
     {"tx_xdp_xmit", "packets", counter, "redirected frames that found a descriptor", "mlx5 tx_xdp_xmit"},
     {"tx_xdp_full", "events", counter, "calls of ndo_xdp_xmit that ran out of descriptors", "mlx5 tx_xdp_full"},
@@ -162,6 +163,9 @@ constexpr MetricDefinition definitions[] = {
     {"busy_kthread", "%", derived, "CPU time of NAPI threads and other kernel threads", "/proc/<pid>/stat"},
     {"busy_application", "%", derived, "CPU time of applications", "/proc/stat user+system"},
     {"busy", "%", derived, "CPU time not idle", "/proc/stat"},
+    {"idle_residency", "%", derived, "time in this idle state, exit latency included",
+     "/sys/devices/system/cpu/cpu*/cpuidle/state*/time"},
+    {"idle_usage", "events", counter, "times it was entered", "/sys/devices/system/cpu/cpu*/cpuidle/state*/usage"},
     {"step_time", "ps", counter, "CPU time of one step in one context", "rxpool"},
     {"hard_interrupts", "events", counter, "interrupts taken, ticks and IPIs not counted", "/proc/interrupts"},
     {"ipis", "events", counter, "inter-processor interrupts taken", "/proc/interrupts"},

@@ -15,6 +15,7 @@ Core::Core(CoreParams params, const Calibration& prices, Engine& engine)
       run_queue_(params_.scheduler),
       idle_states_(params_.idle),
       tick_(seconds(1) / params_.softirq.hz) {
+  stats_.idle_ps.resize(idle_states_.states().size());
   memory_.cpu = params_.cpu;
   memory_.node = params_.node;
   ksoftirqd_.name = params_.name + ".ksoftirqd";
@@ -111,14 +112,22 @@ void Core::enter_idle() {
     if (!source->device()) next_timer = std::min(next_timer, source->at());
   }
   idle_states_.enter(clock_, next_timer);
+  idle_since_ = clock_;
+}
+
+void Core::observe_idle(Time now) {
+  if (!idle_ || now <= idle_since_) return;
+  stats_.idle_ps[idle_states_.entered()] += static_cast<std::uint64_t>((now - idle_since_).ps);
+  idle_since_ = now;
 }
 
 void Core::leave_idle() {
-  idle_ = false;
   enter_context(Context::hardirq);
   // Waking up is still idle time to the kernel's accounting.
   const Time latency = idle_states_.leave(clock_);
   clock_ += latency;
+  observe_idle(clock_);
+  idle_ = false;
   attribute(Work::idle_exit, latency);
   tick_.start(clock_);
 }

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,8 @@ struct CoreParams {
 struct CoreStats {
   std::array<std::uint64_t, context_names.size()> busy_ps{};
   std::array<std::array<std::uint64_t, context_names.size()>, profile_entries> profile_ps{};  ///< by step, context
-  std::uint64_t interrupts = 0;                                                               ///< devices and hrtimers
+  std::vector<std::uint64_t> idle_ps;  ///< by idle state, exit latency included
+  std::uint64_t interrupts = 0;        ///< devices and hrtimers
   std::uint64_t ipis = 0;
   std::uint64_t ticks = 0;
   std::uint64_t context_switches = 0;
@@ -161,6 +163,13 @@ class Core {
   /// Records context changes from now on; null for none.
   void set_trace(Trace* trace) { trace_ = trace; }
   const IdleStates& idle_states() const { return idle_states_; }
+  /// Time not idle, in all contexts.
+  Time busy() const {
+    return Time{
+        static_cast<std::int64_t>(std::accumulate(stats_.busy_ps.begin(), stats_.busy_ps.end(), std::uint64_t{0}))};
+  }
+  /// Brings the idle times up to `now`.
+  void observe_idle(Time now);
   /// Arms the core for its first work; called once after the engine is sealed.
   void power_on();
 
@@ -232,6 +241,7 @@ class Core {
   InterruptSource* next_source_ = nullptr;
   bool alone_ = false;
   bool idle_ = false;
+  Time idle_since_{0};    ///< not yet in the statistics
   bool in_unit_ = false;  ///< the current thread stopped inside what the scheduler does not interrupt
   bool bottom_halves_disabled_ = false;
   Context context_ = Context::softirq;

@@ -55,6 +55,7 @@ class IdleStates {
   Time leave(Time now, bool by_tick = false);
 
   const IdleState& state() const { return states_[entered_]; }  ///< entered last
+  std::size_t entered() const { return entered_; }              ///< its index
   std::span<const IdleState> states() const { return states_; }
   const IdleCounters& counters(std::size_t state) const { return counters_[state]; }
 

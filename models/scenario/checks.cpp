@@ -153,6 +153,14 @@ class Checks {
       fail(place + "cpu", "ENODEV: no CPU " + in_quotes(cpu) +
                               " that a cpumap entry could have its thread on; known: " + known(s_.cpus));
     }
+    const ScalingParams& scaling = policy.scaling;
+    const std::string agent = "policies." + nic_name + ".scaling.";
+    zero_or_at_least(agent + "period_ms", scaling.period_ms, 0.001, "0.001 ms");
+    if (scaling.start > redirect.cpus.size()) {
+      fail(agent + "start", std::to_string(scaling.start) + " CPUs, but params.cpu names " +
+                                std::to_string(redirect.cpus.size()) + "; use at most that many");
+    }
+    if (scaling.low > scaling.high) fail(agent + "low", "is above high: a CPU would be taken and rested in turn");
   }
 
   void rss(const std::string& place, const NicParams& p) const {

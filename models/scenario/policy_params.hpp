@@ -23,9 +23,27 @@ inline void fields(FieldVisitor& v, MapContentParams& p) {
            "`source=10.0.0.1,port=53`, or bytes as `hex:0a000001`.");
 }
 
+/// `policies.<nic>.scaling`: an agent that takes and rests the CPUs of a redirect (CT-60 to CT-62).
+struct ScalingParams {
+  double period_ms = 0;
+  double high = 0.9;
+  double low = 0.7;
+  std::uint32_t patience = 5;
+  std::uint32_t start = 1;
+};
+
+inline void fields(FieldVisitor& v, ScalingParams& p) {
+  v.number("period_ms", p.period_ms, time_ms(), "Period of its looks; 0: no agent, all CPUs are in use.");
+  v.number("high", p.high, {0, 1}, "Busy share of the CPUs in use above which one more is taken.");
+  v.number("low", p.low, {0, 1}, "Busy share that one less would have, below which one is rested.");
+  v.number("patience", p.patience, {1, 1e6, "looks"}, "Looks in a row that find one less enough before it is rested.");
+  v.number("start", p.start, {1, 1024, "CPUs"}, "CPUs in use at the start.");
+}
+
 struct PolicyParams {
   std::string program = "none";
   std::map<std::string, ParamValue> params;
+  ScalingParams scaling;
   Named<MapContentParams> maps;
   std::string file;                          ///< the program's file as found, empty for the built-in ones; not a key
   std::string include_folder;                ///< where policy.bpf.h is, for a program to be compiled; not a key
@@ -41,6 +59,8 @@ inline void fields(FieldVisitor& v, PolicyParams& p) {
       "Values of the program's `const volatile` variables. Of `redirect`: a NIC in `to`, or, as xdp-bench names "
       "them, `cpu` (\"cpu1, cpu2\"), `qsize` (2048), `program_mode` (`l4-hash`, `round-robin`) and `remote_action` "
       "(`disabled`, `pass`, `drop`: the program on the remote CPU).");
+  v.when(p.program == "redirect" && p.params.contains("cpu"), "program redirects to CPUs",
+         [&] { v.object("scaling", p.scaling, "An agent that takes and rests CPUs of the redirect by their load."); });
   v.children("maps", p.maps, "Initial content of the program's maps, by the map's name.");
 }
 

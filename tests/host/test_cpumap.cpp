@@ -18,7 +18,8 @@ struct Chain {
   std::string nic = R"("driver": "mlx5")";
   std::string queues = R"("rx0": {"cpu": "cpu0"})";
   std::string redirect = R"("cpu": "cpu1", "qsize": 192)";
-  std::string more = "";  ///< further members of the scenario
+  std::string more = "";     ///< further members of the scenario
+  std::string scaling = "";  ///< members of the agent
 };
 
 Scenario chain(double rate_pps, const Chain& chain = {}) {
@@ -26,7 +27,7 @@ Scenario chain(double rate_pps, const Chain& chain = {}) {
     "nics": {"nic0": {)" +
                      chain.nic + R"(, "rx_queues": {)" + chain.queues + R"(}}},
     "policies": {"nic0": {"program": "redirect", "params": {)" +
-                     chain.redirect + R"(}}},)" + chain.more + R"(
+                     chain.redirect + R"(}, "scaling": {)" + chain.scaling + R"(}}},)" + chain.more + R"(
     "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": )" +
                      std::to_string(rate_pps) + R"(, "flows": {"count": 100, "destination_ports": "4000-4001"}}}})");
 }
@@ -144,6 +145,55 @@ TEST_CASE("every form of a cpumap agrees with the reference engine", "[couplings
       same_as_reference(chain(rate, chains[i]));
     }
   }
+}
+
+TEST_CASE("an agent takes CPUs until none is overloaded, and rests those that the load does not need",
+          "[CT-60][CT-62]") {
+  Chain four{.cpus = R"("cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}, "cpu4": {})",
+             .redirect = R"("cpu": "cpu1,cpu2,cpu3,cpu4", "qsize": 192)",
+             .scaling = R"("period_ms": 0.05, "start": 1)"};
+  const ReplicationResult busy = run_replication(chain(6e6, four), {});
+  CHECK(metric(busy, "policies.nic0.cpu_map", "cpus_in_use_max") >= 2);
+  CHECK(metric(busy, "policies.nic0.cpu_map", "cpus_in_use_mean") < 3);
+  four.scaling = R"("period_ms": 0.05, "start": 4)";
+  const ReplicationResult idle = run_replication(chain(5e5, four), {});
+  CHECK(metric(idle, "policies.nic0.cpu_map", "cpus_in_use_max") == 4);
+  CHECK(metric(idle, "policies.nic0.cpu_map", "cpus_in_use_mean") < 3);
+  CHECK(metric(idle, "cpus.cpu4.idle.DEEP", "idle_residency") > 50);
+  const double residency = metric(idle, "cpus.cpu4.idle.DEEP", "idle_residency") +
+                           metric(idle, "cpus.cpu4.idle.C1", "idle_residency") +
+                           metric(idle, "cpus.cpu4.idle.POLL", "idle_residency");
+  CHECK(residency + metric(idle, "cpus.cpu4", "busy") == Approx(100).epsilon(0.01));
+}
+
+TEST_CASE("an agent that scales agrees with the reference engine", "[couplings][CT-60][CT-61][CT-62]") {
+  Chain three{.cpus = R"("cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {})",
+              .queues = R"("rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu1"})",
+              .more = reader,
+              .scaling = R"("period_ms": 0.03, "patience": 2, "high": 0.8, "low": 0.6)"};
+  for (const char* mode : {"l4-hash", "round-robin"}) {
+    three.redirect = std::string(R"("cpu": "cpu2,cpu3,cpu1", "qsize": 128, "program_mode": ")") + mode + '"';
+    for (const double rate : {2e5, 2e6, 6e6}) {
+      INFO(mode << " at " << rate);
+      same_as_reference(chain(rate, three));
+    }
+  }
+}
+
+TEST_CASE("fewer queues find more packets per interrupt", "[NA-50][XD-31]") {
+  const auto per_interrupt = [](const std::string& queues, int count) {
+    const ReplicationResult result = run_replication(
+        chain(3e6, {.cpus = R"("cpu0": {}, "cpu1": {}, "cpu2": {})", .queues = queues, .redirect = R"("cpu": "cpu2")"}),
+        {});
+    double interrupts = 0;
+    for (int i = 0; i < count; ++i)
+      interrupts += metric(result, "nics.nic0.rx_queues.rx" + std::to_string(i), "interrupts");
+    return metric(result, "nics.nic0", "rx_packets_phy") / interrupts;
+  };
+  const double one = per_interrupt(R"("rx0": {"cpu": "cpu0"})", 1);
+  const double four = per_interrupt(
+      R"("rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu0"}, "rx2": {"cpu": "cpu1"}, "rx3": {"cpu": "cpu1"})", 4);
+  CHECK(one > 1.2 * four);
 }
 
 TEST_CASE("how far CPUs of a cpumap run ahead never changes a result", "[engine]") {

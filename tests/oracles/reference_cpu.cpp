@@ -78,6 +78,7 @@ Job Cpu::interrupts() {
 
 void Cpu::charge(Time cost) {
   clock += cost;
+  busy += cost;
   if (context_ == Context::ksoftirqd || context_ == Context::kthread || context_ == Context::application) {
     run_queue_.update_current(cost);
   }
@@ -134,7 +135,7 @@ void Cpu::enter_hardirq(Step entry) {
   context_ = Context::hardirq;
   if (idle_) {
     idle_ = false;
-    charge(idle_states_.leave(clock));
+    clock += idle_states_.leave(clock);
     start_tick();
   }
   charge(entry);

@@ -76,6 +76,7 @@ class Cpu {
   void power_on();
 
   Time clock{0};
+  Time busy{0};  ///< not idle
   std::uint16_t number() const { return settings_.number; }
   const std::string& name() const { return settings_.name; }
   std::uint8_t node() const { return settings_.node; }

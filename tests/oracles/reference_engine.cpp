@@ -37,6 +37,7 @@ class ReferenceHost final : KswapdListener {
   void build_sockets(std::uint32_t replication);
   void connect_redirects();
   void connect_cpumaps();
+  void plan_scaling(std::size_t nic);
   void power_on();
   void plan_memory();
   void plan_changes();
@@ -89,6 +90,7 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
   components_.push_back("memory.vmstat");
   for (const auto& [name, params] : scenario.events) components_.push_back("events." + name);
   if (scenario.control.active()) components_.push_back("control");
+  for (const auto& [name, params] : scenario.policies) components_.push_back("policies." + name + ".scaling");
   std::sort(components_.begin(), components_.end());
   build_cpus();
   build_sockets(replication);
@@ -127,6 +129,7 @@ void ReferenceHost::connect_cpumaps() {
     const scenario::CpuRedirect redirect = scenario::cpu_redirect(scenario_.policies.at(nic.name));
     nic.round_robin = redirect.spread == scenario::CpuSpread::round_robin;
     nic.next_entry.resize(cpus_.size());
+    nic.entries_in_use = redirect.cpus.size();
     for (const std::string& remote : redirect.cpus) {
       nic.cpumap.push_back(std::make_unique<CpumapEntry>("policies." + nic.name + ".cpu_map." + remote, redirect,
                                                          scenario_, nic.params, stack_, journal_));
@@ -134,6 +137,37 @@ void ReferenceHost::connect_cpumaps() {
       cpu(remote).add(*nic.cpumap.back());
     }
   }
+}
+
+/// The agent that takes and rests CPUs of a redirect, from its first look on.
+void ReferenceHost::plan_scaling(std::size_t number) {
+  struct Agent {
+    std::unique_ptr<CpuScaler> scaler;
+    std::vector<Time> busy;
+    std::uint64_t drops = 0;
+  };
+  Nic& nic = *nics_[number];
+  auto agent = std::make_shared<Agent>();
+  agent->scaler = nic.cpumap.empty() ? nullptr : make_cpu_scaler(scenario_, nic.name);
+  if (agent->scaler == nullptr) return;
+  agent->busy.resize(nic.cpumap.size());
+  nic.entries_in_use = agent->scaler->in_use();
+  const std::uint32_t component = rank("policies." + nic.name + ".scaling");
+  auto look = std::make_shared<std::function<void()>>();
+  *look = [this, agent, &nic, component, look] {
+    Time busy{0};
+    std::uint64_t drops = 0;
+    for (std::size_t i = 0; i < nic.cpumap.size(); ++i) {
+      drops += nic.cpumap[i]->drops;
+      const Time so_far = nic.cpumap[i]->home->busy;
+      if (i < nic.entries_in_use) busy += so_far - agent->busy[i];
+      agent->busy[i] = so_far;
+    }
+    nic.entries_in_use = agent->scaler->look(busy, drops - agent->drops);
+    agent->drops = drops;
+    events_.at(events_.now() + agent->scaler->params().period, EventClass::control, component, *look);
+  };
+  events_.at(agent->scaler->params().period, EventClass::control, component, *look);
 }
 
 std::uint32_t ReferenceHost::rank(const std::string& component) const {
@@ -257,6 +291,7 @@ void ReferenceHost::power_on() {
   for (const auto& [name, params] : scenario_.sockets) readers_[i++]->start(cpu(params.cpu));
   for (const auto& on : cpus_) on->power_on();
   plan_memory();
+  for (std::size_t number = 0; number < nics_.size(); ++number) plan_scaling(number);
   plan_changes();
   control_ = make_control_loop(scenario_, nics_, cpus_, *allocator_);
   plan_control();

@@ -138,6 +138,7 @@ class Nic {
   Device device;
   Device* target = nullptr;                          ///< of the program that redirects
   std::vector<std::unique_ptr<CpumapEntry>> cpumap;  ///< of the one that redirects to CPUs
+  std::size_t entries_in_use = 0;
   bool round_robin = false;
   std::vector<std::size_t> next_entry;  ///< of the round robin, by CPU
   EventQueue& events;

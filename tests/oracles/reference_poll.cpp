@@ -124,9 +124,10 @@ bool Queue::refused(Cpu& cpu, const Ring::Completion& completion) {
 
 void Queue::redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion) {
   const Packet& packet = completion.packet;
-  std::size_t entry = (packet.rss_hash * std::uint64_t{nic_.cpumap.size()}) >> 32;
+  std::size_t entry = (packet.rss_hash * std::uint64_t{nic_.entries_in_use}) >> 32;
   if (nic_.round_robin) {
-    entry = nic_.next_entry[cpu.number()] % nic_.cpumap.size();
+    entry = nic_.next_entry[cpu.number()];
+    if (entry >= nic_.entries_in_use) entry = 0;
   } else {
     cpu.charge(Step::packet_touch);
     cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
@@ -140,7 +141,7 @@ void Queue::redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion) {
   }
   cpu.charge(Step::xdp_redirect);
   ++redirect.redirected;
-  if (nic_.round_robin) ++nic_.next_entry[cpu.number()];
+  if (nic_.round_robin) nic_.next_entry[cpu.number()] = entry + 1;
   auto frame = std::make_shared<Skb>();
   frame->packet = packet;
   frame->buffers = buffers.get();
