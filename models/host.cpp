@@ -171,7 +171,7 @@ void Host::build_nics(std::uint32_t replication) {
     nics_.back()->tx_link->shared = senders_in_groups(scenario_, name, facts_, groups_) > 1;
   }
   connect_redirects(scenario_, facts_, nics_, *pools_, journal_);
-  connect_cpumaps(scenario_, nics_, cores_, environment);
+  connect_cpumaps(scenario_, facts_, nics_, cores_, environment);
 }
 
 void Host::build_actors() {
@@ -328,14 +328,14 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
   for (const auto& nic : nics_) {
-    if (nic->redirects || nic->hook.cpus != nullptr) continue;
+    if (nic->redirects || !nic->cpumap.empty()) continue;
     std::uint64_t refused = 0;
     for (const HostQueue& queue : nic->queues) refused += queue.queue->redirect().stats().redirect_err;
     if (refused == 0) continue;
     warnings_.push_back(
         nic->component + ": " + std::to_string(refused) +
         " packets with verdict XDP_REDIRECT were dropped as xdp_redirect_err: the policy has no entry of a "
-        "devmap to send to; cpumaps and xskmaps of a policy are not modelled");
+        "devmap or cpumap to send to; xskmaps of a policy are not modelled");
   }
   result.warnings = warnings_;
   return result;

@@ -53,7 +53,7 @@ std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Polic
           }
         }
       }
-      for (const std::string& remote : redirect_cpus(scenario, nic_name)) {
+      for (const std::string& remote : facts.at(nic_name).redirect_cpus) {
         for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
           boost::add_edge(index[cpu], index[remote], graph);
         }

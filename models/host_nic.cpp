@@ -147,7 +147,8 @@ std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenar
           text != nullptr ? *text : whole_number(value, params.name + ".maps." + map + ".entries." + key);
     }
   }
-  params.cpus = static_cast<std::uint32_t>(scenario.cpus.size());
+  params.cpus.clear();
+  for (const auto& [name, cpu] : scenario.cpus) params.cpus.push_back(name);
   params.interfaces = interfaces(scenario);
   params.ifindex = params.interfaces.at(nic);
   params.queues = static_cast<std::uint32_t>(scenario.nics.at(nic).rx_queues.size());
@@ -191,6 +192,7 @@ PoliciesFacts policies_facts(const Scenario& scenario, const Calibration& calibr
     const std::unique_ptr<PolicyProgram> program = make_program(name, scenario, 0, calibration, {});
     facts.shares_state = is_function(scenario, name) || (program != nullptr && program->shares_state());
     facts.redirect_targets = redirect_targets(scenario, name, program.get());
+    facts.redirect_cpus = redirect_cpus(scenario, name, program.get());
   }
   return all;
 }

@@ -60,6 +60,7 @@ struct HostNic {
 struct PolicyFacts {
   bool shares_state = false;                  ///< the CPUs of the NIC's queues meet in a map
   std::vector<std::string> redirect_targets;  ///< NICs that it may send to
+  std::vector<std::string> redirect_cpus;     ///< CPUs that it may send to
 };
 using PoliciesFacts = std::map<std::string, PolicyFacts>;  // by NIC
 /// Throws InputError for entries of devmaps that the kernel, or the first packet, would be refused for.

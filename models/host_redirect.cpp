@@ -1,6 +1,8 @@
 #include "models/host_redirect.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <set>
 
 #include "models/scenario/cpu_redirect.hpp"
@@ -37,7 +39,14 @@ std::vector<std::string> redirect_targets(const Scenario& scenario, const std::s
   return {std::get<std::string>(policy->second.params.at("to"))};
 }
 
-std::vector<std::string> redirect_cpus(const Scenario& scenario, const std::string& nic) {
+std::vector<std::string> redirect_cpus(const Scenario& scenario, const std::string& nic, const PolicyProgram* program) {
+  if (program != nullptr) {
+    std::vector<std::string> cpus;
+    for (const PolicyRedirect::Cpu& entry : program->redirect().cpus()) {
+      cpus.push_back(std::next(scenario.cpus.begin(), entry.cpu)->first);
+    }
+    return cpus;
+  }
   const auto policy = scenario.policies.find(nic);
   if (policy == scenario.policies.end() || !scenario::redirects_to_cpus(policy->second)) return {};
   return scenario::cpu_redirect(policy->second).cpus;
@@ -112,33 +121,65 @@ void connect_redirects(const Scenario& scenario, const PoliciesFacts& facts,
   }
 }
 
-void connect_cpumaps(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics,
+namespace {
+
+/// The built-in program: one map with an entry for each CPU that it names.
+void connect_built_in(const Scenario& scenario, HostNic& nic, CpumapEntryParams params,
+                      const std::function<CpumapEntry&(const CpumapEntryParams&, std::size_t)>& make) {
+  const scenario::CpuRedirect redirect = scenario::cpu_redirect(scenario.policies.at(nic.name));
+  params.qsize = redirect.qsize;
+  params.program = entry_program(redirect.remote);
+  std::vector<CpumapEntry*> entries;
+  for (const std::string& cpu : redirect.cpus) {
+    params.name = "policies." + nic.name + ".cpu_map." + cpu;
+    const auto number = std::distance(scenario.cpus.begin(), scenario.cpus.find(cpu));
+    entries.push_back(&make(params, static_cast<std::size_t>(number)));
+  }
+  nic.spread = std::make_unique<CpumapSpread>(std::move(entries), redirect.spread == scenario::CpuSpread::l4_hash,
+                                              scenario.cpus.size());
+  nic.hook.cpus = nic.spread.get();
+  nic.scaler = make_cpu_scaler(scenario, nic.name);
+  if (nic.scaler != nullptr) nic.spread->use(nic.scaler->in_use());
+  nic.cpus_in_use.set(Time{0}, static_cast<std::int64_t>(nic.spread->in_use()));
+}
+
+/// A policy: the entries of its maps.
+void connect_policy(const Scenario& scenario, HostNic& nic, CpumapEntryParams params,
+                    const std::function<CpumapEntry&(const CpumapEntryParams&, std::size_t)>& make) {
+  PolicyRedirect& redirect = nic.program->redirect();
+  for (const PolicyRedirect::Cpu& at : redirect.cpus()) {
+    params.name = "policies." + nic.name + "." + nic.program->policy().object().maps[at.map].name + "." +
+                  std::next(scenario.cpus.begin(), at.cpu)->first;
+    params.qsize = at.qsize;
+    params.program = at.program < 0 ? CpumapEntryParams::Program::none : CpumapEntryParams::Program::policy;
+    params.policy = at.program < 0 ? nullptr : &nic.program->cpumap_program(at.program);
+    redirect.set_cpu(at, make(params, at.cpu));
+  }
+}
+
+}  // namespace
+
+void connect_cpumaps(const Scenario& scenario, const PoliciesFacts& facts, std::vector<std::unique_ptr<HostNic>>& nics,
                      std::vector<std::unique_ptr<Core>>& cores, const RxEnvironment& environment) {
   for (std::size_t number = 0; number < nics.size(); ++number) {
     HostNic& nic = *nics[number];
-    if (redirect_cpus(scenario, nic.name).empty()) continue;
-    const scenario::CpuRedirect redirect = scenario::cpu_redirect(scenario.policies.at(nic.name));
+    if (facts.at(nic.name).redirect_cpus.empty()) continue;
     CpumapEntryParams params;
-    params.qsize = redirect.qsize;
-    params.program = entry_program(redirect.remote);
     params.gro = nic.params->gro;
     params.flushes_late = scenario.kernel.at_least(6, 15);
     params.gro_normal_batch = scenario.kernel.gro_normal_batch;
-    std::vector<CpumapEntry*> entries;
-    for (const std::string& cpu : redirect.cpus) {
-      params.name = "policies." + nic.name + ".cpu_map." + cpu;
+    const auto make = [&](const CpumapEntryParams& made, std::size_t cpu) -> CpumapEntry& {
       const CpumapEntry::Environment uses{environment.stack, environment.slab, environment.journal, &nic.netfilter};
-      CpumapEntry& entry = *nic.cpumap.emplace_back(std::make_unique<CpumapEntry>(params, uses));
-      entry.component_id = cpumap_component_id(number, entries.size());
-      entry.attach(*cores[static_cast<std::size_t>(std::distance(scenario.cpus.begin(), scenario.cpus.find(cpu)))]);
-      entries.push_back(&entry);
+      CpumapEntry& entry = *nic.cpumap.emplace_back(std::make_unique<CpumapEntry>(made, uses));
+      entry.component_id = cpumap_component_id(number, nic.cpumap.size() - 1);
+      entry.attach(*cores[cpu]);
+      return entry;
+    };
+    if (nic.program != nullptr) {
+      connect_policy(scenario, nic, params, make);
+    } else {
+      connect_built_in(scenario, nic, params, make);
     }
-    nic.spread = std::make_unique<CpumapSpread>(std::move(entries), redirect.spread == scenario::CpuSpread::l4_hash,
-                                                cores.size());
-    nic.hook.cpus = nic.spread.get();
-    nic.scaler = make_cpu_scaler(scenario, nic.name);
-    if (nic.scaler != nullptr) nic.spread->use(nic.scaler->in_use());
-    nic.cpus_in_use.set(Time{0}, static_cast<std::int64_t>(nic.spread->in_use()));
   }
 }
 

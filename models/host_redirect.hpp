@@ -16,7 +16,7 @@ namespace rxpool {
 std::vector<std::string> redirect_targets(const Scenario& scenario, const std::string& nic,
                                           const PolicyProgram* program);
 /// CPUs that the program of `nic` may redirect to.
-std::vector<std::string> redirect_cpus(const Scenario& scenario, const std::string& nic);
+std::vector<std::string> redirect_cpus(const Scenario& scenario, const std::string& nic, const PolicyProgram* program);
 /// Index of the channel whose queue that CPU transmits on. Drivers that have none for it (-ENXIO) are refused at load.
 std::uint32_t xmit_channel(const scenario::NicParams& target, std::uint32_t cpu);
 
@@ -24,7 +24,7 @@ std::uint32_t xmit_channel(const scenario::NicParams& target, std::uint32_t cpu)
 void connect_redirects(const Scenario& scenario, const PoliciesFacts& facts,
                        std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools, Journal& journal);
 /// Gives every program that redirects to CPUs the entries of its cpumap, with their threads on these CPUs.
-void connect_cpumaps(const Scenario& scenario, std::vector<std::unique_ptr<HostNic>>& nics,
+void connect_cpumaps(const Scenario& scenario, const PoliciesFacts& facts, std::vector<std::unique_ptr<HostNic>>& nics,
                      std::vector<std::unique_ptr<Core>>& cores, const RxEnvironment& environment);
 /// The agent of a program that redirects to CPUs; null without one.
 std::unique_ptr<CpuScaler> make_cpu_scaler(const Scenario& scenario, const std::string& nic);

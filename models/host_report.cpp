@@ -146,7 +146,7 @@ void register_metrics(Host& host) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
       if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
       registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
-      if (nic->redirects || nic->hook.cpus != nullptr) register_redirect(registry, *queue.queue, nic->redirects);
+      if (nic->redirects || !nic->cpumap.empty()) register_redirect(registry, *queue.queue, nic->redirects);
       if (queue.xmit != nullptr) {
         registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
         registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
@@ -160,7 +160,7 @@ void register_metrics(Host& host) {
       register_tx_queue(registry, *queue.xdp_tx, host.scenario().record.latency);
     }
     for (const auto& entry : nic->cpumap) register_cpumap_entry(registry, *entry);
-    if (!nic->cpumap.empty()) {
+    if (nic->hook.cpus != nullptr) {
       registry.gauge("policies." + nic->name + ".cpu_map", "cpus_in_use", &nic->cpus_in_use);
     }
   }

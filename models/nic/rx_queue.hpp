@@ -165,7 +165,8 @@ class RxQueue final : public Napi, private TxOwner {
   void completion_planned(Core& by) override;
   void not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action);
   bool redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
-  void redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot);
+  void redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot, CpumapEntry* entry,
+                       const XdpVerdict& verdict);
   bool transmit(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
   bool deliver(Core& core) { return normal_list_.deliver(core, *env_.stack, netfilter_); }

@@ -280,8 +280,8 @@ void RxQueue::not_sent(Core& core, const Packet& packet, std::uint32_t slot, Xdp
 
 /// XD-15: success means queued. False: xdp_do_redirect refuses.
 bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
-  if (hook_.cpus != nullptr) {
-    redirect_to_cpu(core, packet, slot);
+  if (hook_.kind == XdpHook::Kind::redirect && hook_.cpus != nullptr) {
+    redirect_to_cpu(core, packet, slot, nullptr, verdict);
     return true;
   }
   const XdpTarget built_in{hook_.target, nullptr};
@@ -289,6 +289,10 @@ bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t sl
   if (hook_.kind == XdpHook::Kind::program) {
     if (verdict.redirection == nullptr) return false;
     targets = verdict.redirection->targets;
+    if (!targets.empty() && targets.front().cpu != nullptr) {
+      redirect_to_cpu(core, packet, slot, targets.front().cpu, verdict);
+      return true;
+    }
   } else if (hook_.target == nullptr || !hook_.target->fits(packet.frame_bytes)) {
     return false;
   }
@@ -312,8 +316,10 @@ bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t sl
   return true;
 }
 
-/// Bound for the stack of another CPU: the breaker is asked here (CT-36). The frame lies where its skb will be.
-void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot) {
+/// Bound for the stack of another CPU: the breaker is asked here (CT-36). The frame lies where its skb will be. Without
+/// an entry the built-in program chooses one.
+void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot, CpumapEntry* entry,
+                              const XdpVerdict& verdict) {
   if (gate_.level != BreakerGate::Level::closed && !gate_.admits(false)) [[unlikely]] {
     refuse(core, packet, slot);
     return;
@@ -327,10 +333,11 @@ void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t sl
   const SkbId id = env_.slab->allocate();
   Skb& frame = (*env_.slab)[id];
   frame.packet = packet;
+  if (verdict.frame_bytes != 0) frame.packet.frame_bytes = verdict.frame_bytes;
   frame.pages = buffers_.get();
   frame.page = page;
   frame.truesize = buffers_->truesize();
-  redirect_.enqueue(hook_.cpus->choose(packet, core.cpu()), id);
+  redirect_.enqueue(entry != nullptr ? *entry : hook_.cpus->choose(packet, core.cpu()), id);
 }
 
 /// The packet leaves its slot, with the length that the program gave it.

@@ -3,6 +3,7 @@
 // and where it was allocated (SK-40). skbs live in one slab per host and are named by index; the slab grows while a
 // queue builds up and is reused afterwards.
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -45,9 +46,9 @@ class SkbSlab {
   std::uint64_t live() const { return live_; }
 
  private:
-  static constexpr SkbId none = ~SkbId{0};
+  static constexpr SkbId none = 0;  ///< no skb's id, so that ids can lie in a ptr_ring
   void reserve(std::size_t size) {
-    std::size_t i = skbs_.size();
+    std::size_t i = std::max<std::size_t>(skbs_.size(), 1);
     skbs_.resize(size);
     for (; i < size; ++i) {
       skbs_[i].next = free_;

@@ -87,7 +87,8 @@ Task::Outcome CpumapEntry::step(Core& core) {
 
 /// A program that drops gives pages back, which may reach the zone.
 bool CpumapEntry::may_consume(Core& core) const {
-  if (params_.program != CpumapEntryParams::Program::drop) return true;
+  using enum CpumapEntryParams::Program;
+  if (params_.program == none || params_.program == pass) return true;
   const MemoryContext& context = core.memory(true);
   const RxPages* last = nullptr;
   for (std::uint32_t i = 0; i < std::min(ring_.count(), batch_most); ++i) {
@@ -117,24 +118,42 @@ void CpumapEntry::consume(Core& core) {
   for (std::uint32_t i = 0; i < batch_; ++i) (*env_.slab)[skbs_[i]].alloc_cpu = core.cpu();
 }
 
+/// What it does not let pass is freed at once.
 void CpumapEntry::run_program(Core& core, std::uint32_t count) {
-  const bool drops = params_.program == CpumapEntryParams::Program::drop;
-  core.charge(Step::xdp_call, count);
-  core.charge(drops ? Step::xdp_program_drop : Step::xdp_program_pass, count);
-  if (!drops) {
-    stats_.xdp_pass += count;
-    return;
-  }
-  stats_.xdp_drop += count;
-  MemoryContext& context = core.memory(true);
+  std::array<SkbId, batch_most> dropped;
+  std::uint32_t drops = 0;
+  batch_ = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
-    const Skb& frame = (*env_.slab)[skbs_[i]];
+    const SkbId id = skbs_[i];
+    if (passes(core, (*env_.slab)[id].packet)) {
+      skbs_[batch_++] = id;
+    } else {
+      dropped[drops++] = id;
+    }
+  }
+  stats_.xdp_pass += batch_;
+  stats_.xdp_drop += drops;
+  if (drops == 0) return;
+  MemoryContext& context = core.memory(true);
+  for (const SkbId id : std::span(dropped).first(drops)) {
+    const Skb& frame = (*env_.slab)[id];
     env_.journal->ended(frame.packet, Fate::xdp_cpumap_drop, core.now());
     frame.pages->put(context, frame.page);  // PP-33: not direct unless the pool's NAPI is scheduled here
-    env_.slab->free(skbs_[i]);
+    env_.slab->free(id);
   }
   core.charge_memory();
-  batch_ = 0;
+}
+
+bool CpumapEntry::passes(Core& core, const Packet& packet) {
+  core.charge(Step::xdp_call);
+  if (params_.program == CpumapEntryParams::Program::policy) {
+    const XdpVerdict verdict = params_.policy->run(packet, core.cpu(), core.now());
+    core.charge(Work::xdp_program, verdict.cost);
+    return verdict.action == XdpAction::pass;
+  }
+  const bool drops = params_.program == CpumapEntryParams::Program::drop;
+  core.charge(drops ? Step::xdp_program_drop : Step::xdp_program_pass);
+  return !drops;
 }
 
 /// SK-13: each skb passes GRO to the list, which goes to the stack when it is full.

@@ -7,7 +7,8 @@
 // The thread works off eight frames at a time with bottom halves disabled; it sleeps when it sees no frame and is woken
 // only at the end of a poll (XD-32). A frame lies in a slot of the skb slab from the moment it leaves its driver, as in
 // the kernel it lies in the headroom of its own buffer. Rules XD-30 to XD-37. Leaves out: programs of entries that
-// redirect again, entries added or removed at run time, skb heads that cannot be allocated.
+// redirect again or see what the first program wrote, entries added or removed at run time, skb heads that cannot be
+// allocated.
 
 #include <array>
 #include <cstdint>
@@ -20,17 +21,19 @@
 #include "models/stack/normal_list.hpp"
 #include "models/stack/skb.hpp"
 #include "models/stack/stack.hpp"
+#include "models/xdp/cpumap_program.hpp"
 
 namespace rxpool {
 
 struct CpumapEntryParams {
   /// Program of the entry (SEC("xdp/cpumap")).
-  enum class Program : std::uint8_t { none, pass, drop };
+  enum class Program : std::uint8_t { none, pass, drop, policy };
   std::string name;         ///< component path
   std::uint32_t qsize = 0;  ///< frames
   Program program = Program::none;
-  bool gro = true;           ///< of the device that received the frames
-  bool flushes_late = true;  ///< 6.15 on: GRO list kept over batches (XD-34)
+  CpumapProgram* policy = nullptr;  ///< of a policy
+  bool gro = true;                  ///< of the device that received the frames
+  bool flushes_late = true;         ///< 6.15 on: GRO list kept over batches (XD-34)
   std::uint32_t gro_normal_batch = 8;
 };
 
@@ -84,6 +87,7 @@ class CpumapEntry final : public Task {
   bool may_consume(Core& core) const;
   void consume(Core& core);
   void run_program(Core& core, std::uint32_t count);
+  bool passes(Core& core, const Packet& packet);
   bool receive(Core& core);
   bool flush(Core& core);
 

@@ -40,13 +40,14 @@ bool is_device_map(std::uint32_t type) {
   return type == devmap || type == devmap_hash;
 }
 
+constexpr std::uint32_t cpumap_type = 16;  // BPF_MAP_TYPE_CPUMAP
+
 /// Maps that programs cannot change.
 bool read_only(const bpf::MapDefinition& map) {
   constexpr std::uint32_t prog_array = 3;  // BPF_MAP_TYPE_*
-  constexpr std::uint32_t cpumap = 16;
   constexpr std::uint32_t xskmap = 17;
   return map.section == bpf::DataSection::rodata || is_device_map(map.type) || map.type == prog_array ||
-         map.type == cpumap || map.type == xskmap;
+         map.type == cpumap_type || map.type == xskmap;
 }
 
 bool per_cpu(std::uint32_t type) {
@@ -73,6 +74,12 @@ std::unique_ptr<bpf::Policy> load_policy(const PolicyProgramParams& params, cons
   return bpf::Policy::load(object, params.file, options);
 }
 
+/// The key of a cpumap: a number as it is, or the name of a CPU.
+std::string cpu_number(const std::string& key, const std::vector<std::string>& cpus) {
+  const auto named = std::find(cpus.begin(), cpus.end(), key);
+  return named == cpus.end() ? key : std::to_string(named - cpus.begin());
+}
+
 void fill_maps(bpf::Policy& policy, const PolicyProgramParams& params) {
   for (const auto& [name, entries] : params.maps) {
     const std::string place = params.name + ".maps." + name;
@@ -88,11 +95,13 @@ void fill_maps(bpf::Policy& policy, const PolicyProgramParams& params) {
     const bpf::MapAccess access = policy.map(name);
     for (const auto& [key, value] : entries) {
       const std::string entry = place + ".entries." + key;
-      const bpf::Bytes key_bytes = bpf::parse_element(key, map.key_fields, map.key_size, entry + ": key");
-      const bool device = is_device_map(map.type);
+      const bool cpu = map.type == cpumap_type;
+      const bpf::Bytes key_bytes =
+          bpf::parse_element(cpu ? cpu_number(key, params.cpus) : key, map.key_fields, map.key_size, entry + ": key");
       const bpf::Bytes value_bytes =
-          device ? devmap_value(value, policy, map.value_size, params.interfaces, entry)
-                 : bpf::parse_element(value, map.value_fields, map.value_size, entry + ": value");
+          cpu                       ? cpumap_value(value, policy, map.value_size, entry)
+          : is_device_map(map.type) ? devmap_value(value, policy, map.value_size, params.interfaces, entry)
+                                    : bpf::parse_element(value, map.value_fields, map.value_size, entry + ": value");
       if (const int error = access.write(key_bytes, value_bytes); error != 0) {
         throw InputError(entry + ": the map does not take it: " + std::strerror(-error));
       }
@@ -111,7 +120,7 @@ std::uint16_t length_after(std::uint16_t frame_bytes, std::size_t room, std::siz
 std::unique_ptr<bpf::Policy> loaded(const PolicyProgramParams& params, const Calibration& calibration) {
   bpf::PolicyOptions options;
   options.params = params.knobs;
-  options.cpus = params.cpus;
+  options.cpus = static_cast<std::uint32_t>(params.cpus.size());
   options.packet_slots = slots;
   const auto price = [&](Step step) { return static_cast<std::uint32_t>(calibration.cost(step).ps); };
   options.cost.insn_ps = price(Step::bpf_instruction);
@@ -139,6 +148,42 @@ class PolicyProgram::CpuRandom final : public bpf::RandomSource {
 
  private:
   RandomStream stream_;
+};
+
+/// One run of a program over one packet.
+struct OneRun final : bpf::PacketFeed {
+  bool ran(const bpf::Outcome& done) override {
+    outcome = done;
+    return false;
+  }
+  XdpVerdict verdict() const {
+    return {.action = outcome.r0 <= 4 ? static_cast<XdpAction>(outcome.r0) : XdpAction::aborted,
+            .cost = Time{outcome.cost_ps}};
+  }
+  bpf::Outcome outcome;
+};
+
+/// The program of a cpumap entry. It sees a packet as it was received: what the first program wrote is not kept.
+class PolicyProgram::Cpumap final : public CpumapProgram {
+ public:
+  Cpumap(PolicyProgram& owner, int program) : owner_(owner), program_(program) {}
+
+  XdpVerdict run(const Packet& packet, std::uint16_t cpu, Time start) override {
+    bpf::Policy& policy = *owner_.policy_;
+    owner_.load(packet, start);
+    policy.context(rx_slot).rx_queue_index = 0;  // XD-37: not handed on, and no hints
+    policy.view(rx_slot).facts.has_hash = false;
+    policy.view(rx_slot).facts.has_timestamp = false;
+    policy.set_cpu(cpu);
+    policy.set_random(owner_.random_[cpu].get());
+    OneRun one;
+    policy.run_while(program_, rx_slot, one);
+    return one.verdict();
+  }
+
+ private:
+  PolicyProgram& owner_;
+  int program_;
 };
 
 /// The program of a devmap entry, over frames that the policy has sent there.
@@ -172,18 +217,10 @@ class PolicyProgram::Devmap final : public DevmapProgram {
     policy.run_while(program_, devmap_slot, one);
     const std::size_t after = policy.packet_bytes(devmap_slot).size();
     frame.packet.frame_bytes = length_after(frame.packet.frame_bytes, room.size(), after);
-    return {.action = one.outcome.r0 <= 4 ? static_cast<XdpAction>(one.outcome.r0) : XdpAction::aborted,
-            .cost = Time{one.outcome.cost_ps}};
+    return one.verdict();
   }
 
  private:
-  struct OneRun final : bpf::PacketFeed {
-    bool ran(const bpf::Outcome& done) override {
-      outcome = done;
-      return false;
-    }
-    bpf::Outcome outcome;
-  };
   PolicyProgram& owner_;
   int program_;
 };
@@ -202,7 +239,7 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
       std::any_of(policy_->object().maps.begin(), policy_->object().maps.end(), [](const bpf::MapDefinition& map) {
         return !per_cpu(map.type) && !read_only(map) && map.name != "rxpool_signal";
       });
-  for (std::uint32_t cpu = 0; cpu < params.cpus; ++cpu) {
+  for (std::size_t cpu = 0; cpu < params.cpus.size(); ++cpu) {
     random_.push_back(
         std::make_unique<CpuRandom>(params.seed, params.replication, params.name + ".cpu" + std::to_string(cpu)));
   }
@@ -300,6 +337,10 @@ void PolicyProgram::prepare_devmap_programs(std::uint32_t targets) {
     const auto index = static_cast<int>(i);
     redirect_.set_program(index, *devmap_programs_.emplace_back(std::make_unique<Devmap>(*this, index)));
   }
+}
+
+CpumapProgram& PolicyProgram::cpumap_program(std::int32_t index) {
+  return *cpumap_programs_.emplace_back(std::make_unique<Cpumap>(*this, index));
 }
 
 }  // namespace rxpool

@@ -13,6 +13,7 @@
 #include "models/bpf/policy.hpp"
 #include "models/calibration.hpp"
 #include "models/traffic/source.hpp"
+#include "models/xdp/cpumap_program.hpp"
 #include "models/xdp/kept_frames.hpp"
 #include "models/xdp/policy_redirect.hpp"
 #include "models/xdp/program.hpp"
@@ -28,7 +29,7 @@ struct PolicyProgramParams {
   bpf::Params knobs;                 ///< const volatile variables
   /// Content of maps before the first packet: map, key, value, as bpf::parse_element reads them.
   std::map<std::string, std::map<std::string, std::string>> maps;
-  std::uint32_t cpus = 1;
+  std::vector<std::string> cpus{"cpu0"};  ///< of the host, in the order of their numbers
   std::uint32_t ifindex = 1;
   Interfaces interfaces;     ///< of the host, as devmap entries name them
   std::uint32_t queues = 1;  ///< of its NIC
@@ -52,11 +53,14 @@ class PolicyProgram final : public XdpProgram {
   const PolicyRedirect& redirect() const { return redirect_; }
   /// Before time starts: room for frames on their way to programs of devmap entries.
   void prepare_devmap_programs(std::uint32_t targets);
+  /// The program with that number in the object, of section xdp/cpumap.
+  CpumapProgram& cpumap_program(std::int32_t index);
 
  private:
   class CpuRandom;
   class Feed;
   class Devmap;
+  class Cpumap;
   void load(const Packet& packet, Time at);
   XdpVerdict verdict_of(const Packet& packet, const bpf::Outcome& outcome);
   void clear_payload(std::size_t from, std::size_t to);
@@ -64,6 +68,7 @@ class PolicyProgram final : public XdpProgram {
   std::unique_ptr<bpf::Policy> policy_;
   PolicyRedirect redirect_;
   std::vector<std::unique_ptr<Devmap>> devmap_programs_;
+  std::vector<std::unique_ptr<Cpumap>> cpumap_programs_;
   std::unique_ptr<KeptFrames> kept_;  ///< null without such programs
   std::span<std::byte> room_;         ///< for the bytes of a packet
   std::vector<const Source*> sources_;

@@ -1,7 +1,8 @@
 #pragma once
 // Where the XDP_REDIRECT of an eBPF policy leads: bpf_redirect to the device with that ifindex, bpf_redirect_map over a
-// DEVMAP or DEVMAP_HASH to the device of the entry, or to all of them (XD-15, XD-23, XD-24). Entries and devices are
-// fixed before time starts: only user space writes such maps. Leaves out: cpumaps and xskmaps of a policy.
+// DEVMAP or DEVMAP_HASH to the device of the entry, or to all of them (XD-15, XD-23, XD-24), over a CPUMAP to the CPU
+// of the entry (XD-30). Entries, devices and CPUs are fixed before time starts: only user space writes such maps.
+// Leaves out: xskmaps of a policy.
 
 #include <cstdint>
 #include <map>
@@ -26,8 +27,20 @@ using Interfaces = std::map<std::string, std::uint32_t>;
 bpf::Bytes devmap_value(const std::string& text, const bpf::Policy& policy, std::uint32_t value_size,
                         const Interfaces& interfaces, const std::string& what);
 
+/// The value of a CPUMAP entry from `192`, its qsize, or with the program of the entry `192,bpf_prog=name`. Throws
+/// InputError with the error that the kernel gives for the entry.
+bpf::Bytes cpumap_value(const std::string& text, const bpf::Policy& policy, std::uint32_t value_size,
+                        const std::string& what);
+
 class PolicyRedirect {
  public:
+  /// An entry of a CPUMAP.
+  struct Cpu {
+    std::uint32_t map = 0;      ///< number in the object
+    std::uint32_t cpu = 0;      ///< key
+    std::uint32_t qsize = 0;    ///< frames
+    std::int32_t program = -1;  ///< number in the object; -1: none
+  };
   /// `policy` with its maps filled.
   explicit PolicyRedirect(bpf::Policy& policy);
 
@@ -40,6 +53,9 @@ class PolicyRedirect {
   /// What an ifindex leads to; null: no device, or none that can be sent to.
   void set_device(std::uint32_t ifindex, const XdpDevice& device);
   void set_program(std::int32_t index, DevmapProgram& program);
+  /// Entries of its cpumaps.
+  std::vector<Cpu> cpus() const;
+  void set_cpu(const Cpu& at, CpumapEntry& entry);
 
   /// What the helper recorded, for a frame (length with FCS) that came in by `ingress_ifindex`. Nothing:
   /// xdp_do_redirect refuses. The result is valid until the next call.
@@ -55,6 +71,7 @@ class PolicyRedirect {
                ? nullptr
                : programs_[static_cast<std::size_t>(index)];
   }
+  CpumapEntry* cpu(std::uint32_t map, std::uint32_t key) const;
   bool add(std::uint32_t ifindex, std::int32_t program_index, std::uint32_t frame_bytes);
   void add_all(const bpf::RedirectInfo& info, std::uint32_t frame_bytes, std::uint32_t ingress_ifindex);
 
@@ -62,6 +79,7 @@ class PolicyRedirect {
   std::vector<std::vector<bpf::RedirectMap::Entry>> entries_;  ///< by map, in the order of a broadcast
   std::vector<const XdpDevice*> devices_;                      ///< by ifindex
   std::vector<DevmapProgram*> programs_;                       ///< by number in the object
+  std::vector<std::vector<CpumapEntry*>> cpus_;                ///< by map and key
   std::vector<XdpTarget> targets_;                             ///< of the redirect at hand
   XdpRedirection redirection_;
 };

@@ -17,10 +17,11 @@ enum class XdpAction : std::uint32_t { aborted = 0, drop = 1, pass = 2, tx = 3, 
 
 class DevmapProgram;
 
-/// One device that XDP_REDIRECT leads to.
+/// One device, or one CPU, that XDP_REDIRECT leads to.
 struct XdpTarget {
   const XdpDevice* device = nullptr;
   DevmapProgram* program = nullptr;  ///< of the devmap entry
+  CpumapEntry* cpu = nullptr;        ///< instead of a device
 };
 
 /// Where an XDP_REDIRECT leads: one target, or those of a broadcast, of which all but the last get a copy (XD-24).

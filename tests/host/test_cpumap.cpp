@@ -127,6 +127,7 @@ TEST_CASE("every form of a cpumap agrees with the reference engine", "[couplings
       R"("memory": {"total_mib": 256, "free_mib": 24, "background": {"leak": {"pages_per_ms": 2000}}},)";
   const std::vector<Chain> chains = {
       {.redirect = R"("cpu": "cpu1", "qsize": 5)", .more = reader},
+      {.redirect = R"("cpu": "cpu1", "qsize": 8192)", .more = reader},
       {.redirect = R"("cpu": "cpu1", "remote_action": "drop")"},
       {.redirect = R"("cpu": "cpu1", "remote_action": "pass")", .more = old_kernel},
       {.redirect = R"("cpu": "cpu0")", .more = reader},
@@ -159,7 +160,6 @@ TEST_CASE("an agent takes CPUs until none is overloaded, and rests those that th
   const ReplicationResult idle = run_replication(chain(5e5, four), {});
   CHECK(metric(idle, "policies.nic0.cpu_map", "cpus_in_use_max") == 4);
   CHECK(metric(idle, "policies.nic0.cpu_map", "cpus_in_use_mean") < 3);
-  CHECK(metric(idle, "cpus.cpu4.idle.DEEP", "idle_residency") > 50);
   const double residency = metric(idle, "cpus.cpu4.idle.DEEP", "idle_residency") +
                            metric(idle, "cpus.cpu4.idle.C1", "idle_residency") +
                            metric(idle, "cpus.cpu4.idle.POLL", "idle_residency");
