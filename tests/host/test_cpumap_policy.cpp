@@ -24,7 +24,8 @@ Scenario spread(double rate_pps, const std::string& entries, const std::string& 
 
 std::string refusal(const std::string& entries) {
   try {
-    Host host(spread(1e5, entries), 0);
+    const Scenario scenario = spread(1e5, entries);
+    Host host(scenario, 0);
     return "";
   } catch (const InputError& error) {
     return error.what();
