@@ -9,7 +9,7 @@ import typer
 
 from rxpool.cli_options import FormatOption, app
 from rxpool.console import OutputFormat, guarded, message, print_json, stdout_console, write_frame
-from rxpool.errors import InputError
+from rxpool.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from rxpool.kernel.steps import Price
@@ -28,9 +28,15 @@ def calibrate(
         typer.Option(help="The file to write (default: scenarios/calibration/this-host.json, or here without it)."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs of each measurement; medians are taken.")] = 5,
+    diff: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="A B", help="Instead: what got slower from calibration A to B.")
+    ] = None,
     format: FormatOption = OutputFormat.TABLE,
 ) -> None:
-    """Write a calibration: what the steps of the receive path cost."""
+    """Write a calibration: what the steps of the receive path cost; --diff ends with 1 if a number got slower."""
+    if diff is not None:
+        _diff(*diff, format)
+        return
     from rxpool.kernel.calibrating import calibrate_this_host
 
     if not this_host:
@@ -61,3 +67,29 @@ def _row(price: Price) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(price)
+
+
+def _diff(before: str, after: str, format: OutputFormat) -> None:
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from rxpool.calibrating import differences
+    from rxpool.table import new_table
+
+    changes = differences(before, after)
+    if format is OutputFormat.TABLE:
+        table = new_table("number", ["per", "before", "after", "change"])
+        for c in changes:
+            table.add_row(c.place, c.per, f"{c.before:g}", f"{c.after:g}", f"{c.by:+.1%}")
+        stdout_console().print(table)
+    else:
+        rows = [asdict(c) | {"slower": c.slower} for c in changes]
+        if format is OutputFormat.JSON:
+            print_json(rows)
+        else:
+            write_frame(pd.DataFrame(rows, columns=["place", "per", "before", "after", "slower"]), format)
+    slower = [c for c in changes if c.slower]
+    if slower:
+        message(f"{slower[0].place} got slower most: {slower[0].before:g} to {slower[0].after:g} ns")
+        raise typer.Exit(ExitCode.DIFFERENCE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,11 @@ from rxpool.cli_options import (
     precision_measure,
     with_study_options,
 )
-from rxpool.console import OutputFormat, guarded, print_json, write_out
+from rxpool.console import OutputFormat, guarded, print_json, stdout_console, write_frame, write_out
 from rxpool.errors import InputError
+
+if TYPE_CHECKING:
+    from rxpool.result import Result
 
 
 @app.command()
@@ -39,6 +42,9 @@ def run(
         str | None,
         typer.Option(metavar="FILE[:FROM-TO]", help="Also write a Perfetto trace of replication 0 (window in ms)."),
     ] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Print what each step cost per packet instead (sets record.per_step).")
+    ] = False,
     options: StudyOptions,
 ) -> None:
     """Run a scenario, keep the result in ./runs and print it."""
@@ -50,6 +56,8 @@ def run(
     if metric and not precision:
         raise InputError("--metric goes with --precision: it names the metric whose interval is watched")
     loaded = options.load(scenario, policy)
+    if steps:
+        loaded = loaded.with_set({"record.per_step": True})
     store, jobs = options.store, options.jobs
     with watching(loaded.name) as watcher, options.executor() as executor:
         if precision is None:
@@ -68,7 +76,26 @@ def run(
 
         path, window = tracing.parse_target(trace)
         tracing.trace(loaded, window).write(path)
-    write_out(result, options.format)
+    if steps:
+        _write_steps(result, options.format)
+    else:
+        write_out(result, options.format)
+
+
+def _write_steps(result: Result, format: OutputFormat) -> None:
+    from rxpool.profile import profile
+    from rxpool.table import new_table
+
+    found = profile(result)
+    if format is OutputFormat.TABLE:
+        table = new_table("step", ["context", "ns per packet", "share"])
+        for row in found.itertuples():
+            table.add_row(str(row.step), str(row.context), f"{row.ns_per_packet:.2f}", f"{row.share:.1%}")
+        stdout_console().print(table)
+    elif format is OutputFormat.JSON:
+        print_json(found.to_dict("records"))
+    else:
+        write_frame(found, format)
 
 
 @app.command()

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SCHEMA = 1
 """Number of the JSON and Parquet layout."""
 
+_SCALES = {"Mpps": 1e6, "kpps": 1e3, "Gpps": 1e9}
+"""Units of published figures in packets per second, which is what metrics count in."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -132,7 +135,11 @@ class Result:
 
     @property
     def headline(self) -> dict[str, Any]:
-        """The one number that the scenario is about: mean, 95 % interval, and the published figure beside it."""
+        """The one number that the scenario is about: mean and 95 % interval.
+
+        Beside a published ``figure`` (one with a ``source``) stand ``simulated``, the mean in the figure's unit, and
+        ``error``, relative.
+        """
         wanted = self.scenario.resolved.get("headline") or {}
         metric = wanted.get("metric")
         if not metric:
@@ -141,7 +148,11 @@ class Result:
         if any(v is None for v in values):
             return {**wanted, "value": None}
         numbers = [v for v in values if v is not None]
-        answer = {**wanted, "value": sum(numbers) / len(numbers), "replications": len(numbers)}
+        mean = sum(numbers) / len(numbers)
+        answer = {**wanted, "value": mean, "replications": len(numbers)}
+        if wanted.get("source"):
+            simulated = mean / _SCALES.get(wanted.get("unit", ""), 1.0)
+            answer |= {"simulated": simulated, "error": simulated / wanted["figure"] - 1 if wanted["figure"] else None}
         if len(numbers) > 1:
             from rxpool.statistics import mean_interval
 
@@ -174,6 +185,7 @@ class Result:
                 "pages": {"total": ledger["pages"].total, "places": dict(ledger["pages"].places)},
             },
             "headline": self.headline,
+            "warnings": self.warnings,
             "context": {key: value for key, value in self.context.items() if key != "cpu_seconds"},
         }
 

@@ -115,6 +115,9 @@ def cpu_table(cpus: dict[str, dict[str, float]]) -> Table:
 
 
 def _head(result: Result) -> Iterator[str]:
+    headline = result.headline
+    if headline:
+        yield _headline(headline)
     scenario = result.scenario
     resolved = scenario.resolved
     count = len(result.replications)
@@ -131,9 +134,6 @@ def _head(result: Result) -> Iterator[str]:
 
 
 def _tail(result: Result) -> Iterator[str]:
-    headline = result.headline
-    if headline:
-        yield _headline(headline)
     speed = result.packets_per_second
     if speed:
         reached = result.program_packets_per_second or 0.0
@@ -159,7 +159,10 @@ def _headline(headline: dict[str, object]) -> str:
     if isinstance(low, float) and isinstance(high, float):
         text += f" (95 % interval {number(low, 2)} to {number(high, 2)})"
     if headline.get("source"):
+        simulated, error = headline.get("simulated"), headline.get("error")
         text += f"; published: {headline.get('figure'):g} {headline.get('unit', '')} ({headline['source']})"
+        if isinstance(simulated, float) and isinstance(error, float):
+            text += f", simulated: {simulated:.4g} {headline.get('unit', '')}, error {error:+.1%}"
     return printable(text)
 
 

@@ -128,6 +128,7 @@ def test_json_has_the_documented_form(small: dict[str, Any]) -> None:
         "metrics",
         "ledger",
         "headline",
+        "warnings",
         "context",
     ]
     assert value["schema"] == 1
