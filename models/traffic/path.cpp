@@ -8,7 +8,7 @@
 namespace rxpool {
 namespace {
 
-__extension__ using Wide = __int128;
+__extension__ using WideBits = __int128;
 
 constexpr std::int64_t ps_bits_at_1_kbps = 1'000'000'000;  ///< one bit at 1 kbit/s lasts 1e9 ps
 
@@ -30,12 +30,12 @@ Path::Path(const PathParams& params, std::uint64_t seed, std::uint32_t replicati
       random_(seed, replication, std::string(name) + "/loss") {}
 
 Time Path::service(std::int64_t bytes) const {
-  return Time{static_cast<std::int64_t>(Wide{bytes} * 8 * ps_bits_at_1_kbps / kbps_)};
+  return Time{static_cast<std::int64_t>(WideBits{bytes} * 8 * ps_bits_at_1_kbps / kbps_)};
 }
 
 std::int64_t Path::backlog_bytes(Time now) const {
   if (free_ <= now) return 0;
-  return static_cast<std::int64_t>(Wide{(free_ - now).ps} * kbps_ / (8 * ps_bits_at_1_kbps));
+  return static_cast<std::int64_t>(WideBits{(free_ - now).ps} * kbps_ / (8 * ps_bits_at_1_kbps));
 }
 
 Path::Passage Path::pass(Time sent, std::uint32_t frame_bytes, bool ecn_capable) {
