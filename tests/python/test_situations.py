@@ -24,6 +24,7 @@ def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.full
 def test_the_simulator_predicts_what_this_kernel_does_in_ten_of_twelve_situations(calibration: Path) -> None:
     from rxpool.kernel import validate
 
