@@ -72,6 +72,8 @@ const std::array<StepInfo, step_count> calibration_steps{{
     {Step::fib_input, "fib_input", "packet", "route lookup and local delivery"},
     {Step::udp_receive, "udp_receive", "packet", "UDP input up to the socket lookup's result"},
     {Step::udp_no_port, "udp_no_port", "packet", "closed port: counters and the rate-limited ICMP answer"},
+    {Step::tcp_receive, "tcp_receive", "packet", "TCP input up to the socket queue: lookup, sequence check, window"},
+    {Step::tcp_ack, "tcp_ack", "packet", "building one acknowledgement and giving it to the NIC"},
     {Step::socket_enqueue, "socket_enqueue", "packet", "charging memory and queueing on the socket"},
     {Step::socket_wakeup, "socket_wakeup", "wakeup", "waking a reader that sleeps"},
     {Step::syscall_entry, "syscall_entry", "call", "entry and exit of recvmsg or recvmmsg"},

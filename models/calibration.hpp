@@ -71,6 +71,8 @@ enum class Step : std::uint8_t {
   fib_input,
   udp_receive,
   udp_no_port,
+  tcp_receive,
+  tcp_ack,
   socket_enqueue,
   socket_wakeup,
   syscall_entry,

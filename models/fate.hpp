@@ -30,14 +30,17 @@ enum class Fate : std::uint8_t {
   xdp_cpumap_enqueue,    ///< the ring of the CPU that it was redirected to was full (XD-31)
   xdp_cpumap_drop,       ///< the program on that CPU dropped it (XD-33)
   xdp_devmap_empty,      ///< redirected to all entries of a devmap without one that can be sent to (XD-24)
+  tcp_old_data,          ///< SKB_DROP_REASON_TCP_OLD_DATA
+  proto_mem,             ///< SKB_DROP_REASON_PROTO_MEM: tcp_mem
 };
-inline constexpr std::array<std::string_view, 21> fate_names = {
+inline constexpr std::array<std::string_view, 23> fate_names = {
     "rx_discards_phy",      "rx_out_of_buffer", "rx_steering_drop",
     "xdp_aborted",          "xdp_drop",         "skb_alloc_failed",
     "netfilter_drop",       "no_socket",        "unhandled_proto",
     "socket_rcvbuff",       "delivered",        "circuit_breaker",
     "circuit_breaker_hard", "transmitted",      "xdp_tx_full",
     "tx_discards_phy",      "xdp_redirect_err", "xdp_devmap_xmit",
-    "xdp_cpumap_enqueue",   "xdp_cpumap_drop",  "xdp_devmap_empty"};
+    "xdp_cpumap_enqueue",   "xdp_cpumap_drop",  "xdp_devmap_empty",
+    "tcp_old_data",         "proto_mem"};
 
 }  // namespace rxpool

@@ -12,6 +12,7 @@
 #include "models/host_prices.hpp"
 #include "models/host_redirect.hpp"
 #include "models/host_report.hpp"
+#include "models/host_tcp.hpp"
 #include "models/metric_table.hpp"
 #include "models/nic/driver_profile.hpp"
 #include "sim/error.hpp"
@@ -43,6 +44,7 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   build_cores();
   build_sockets(replication);
   build_nics(replication);
+  connect_tcp();
   build_actors();
   fill_rings();
   if (control_actor_ != nullptr) control_ = make_control_loop(*this);
@@ -133,15 +135,24 @@ void Host::build_sockets(std::uint32_t replication) {
   stack_ = std::make_unique<Stack>(*slab_, *skb_free_, journal_);
   std::uint32_t component = 0;
   for (const auto& [name, params] : scenario_.sockets) {
-    UdpSocketParams socket;
-    socket.port = params.port;
-    // SK-30: SO_RCVBUF is capped by rmem_max and doubled.
-    socket.sk_rcvbuf =
-        params.rcvbuf == 0 ? scenario_.kernel.rmem_default : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
-    socket.admits_by_size = scenario_.kernel.at_least(6, 15);
     HostSocket& made = sockets_.emplace_back();
     made.name = "sockets." + name;
-    made.socket = std::make_unique<UdpSocket>(socket, *slab_);
+    if (params.protocol == scenario::SocketProtocol::tcp) {
+      auto socket = std::make_unique<TcpSocket>(params.port, *slab_, tcp_memory_);
+      made.tcp = socket.get();
+      stack_->add(*made.tcp);
+      made.socket = std::move(socket);
+    } else {
+      UdpSocketParams socket;
+      socket.port = params.port;
+      // SK-30: SO_RCVBUF is capped by rmem_max and doubled.
+      socket.sk_rcvbuf =
+          params.rcvbuf == 0 ? scenario_.kernel.rmem_default : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
+      socket.admits_by_size = scenario_.kernel.at_least(6, 15);
+      auto udp = std::make_unique<UdpSocket>(socket, *slab_);
+      stack_->add(*udp);
+      made.socket = std::move(udp);
+    }
     SocketReaderParams reader;
     reader.batch = params.reader.batch;
     reader.service = time_from_ns(params.reader.service_ns);
@@ -159,7 +170,29 @@ void Host::build_sockets(std::uint32_t replication) {
     made.reader->nice = params.reader.nice;
     made.socket->reader = made.reader.get();
     made.socket->reader_core = &core(params.cpu);
-    stack_->add(*made.socket);
+  }
+}
+
+void Host::connect_tcp() {
+  tcp_memory_ = tcp_memory(scenario_.kernel, allocator_->nr_free_pages());
+  std::vector<TcpSource*> sources;
+  for (const auto& nic : nics_) {
+    for (TcpSource* source : nic->responsive) {
+      sources.push_back(source);
+      source->set_front([this, &port = *nic->port] { return engine_.front_of_influence(*port.queue(0).cpu); });
+    }
+  }
+  std::sort(sources.begin(), sources.end(),
+            [](const TcpSource* a, const TcpSource* b) { return a->first_connection() < b->first_connection(); });
+  std::size_t index = 0;
+  for (const auto& [name, params] : scenario_.sockets) {
+    TcpSocket* const socket = sockets_[index++].tcp;
+    if (socket == nullptr) continue;
+    for (TcpSource* source : sources) {
+      for (const TcpConnectionParams& connection : connections_of(scenario_, params, *source)) {
+        socket->connect(connection, *source);
+      }
+    }
   }
 }
 

@@ -28,6 +28,7 @@
 #include "models/stack/skb_free.hpp"
 #include "models/stack/socket_reader.hpp"
 #include "models/stack/stack.hpp"
+#include "models/stack/tcp_socket.hpp"
 #include "models/stack/udp_socket.hpp"
 #include "sim/engine.hpp"
 #include "sim/metrics.hpp"
@@ -36,7 +37,8 @@ namespace rxpool {
 
 struct HostSocket {
   std::string name;  ///< component path
-  std::unique_ptr<UdpSocket> socket;
+  std::unique_ptr<Socket> socket;
+  TcpSocket* tcp = nullptr;  ///< the same one, if it is TCP
   std::unique_ptr<SocketReader> reader;
 };
 
@@ -83,6 +85,8 @@ class Host final : private KswapdListener {
   void build_memory();
   void build_cores();
   void build_sockets(std::uint32_t replication);
+  /// Connections of all TCP sources with the sockets on their ports.
+  void connect_tcp();
   void build_nics(std::uint32_t replication);
   void build_actors();
   /// Each queue its memory model, pages in its ring and a CPU for its interrupt.
@@ -106,6 +110,7 @@ class Host final : private KswapdListener {
   std::unique_ptr<SkbSlab> slab_;
   std::unique_ptr<SkbFree> skb_free_;
   std::unique_ptr<Stack> stack_;
+  TcpMemory tcp_memory_;
   std::vector<HostSocket> sockets_;
   std::vector<std::unique_ptr<HostNic>> nics_;
   std::vector<std::unique_ptr<Actor>> actors_;

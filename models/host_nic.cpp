@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "models/host_redirect.hpp"
+#include "models/host_tcp.hpp"
 #include "models/traffic/address.hpp"
 #include "models/traffic/pcap_source.hpp"
 #include "models/traffic/synthetic_source.hpp"
@@ -105,6 +106,12 @@ std::unique_ptr<Source> make_source(const std::string& name, std::uint16_t index
                                     std::uint64_t seed, std::uint32_t replication) {
   if (params.kind == scenario::TrafficKind::pcap) return std::make_unique<PcapSource>(name, index, params.capture);
   return std::make_unique<SyntheticSource>(name, index, params.source, seed, replication);
+}
+
+std::unique_ptr<TcpSource> make_tcp_source(const std::string& name, std::uint16_t index, const Scenario& scenario,
+                                           std::uint32_t replication) {
+  return std::make_unique<TcpSource>("traffic." + name, index, scenario.traffic.at(name).tcp,
+                                     first_connection(scenario, name), scenario.seed, replication);
 }
 
 /// Numbers as the text that policies read; a fraction is no number of theirs.
@@ -250,8 +257,14 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
   for (const auto& [source_name, traffic] : scenario.traffic) {
     if (traffic.nic != name) continue;
     nic->source_names.push_back(source_name);
-    nic->sources.push_back(make_source("traffic." + source_name, static_cast<std::uint16_t>(nic->sources.size()),
-                                       traffic, scenario.seed, replication));
+    const auto index = static_cast<std::uint16_t>(nic->sources.size());
+    if (traffic.kind == scenario::TrafficKind::tcp) {
+      std::unique_ptr<TcpSource> source = make_tcp_source(source_name, index, scenario, replication);
+      nic->responsive.push_back(source.get());
+      nic->sources.push_back(std::move(source));
+    } else {
+      nic->sources.push_back(make_source("traffic." + source_name, index, traffic, scenario.seed, replication));
+    }
     senders.push_back(nic->sources.back().get());
     readable.push_back(senders.back());
   }

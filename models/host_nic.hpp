@@ -19,6 +19,7 @@
 #include "models/traffic/source.hpp"
 #include "models/xdp/cpumap.hpp"
 #include "models/xdp/cpumap_spread.hpp"
+#include "models/traffic/tcp/source.hpp"
 #include "models/xdp/function_program.hpp"
 #include "models/xdp/policy_program.hpp"
 #include "sim/engine.hpp"
@@ -40,6 +41,7 @@ struct HostNic {
   const scenario::NicParams* params = nullptr;
   std::vector<std::unique_ptr<Source>> sources;  ///< in the order of their indices on this NIC
   std::vector<std::string> source_names;
+  std::vector<TcpSource*> responsive;  ///< those of `sources` that wait for acknowledgements
   std::unique_ptr<Llc> llc;
   XdpHook hook;
   std::unique_ptr<PolicyProgram> program;     ///< null without a policy object

@@ -125,6 +125,36 @@ void register_core(MetricRegistry& registry, Host& host, Core& core) {
   }
 }
 
+void register_socket(MetricRegistry& registry, HostSocket& socket) {
+  SocketStats& stats = socket.socket->stats();
+  if (socket.tcp == nullptr) {
+    registry.counter(socket.name, "UdpInDatagrams", &stats.delivered);
+    registry.counter(socket.name, "UdpRcvbufErrors", &stats.rcvbuf_errors);
+    return;
+  }
+  registry.counter(socket.name, "TCPRcvQDrop", &stats.rcvbuf_errors);
+  registry.counter(socket.name, "TCPOFOQueue", &socket.tcp->tcp_stats().out_of_order);
+  registry.counter(socket.name, "tcp_old_data", &socket.tcp->tcp_stats().old);
+  registry.counter(socket.name, "proto_mem", &socket.tcp->tcp_stats().no_memory);
+  registry.counter(socket.name, "tcp_acks", &socket.tcp->tcp_stats().acks);
+  registry.rate(socket.name, "goodput", &stats.bytes);
+}
+
+void register_sender(MetricRegistry& registry, TcpSource& source) {
+  const TcpSenderStats& stats = source.stats();
+  registry.counter(source.name(), "TcpOutSegs", &stats.segments);
+  registry.counter(source.name(), "TcpRetransSegs", &stats.retransmissions);
+  registry.counter(source.name(), "TCPTimeouts", &stats.timeouts);
+  registry.counter(source.name(), "tcp_reductions", &stats.reductions);
+  registry.counter(source.name(), "tcp_delivered", &stats.delivered);
+  registry.rate(source.name(), "tcp_delivered_pps", &stats.delivered);
+  registry.counter(source.name(), "path_lost", &source.path().stats().lost);
+  registry.counter(source.name(), "path_overflow", &source.path().stats().overflow);
+  registry.counter(source.name(), "path_marked", &source.path().stats().marked);
+  registry.level(source.name(), "tcp_window", [&source] { return source.mean_window(); });
+  registry.latency(source.name(), "transfer_time", &source.completion());
+}
+
 }  // namespace
 
 void register_metrics(Host& host) {
@@ -141,6 +171,7 @@ void register_metrics(Host& host) {
     registry.counter(component, "llc_dma_write_misses", &nic->llc->stats.dma_write_misses);
     registry.counter(component, "llc_reads", &nic->llc->stats.cpu_reads);
     registry.counter(component, "llc_read_misses", &nic->llc->stats.cpu_read_misses);
+    for (TcpSource* source : nic->responsive) register_sender(registry, *source);
     std::uint32_t index = 0;
     for (HostQueue& queue : nic->queues) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
@@ -166,9 +197,8 @@ void register_metrics(Host& host) {
   }
   for (const auto& core : host.cores()) register_core(registry, host, *core);
   for (HostSocket& socket : host.sockets()) {
-    registry.counter(socket.name, "UdpInDatagrams", &socket.socket->stats().udp_in_datagrams);
-    registry.counter(socket.name, "UdpRcvbufErrors", &socket.socket->stats().udp_rcvbuf_errors);
-    registry.rate(socket.name, "delivered_pps", &socket.socket->stats().udp_in_datagrams);
+    register_socket(registry, socket);
+    registry.rate(socket.name, "delivered_pps", &socket.socket->stats().delivered);
     registry.gauge(socket.name, "rmem_alloc", &socket.socket->rmem());
     registry.gauge(socket.name, "socket_queue", &socket.socket->depth());
     if (host.scenario().record.latency) registry.latency(socket.name, "socket_latency", &socket.socket->latency());
@@ -269,7 +299,9 @@ Ledger packet_ledger(Host& host) {
       entry->for_each_held([&](SkbId) { ++ledger.places["in_flight." + entry->name]; });
     }
   }
-  for (HostSocket& socket : host.sockets()) ledger.places["in_flight." + socket.name] += socket.socket->queued();
+  for (HostSocket& socket : host.sockets()) {
+    ledger.places["in_flight." + socket.name] += socket.socket->queued() + socket.socket->out_of_order();
+  }
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = host.journal().count(fate);
@@ -328,7 +360,9 @@ Ledger page_ledger(Host& host) {
   for (const auto& background : host.backgrounds()) ledger.places["other"] += background->held_pages();
   HeldPages held(host);
   for (HostSocket& socket : host.sockets()) {
-    socket.socket->for_each_queued([&](SkbId id) { ledger.places["socket"] += held.add(id); });
+    const auto count = [&](SkbId id) { ledger.places["socket"] += held.add(id); };
+    socket.socket->for_each_queued(count);
+    socket.socket->for_each_out_of_order(count);
     if (const std::optional<SkbId> message = socket.reader->message_in_hand()) {
       ledger.places["socket"] += held.add(*message);
     }
@@ -400,7 +434,7 @@ Bottleneck find_bottleneck(Host& host, Time run) {
     }
   }
   for (HostSocket& socket : host.sockets()) {
-    const std::uint64_t lost = socket.socket->stats().udp_rcvbuf_errors;
+    const std::uint64_t lost = socket.socket->stats().rcvbuf_errors;
     if (lost <= most) continue;
     most = lost;
     worst = {socket.name, "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " +

@@ -139,7 +139,8 @@ std::pair<XdpAction, double> run_hook(const XdpHook& hook, const Packet& packet,
 std::size_t socket_of(const Scenario& scenario, const Packet& packet) {
   std::size_t index = 0;
   for (const auto& [name, socket] : scenario.sockets) {
-    if (packet.ip_protocol == protocol_udp && packet.destination_port == socket.port) return index;
+    const std::uint8_t protocol = socket.protocol == scenario::SocketProtocol::tcp ? protocol_tcp : protocol_udp;
+    if (packet.ip_protocol == protocol && packet.destination_port == socket.port) return index;
     ++index;
   }
   return index;

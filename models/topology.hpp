@@ -4,7 +4,7 @@
 // demand per packet of every queue and reader on it. Rates are those of the run's own arrivals (replication 0, at most
 // `sampled_packets` per NIC) after link and steering; a policy object is run on them. Softirq work goes before readers.
 // Left out, so that a simulation may disagree and says so: bursts, interrupts beyond one poll of 64 packets, LLC
-// misses, memory running short, timed changes.
+// misses, memory running short, timed changes; of a TCP source only what it sends before the first acknowledgement.
 
 #include <string>
 #include <vector>

@@ -75,6 +75,15 @@ class Engine {
     return others < running_at_ ? others : running_at_;
   }
 
+  /// Earliest instant at which anything may still act that the group of `event` can notice: its own members, and group
+  /// 0, which may wake them. What the group does, it does not do before.
+  Time front_of_influence(const Event& event) const {
+    const bool everybodys = firing_ != nullptr && firing_->group_ == everybody;
+    const Time others = everybodys ? now_ : key_time(groups_[everybody].winner_key());
+    const Time group = group_front(event);
+    return group < others ? group : others;
+  }
+
   /// How far beyond the fired event a component may run ahead; never changes a result (a test varies it).
   void set_window(Time window) { window_ = window; }
 

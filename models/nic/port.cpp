@@ -30,14 +30,18 @@ bool Port::fetch(Time to) {
   const std::uint64_t bytes_before = wire_->statistics().bytes;
   fetched_ = wire_->pull(to, block_);
   block_bytes_ = static_cast<std::uint32_t>(wire_->statistics().bytes - bytes_before);
-  if (fetched_ < block_.size()) fetched_until_ = to;
+  // Responsive sources know their future only so far.
+  if (fetched_ < block_.size()) fetched_until_ = std::min(to, wire_->known_until() - picoseconds(1));
   steering_->steer(std::span(block_).first(fetched_));
   return fetched_ != 0;
 }
 
 Time Port::advance(Time to) {
   while (true) {
-    if (next_ == fetched_ && !fetch(to)) break;
+    if (next_ == fetched_ && !fetch(to)) {
+      known_ = std::max(known_, std::min(to, fetched_until_));
+      return known_;
+    }
     // A block that fits into the packet buffer as a whole need not be looked at packet by packet.
     const bool roomy = buffer_.admits(block_bytes_, block_[next_].arrival);
     if (!(roomy ? carry_block<true>(to) : carry_block<false>(to))) return known_;

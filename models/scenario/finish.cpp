@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 #include <optional>
+#include <type_traits>
 
 #include "models/scenario/json_text.hpp"
 #include "models/traffic/headers.hpp"
@@ -100,7 +101,7 @@ void validate(const Params& params, const std::string& place, const Origin& orig
     const std::size_t colon = text.find(": ");
     if (colon == std::string::npos || colon <= place.size()) origin.fail(place, text);
     std::string field = text.substr(place.size() + 1, colon - place.size() - 1);
-    if (field == "frame_bytes") field = "sizes.frame_bytes";
+    if (field == "frame_bytes" && !std::is_same_v<Params, TcpSourceParams>) field = "sizes.frame_bytes";
     if (field.rfind("table", 0) == 0) field = "sizes.weights";
     for (const char* inner : {"count", "sources", "destinations", "zipf_exponent", "vlan", "tcp_flags"}) {
       if (field == inner) field = std::string("flows.") + inner;
@@ -122,6 +123,7 @@ ArrivalKind arrival_kind(TrafficKind kind) {
     case TrafficKind::poisson:
     case TrafficKind::flood:
     case TrafficKind::pcap:
+    case TrafficKind::tcp:
       break;
   }
   return ArrivalKind::poisson;
@@ -147,6 +149,15 @@ void finish_traffic(TrafficParams& p, const std::string& place, const Origin& or
     p.capture.schedule = std::move(schedule);
     p.capture.path = p.file;  // until it is found
     validate(p.capture, place, origin);
+    return;
+  }
+  if (p.kind == TrafficKind::tcp) {
+    finish_flows(p, place, origin);
+    if (p.source.flows.protocol != 6) origin.fail(place + ".flows.protocol", "is udp; leave it out for kind tcp");
+    p.tcp.flows = p.source.flows;
+    p.tcp.start_ms = p.start_ms;
+    p.tcp.stop_ms = stop_ms;
+    validate(p.tcp, place, origin);
     return;
   }
   p.source.start_ms = p.start_ms;

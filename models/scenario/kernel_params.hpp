@@ -24,6 +24,9 @@ struct KernelParams {
   std::uint32_t gro_normal_batch = 8;
   std::uint32_t rmem_default = 212992;
   std::uint32_t rmem_max = 4194304;
+  std::uint32_t tcp_rmem_default = 131072;
+  std::uint32_t tcp_rmem_max = 33554432;
+  std::uint32_t tcp_mem_pages = 0;
   std::uint32_t min_free_kbytes = 0;
   std::uint32_t watermark_scale_factor = 10;
   std::uint32_t percpu_pagelist_high_fraction = 0;
@@ -37,6 +40,7 @@ struct KernelParams {
 inline void set_release_defaults(KernelParams& p) {
   p.skb_defer_max = p.at_least(6, 18) ? 128 : 64;
   p.rmem_max = p.at_least(6, 18) ? 4194304 : 212992;
+  p.tcp_rmem_max = p.at_least(6, 18) ? 33554432 : 6291456;
   p.scheduler = p.at_least(6, 6) ? Scheduler::eevdf : Scheduler::cfs;
 }
 
@@ -76,6 +80,12 @@ inline void fields(FieldVisitor& v, KernelParams& p) {
            "Receive buffer of a socket whose application sets none (SK-30).");
   v.number("rmem_max", p.rmem_max, {2304, 2147483647, "bytes"}, "Cap of SO_RCVBUF before it is doubled (SK-30).",
            "4194304 from 6.18 on, 212992 before");
+  v.number("tcp_rmem_default", p.tcp_rmem_default, {2304, 2147483647, "bytes"},
+           "Receive buffer of a TCP connection at first, tcp_rmem[1] (TC-31).");
+  v.number("tcp_rmem_max", p.tcp_rmem_max, {2304, 2147483647, "bytes"},
+           "What it may grow to by itself, tcp_rmem[2] (TC-34).", "33554432 from 6.18 on, 6291456 before");
+  v.number("tcp_mem_pages", p.tcp_mem_pages, {0, 2147483647, "pages"},
+           "Memory of all TCP connections together, tcp_mem[2]; 0 lets the kernel compute it (TC-35).");
   v.number("min_free_kbytes", p.min_free_kbytes, {0, 4194304, "KiB"},
            "vm.min_free_kbytes; 0 lets the kernel compute it from the memory size (PA-40).");
   v.number("watermark_scale_factor", p.watermark_scale_factor, {1, 3000, "per 10000"},

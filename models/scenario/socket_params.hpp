@@ -1,7 +1,7 @@
 #pragma once
-// `sockets.<name>`: UDP sockets and the applications that read them (SK-30 to SK-33). A packet to a port without a
-// socket is answered by the closed-port path. A socket queue keeps its packets' pages: the reader's speed decides how
-// many (SK-33).
+// `sockets.<name>`: UDP and TCP sockets and the applications that read them (SK-30 to SK-33). A packet to a port
+// without a socket is answered by the closed-port path. A socket queue keeps its packets' pages: the reader's speed
+// decides how many (SK-33).
 
 #include <cstdint>
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace rxpool::scenario {
 
-enum class SocketProtocol { udp };
+enum class SocketProtocol { udp, tcp };
 
 struct PauseParams {
   double at_ms = 0;
@@ -57,11 +57,13 @@ struct SocketParams {
 };
 
 inline void fields(FieldVisitor& v, SocketParams& p) {
-  v.choice<SocketProtocol>("protocol", p.protocol, {{"udp", SocketProtocol::udp}}, "Transport protocol.");
+  v.choice<SocketProtocol>("protocol", p.protocol, {{"udp", SocketProtocol::udp}, {"tcp", SocketProtocol::tcp}},
+                           "Transport protocol; a tcp socket serves the connections of `traffic` of kind tcp.");
   v.number("port", p.port, {1, 65535}, "Local port, required.");
   v.text("cpu", p.cpu, "CPU on which the application runs, required.");
   v.number("rcvbuf", p.rcvbuf, {0, 1073741823, "bytes"},
-           "SO_RCVBUF as the application sets it (the kernel doubles it); 0 not set: rmem_default (SK-30).");
+           "SO_RCVBUF as the application sets it (the kernel doubles it); 0 not set: rmem_default (SK-30), or"
+           " autotuned (TC-34).");
   v.object("reader", p.reader, "The application.");
 }
 

@@ -10,16 +10,18 @@
 
 #include "models/scenario/field.hpp"
 #include "models/traffic/params.hpp"
+#include "models/traffic/tcp/params.hpp"
 
 namespace rxpool::scenario {
 
-enum class TrafficKind { constant, poisson, mmpp, on_off, incast, flood, pcap };
+enum class TrafficKind { constant, poisson, mmpp, on_off, incast, flood, pcap, tcp };
 
 struct TrafficParams {
   std::string nic;
   TrafficKind kind = TrafficKind::poisson;
-  SourceParams source;    ///< every kind but pcap; complete after loading
+  SourceParams source;    ///< every kind but pcap and tcp; complete after loading
   CaptureParams capture;  ///< pcap; complete after loading, `path` can be opened
+  TcpSourceParams tcp;    ///< tcp; complete after loading
   double rate_gbps = 0;   ///< turned into source.arrivals.rate_pps by the loader, then 0
   double start_ms = 0;
   double stop_ms = 0;
@@ -90,6 +92,7 @@ inline void fields(FieldVisitor& v, FlowFields& p) {
          [&] { v.number("tcp_flags", f.tcp_flags, {0, 255}, "Flag byte: 16 ACK, 2 SYN."); });
 }
 
+void fields(FieldVisitor& v, PathParams& p);
 void fields(FieldVisitor& v, TrafficParams& p);
 
 }  // namespace rxpool::scenario

@@ -7,7 +7,7 @@
 
 namespace rxpool {
 
-SocketReader::SocketReader(SocketReaderParams params, UdpSocket& socket, SkbSlab& slab, SkbFree& free, Journal& journal)
+SocketReader::SocketReader(SocketReaderParams params, Socket& socket, SkbSlab& slab, SkbFree& free, Journal& journal)
     : Task(Context::application),
       params_(std::move(params)),
       socket_(socket),
@@ -78,10 +78,11 @@ Task::Outcome SocketReader::step(Core& core) {
       const Packet& packet = slab_[message_].packet;
       core.charge(Step::socket_dequeue);
       core.charge_bytes(Step::copy_to_user, packet.frame_bytes);
-      ++socket_.stats().udp_in_datagrams;
+      ++socket_.stats().delivered;
       socket_.stats().bytes += packet.frame_bytes;
       socket_.latency().record(core.now() - packet.arrival);
       journal_.ended(packet, Fate::delivered, core.now());
+      socket_.copied(core, message_);
       if (Trace* trace = journal_.trace; trace != nullptr && Trace::samples(packet.id)) [[unlikely]] {
         trace->moment(Trace::Stage::delivered, slab_[message_].pages, packet.id, core.cpu(), core.now());
       }

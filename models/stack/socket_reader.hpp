@@ -1,5 +1,5 @@
 #pragma once
-// An application that reads one UDP socket: recvmsg or recvmmsg in a loop, with work per packet, a rate it does not
+// An application that reads one socket: recvmsg or recvmmsg in a loop, with work per packet, a rate it does not
 // exceed and times at which it does not read. It blocks when the socket is empty and is woken by the next packet. Two
 // steps per message: taking it off the socket and copying it; freeing it, the work on it and the next system call.
 
@@ -11,7 +11,7 @@
 #include "models/cpu/sleep_timer.hpp"
 #include "models/journal.hpp"
 #include "models/stack/skb_free.hpp"
-#include "models/stack/udp_socket.hpp"
+#include "models/stack/socket.hpp"
 #include "sim/random.hpp"
 
 namespace rxpool {
@@ -32,7 +32,7 @@ struct SocketReaderParams {
 
 class SocketReader final : public Task {
  public:
-  SocketReader(SocketReaderParams params, UdpSocket& socket, SkbSlab& slab, SkbFree& free, Journal& journal);
+  SocketReader(SocketReaderParams params, Socket& socket, SkbSlab& slab, SkbFree& free, Journal& journal);
 
   void attach(Core& core);
   Outcome step(Core& core) override;
@@ -55,7 +55,7 @@ class SocketReader final : public Task {
   Outcome sleep_until(Core& core, Time at);
 
   SocketReaderParams params_;
-  UdpSocket& socket_;
+  Socket& socket_;
   SkbSlab& slab_;
   SkbFree& free_;
   Journal& journal_;

@@ -4,10 +4,27 @@
 #include "models/traffic/flow.hpp"
 
 namespace rxpool {
+namespace {
 
-UdpSocket* Stack::lookup(const Packet& packet) const {
+bool refuses(const TcpSocket& socket, const Packet& packet) {
+  const TcpConnection::Arrival arrival = socket.judge(TcpSegment::unpacked(packet.variant));
+  return arrival != TcpConnection::Arrival::in_order && arrival != TcpConnection::Arrival::beyond;
+}
+
+}  // namespace
+
+UdpSocket* Stack::lookup_udp(const Packet& packet) const {
   if (packet.ip_protocol != protocol_udp) return nullptr;
-  for (UdpSocket* socket : sockets_) {
+  for (UdpSocket* socket : udp_sockets_) {
+    if (socket->port() == packet.destination_port) return socket;
+  }
+  return nullptr;
+}
+
+/// Only what a TCP source sends belongs to a connection; other segments meet none (and would be answered by a reset).
+TcpSocket* Stack::lookup_tcp(const Packet& packet) const {
+  if ((packet.flags & packet_flag::segment) == 0) return nullptr;
+  for (TcpSocket* socket : tcp_sockets_) {
     if (socket->port() == packet.destination_port) return socket;
   }
   return nullptr;
@@ -20,8 +37,9 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   const bool raw_drops =
       rules.raw_table && (rules.raw_drop.ip_protocol == 0 || rules.raw_drop.ip_protocol == packet.ip_protocol) &&
       (rules.raw_drop.destination_port == 0 || rules.raw_drop.destination_port == packet.destination_port);
-  UdpSocket* socket = raw_drops ? nullptr : lookup(packet);
-  const bool drops = socket == nullptr || socket->full(skb.truesize);
+  UdpSocket* socket = raw_drops ? nullptr : lookup_udp(packet);
+  TcpSocket* tcp = raw_drops ? nullptr : lookup_tcp(packet);
+  const bool drops = tcp != nullptr ? refuses(*tcp, packet) : socket == nullptr || socket->full(skb.truesize);
   // A drop frees the page: where that may reach the zone it has to be our turn before anything is charged.
   if (drops && !free_.may_free(core, id, true, EventClass::poll)) return false;
 
@@ -37,6 +55,7 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) {
     return drop(core, id, Fate::unhandled_proto);
   }
+  if (tcp != nullptr) return receive_tcp(core, id, *tcp);
   if (socket == nullptr) {
     core.charge_together(Step::udp_receive, Step::udp_no_port);
     ++stats_.udp_no_ports;
@@ -44,10 +63,30 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   }
   core.charge_together(Step::udp_receive, Step::socket_enqueue);
   if (drops) {
-    ++socket->stats().udp_rcvbuf_errors;
+    ++socket->stats().rcvbuf_errors;
     return drop(core, id, Fate::socket_rcvbuff);
   }
-  deliver(core, id, *socket);
+  const bool wakes = wakes_reader(core, *socket);
+  socket->enqueue(id, core.now());
+  if (wakes) wake_reader(core, *socket);
+  return true;
+}
+
+bool Stack::receive_tcp(Core& core, SkbId id, TcpSocket& socket) {
+  core.charge_together(Step::tcp_receive, Step::socket_enqueue);
+  switch (socket.receive(core, id)) {
+    case TcpConnection::Arrival::in_order:
+      if (wakes_reader(core, socket)) wake_reader(core, socket);
+      return true;
+    case TcpConnection::Arrival::beyond:
+      return true;
+    case TcpConnection::Arrival::old:
+      return drop(core, id, Fate::tcp_old_data);
+    case TcpConnection::Arrival::no_buffer:
+      return drop(core, id, Fate::socket_rcvbuff);
+    case TcpConnection::Arrival::no_tcp_memory:
+      return drop(core, id, Fate::proto_mem);
+  }
   return true;
 }
 
@@ -57,19 +96,19 @@ bool Stack::drop(Core& core, SkbId id, Fate fate) {
   return true;
 }
 
-void Stack::deliver(Core& core, SkbId id, UdpSocket& socket) {
-  SocketReader& reader = *socket.reader;
-  const bool wake = reader.waits_for_packet();
-  if (wake) {
-    core.charge(Step::socket_wakeup);
-    reader.packet_arrived();
-  }
-  socket.enqueue(id, core.now());
-  if (!wake) return;
+/// sk_data_ready: true if the reader waits for a packet; its wake-up is charged.
+bool Stack::wakes_reader(Core& core, Socket& socket) {
+  if (!socket.reader->waits_for_packet()) return false;
+  core.charge(Step::socket_wakeup);
+  socket.reader->packet_arrived();
+  return true;
+}
+
+void Stack::wake_reader(Core& core, Socket& socket) {
   if (socket.reader_core == &core) {
-    core.wake(reader);
+    core.wake(*socket.reader);
   } else {
-    socket.reader_core->wake_remotely(reader, core.now());
+    socket.reader_core->wake_remotely(*socket.reader, core.now());
   }
 }
 

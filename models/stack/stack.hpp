@@ -1,10 +1,10 @@
 #pragma once
 // From netif_receive_skb to a socket or a drop, for one skb at a time:
 //
-//     netfilter raw -> conntrack -> route -> netfilter filter -> UDP: socket, or closed port
+//     netfilter raw -> conntrack -> route -> netfilter filter -> UDP or TCP: socket, or closed port
 //
 // Each skb is one step on the CPU that polls. Rules: docs/rules/stack.md. Leaves out (until their subjects land): GRO
-// merging, RPS, TCP sockets, forwarding, fragments.
+// merging, RPS, forwarding, fragments.
 
 #include <cstdint>
 #include <vector>
@@ -13,6 +13,7 @@
 #include "models/journal.hpp"
 #include "models/stack/skb.hpp"
 #include "models/stack/skb_free.hpp"
+#include "models/stack/tcp_socket.hpp"
 #include "models/stack/udp_socket.hpp"
 
 namespace rxpool {
@@ -38,21 +39,26 @@ class Stack {
  public:
   Stack(SkbSlab& slab, SkbFree& free, Journal& journal) : slab_(slab), free_(free), journal_(journal) {}
 
-  void add(UdpSocket& socket) { sockets_.push_back(&socket); }
+  void add(UdpSocket& socket) { udp_sockets_.push_back(&socket); }
+  void add(TcpSocket& socket) { tcp_sockets_.push_back(&socket); }
   /// __netif_receive_skb_core and on. False: the core must wait first, nothing has happened.
   bool receive(Core& core, SkbId id, const NetfilterParams& rules);
 
   const StackStats& stats() const { return stats_; }
 
  private:
-  UdpSocket* lookup(const Packet& packet) const;
+  UdpSocket* lookup_udp(const Packet& packet) const;
+  TcpSocket* lookup_tcp(const Packet& packet) const;
+  bool receive_tcp(Core& core, SkbId id, TcpSocket& socket);
   bool drop(Core& core, SkbId id, Fate fate);
-  void deliver(Core& core, SkbId id, UdpSocket& socket);
+  void wake_reader(Core& core, Socket& socket);
+  bool wakes_reader(Core& core, Socket& socket);
 
   SkbSlab& slab_;
   SkbFree& free_;
   Journal& journal_;
-  std::vector<UdpSocket*> sockets_;
+  std::vector<UdpSocket*> udp_sockets_;
+  std::vector<TcpSocket*> tcp_sockets_;
   StackStats stats_;
 };
 

@@ -95,12 +95,14 @@ Numbers numbers_of(Host& host) {
   }
   host.skb_free().for_each_deferred([&](SkbId) { ++numbers.skbs_queued; });
   for (HostSocket& socket : host.sockets()) {
-    numbers.in_stack += socket.socket->queued();
-    numbers.skbs_queued += socket.socket->queued() + (socket.reader->message_in_hand() ? 1 : 0);
+    const std::uint64_t kept = socket.socket->queued() + socket.socket->out_of_order();
+    numbers.in_stack += kept;
+    numbers.skbs_queued += kept + (socket.reader->message_in_hand() ? 1 : 0);
   }
   numbers.frames_left += host.journal().count(Fate::tx_discards_phy);
   numbers.delivered = host.journal().count(Fate::delivered);
-  for (const Fate fate : {Fate::netfilter_drop, Fate::no_socket, Fate::unhandled_proto, Fate::socket_rcvbuff}) {
+  for (const Fate fate : {Fate::netfilter_drop, Fate::no_socket, Fate::unhandled_proto, Fate::socket_rcvbuff,
+                          Fate::tcp_old_data, Fate::proto_mem}) {
     numbers.stack_drops += host.journal().count(fate);
   }
   return numbers;

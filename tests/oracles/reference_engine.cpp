@@ -9,6 +9,7 @@
 #include "models/host_nic.hpp"
 #include "models/host_prices.hpp"
 #include "models/host_redirect.hpp"
+#include "models/host_tcp.hpp"
 #include "models/memory/background.hpp"
 #include "models/memory/page_pools.hpp"
 #include "models/nic/driver_profile.hpp"
@@ -38,6 +39,7 @@ class ReferenceHost final : KswapdListener {
   void connect_redirects();
   void connect_cpumaps();
   void plan_scaling(std::size_t nic);
+  void connect_tcp();
   void power_on();
   void plan_memory();
   void plan_changes();
@@ -68,6 +70,7 @@ class ReferenceHost final : KswapdListener {
   std::vector<std::unique_ptr<Socket>> sockets_;
   std::vector<std::unique_ptr<Reader>> readers_;
   Stack stack_;
+  TcpMemory tcp_memory_;
   std::vector<std::unique_ptr<Nic>> nics_;
   std::unique_ptr<ControlLoop> control_;
   std::set<Time> change_times_;
@@ -100,7 +103,25 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
   }
   connect_redirects();
   connect_cpumaps();
+  connect_tcp();
   power_on();
+}
+
+void ReferenceHost::connect_tcp() {
+  tcp_memory_ = tcp_memory(scenario_.kernel, allocator_->nr_free_pages());
+  std::size_t i = 0;
+  for (const auto& [name, params] : scenario_.sockets) {
+    Socket& socket = *sockets_[i++];
+    if (!socket.tcp) continue;
+    for (const auto& nic : nics_) {
+      for (TcpSource* source : nic->responsive) {
+        for (const TcpConnectionParams& connection : connections_of(scenario_, params, *source)) {
+          socket.connections.emplace(connection.number,
+                                     Socket::Endpoint{TcpConnection(connection, tcp_memory_), source});
+        }
+      }
+    }
+  }
 }
 
 /// Rings of the targets; each program its target.
@@ -255,6 +276,7 @@ void ReferenceHost::build_sockets(std::uint32_t replication) {
     auto socket = std::make_unique<Socket>();
     socket->name = "sockets." + name;
     socket->port = params.port;
+    socket->tcp = params.protocol == scenario::SocketProtocol::tcp;
     socket->rcvbuf =
         params.rcvbuf == 0 ? scenario_.kernel.rmem_default : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
     socket->counts_new_packet = scenario_.kernel.at_least(6, 15);
@@ -439,7 +461,9 @@ Ledger ReferenceHost::packet_ledger() const {
     ledger.places["in_flight.nics." + nic->name] = flying;
     ledger.places["dropped." + std::string(driver_profile(nic->params.driver).no_descriptor)] += lost;
   }
-  for (const auto& socket : sockets_) ledger.places["in_flight." + socket->name] = socket->queue.size();
+  for (const auto& socket : sockets_) {
+    ledger.places["in_flight." + socket->name] = socket->queue.size() + socket->waiting.size();
+  }
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = journal_.count(fate);
@@ -467,6 +491,7 @@ Ledger ReferenceHost::page_ledger() {
   const auto hold = [&](const char* place, const SkbPtr& skb) { hold_page(place, skb->page); };
   for (const auto& socket : sockets_) {
     for (const SkbPtr& skb : socket->queue) hold("socket", skb);
+    for (const auto& [number, skb] : socket->waiting) hold("socket", skb);
     if (socket->reader->in_hand != nullptr) hold("socket", socket->reader->in_hand);
   }
   for (const auto& list : frees_.lists()) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "models/host_nic.hpp"
+#include "models/host_tcp.hpp"
 #include "models/traffic/synthetic_source.hpp"
 
 namespace rxpool::reference {
@@ -58,8 +59,17 @@ Nic::Nic(const std::string& n, std::uint32_t n_th, const Scenario& s, std::uint3
   for (const auto& [source_name, traffic] : s.traffic) {
     if (traffic.nic != n) continue;
     source_names.push_back(source_name);
-    sources_.push_back(std::make_unique<SyntheticSource>(
-        "traffic." + source_name, static_cast<std::uint16_t>(sources_.size()), traffic.source, s.seed, replication));
+    const auto index = static_cast<std::uint16_t>(sources_.size());
+    if (traffic.kind == scenario::TrafficKind::tcp) {
+      auto source = std::make_unique<TcpSource>("traffic." + source_name, index, traffic.tcp,
+                                                first_connection(s, source_name), s.seed, replication);
+      source->set_front([this] { return events.now(); });
+      responsive.push_back(source.get());
+      sources_.push_back(std::move(source));
+    } else {
+      sources_.push_back(
+          std::make_unique<SyntheticSource>("traffic." + source_name, index, traffic.source, s.seed, replication));
+    }
     senders.push_back(sources_.back().get());
   }
   const auto mbps = static_cast<std::uint32_t>(params.link_gbps * 1000 + 0.5);
@@ -86,7 +96,17 @@ void Nic::arrivals_until(Time until) {
 void Nic::fetch() {
   if (arrival_planned_) return;
   Packet packet;
-  if (wire->pull(until_, {&packet, 1}) == 0) return;
+  if (wire->pull(until_, {&packet, 1}) == 0) {
+    // A responsive source knows no more yet: ask again when what it knows is over.
+    const Time known = wire->known_until();
+    if (known > until_) return;
+    arrival_planned_ = true;
+    events.at(known, EventClass::arrival, wire_id(number), [this] {
+      arrival_planned_ = false;
+      fetch();
+    });
+    return;
+  }
   arrival_planned_ = true;
   events.at(packet.arrival, EventClass::arrival, wire_id(number), [this, packet] {
     arrival_planned_ = false;

@@ -12,6 +12,7 @@
 #include "models/memory/llc.hpp"
 #include "models/scenario.hpp"
 #include "models/traffic/source.hpp"
+#include "models/traffic/tcp/source.hpp"
 #include "models/traffic/toeplitz.hpp"
 #include "models/traffic/wire.hpp"
 #include "models/xdp/program.hpp"
@@ -133,6 +134,7 @@ class Nic {
   const scenario::NicParams& params;
   const Scenario& scenario;
   std::vector<std::string> source_names;
+  std::vector<TcpSource*> responsive;
   std::unique_ptr<Wire> wire;
   TxLink tx_link;
   Device device;

@@ -74,6 +74,11 @@ void Socket::push(SkbPtr skb, Time visible) {
 }
 
 SkbPtr Socket::pop() {
+  if (tcp) {
+    SkbPtr oldest = queue.front();
+    queue.pop_front();
+    return oldest;
+  }
   if (reader_queue == 0) reader_queue = queue.size();
   SkbPtr skb = queue.front();
   queue.pop_front();
@@ -81,6 +86,42 @@ SkbPtr Socket::pop() {
   given_back_later += skb->truesize;
   if (reader_queue == 0 || given_back_later >= rcvbuf / 4) rmem -= std::exchange(given_back_later, 0);
   return skb;
+}
+
+namespace {
+
+void send_acks(Cpu& cpu, Socket::Endpoint& endpoint) {
+  for (std::uint32_t i = 0; i < endpoint.connection.acks_due(); ++i) {
+    cpu.charge(Step::tcp_ack);
+    endpoint.peer->acknowledge(cpu.clock, endpoint.connection.ack(i));
+  }
+  endpoint.connection.acks_sent();
+}
+
+}  // namespace
+
+TcpConnection::Arrival Socket::receive_segment(Cpu& cpu, const SkbPtr& skb) {
+  const TcpSegment segment = TcpSegment::unpacked(skb->packet.variant);
+  Endpoint& endpoint = connections.at(segment.connection);
+  const TcpConnection::Arrival arrival = endpoint.connection.receive(cpu.clock, segment, skb->truesize);
+  send_acks(cpu, endpoint);
+  if (arrival == TcpConnection::Arrival::beyond) waiting[{segment.connection, segment.number}] = skb;
+  if (arrival != TcpConnection::Arrival::in_order) return arrival;
+  skb->visible = cpu.clock;
+  queue.push_back(skb);
+  for (std::uint64_t number = segment.number + 1; number < endpoint.connection.next(); ++number) {
+    const auto next = waiting.find({segment.connection, number});
+    next->second->visible = cpu.clock;
+    queue.push_back(next->second);
+    waiting.erase(next);
+  }
+  return arrival;
+}
+
+void Socket::copied(Cpu& cpu, const Skb& skb) {
+  Endpoint& endpoint = connections.at(TcpSegment::unpacked(skb.packet.variant).connection);
+  endpoint.connection.read(cpu.clock, skb.truesize);
+  send_acks(cpu, endpoint);
 }
 
 // ---- Reader.
@@ -168,6 +209,7 @@ Job Reader::unit(Cpu& cpu) {
       cpu.charge(cpu.price(Step::copy_to_user) +
                  Time{cpu.price_per_byte(Step::copy_to_user) * in_hand->packet.frame_bytes});
       journal_.ended(in_hand->packet, Fate::delivered, cpu.clock);
+      if (socket_.tcp) socket_.copied(cpu, *in_hand);
       next_ = Next::free;
       break;
     case Next::free:
@@ -190,6 +232,21 @@ Job Reader::unit(Cpu& cpu) {
 
 // ---- Stack.
 
+namespace {
+
+void wake_reader(Cpu& cpu, Socket& socket) {
+  Reader& reader = *socket.reader;
+  if (!std::exchange(reader.waits_for_packet, false)) return;
+  cpu.charge(Step::socket_wakeup);
+  if (reader.home == &cpu) {
+    cpu.wake(reader);
+  } else {
+    reader.home->wake_from_elsewhere(reader, cpu.clock);
+  }
+}
+
+}  // namespace
+
 void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams& rules) {
   const Packet& packet = skb->packet;
   const auto drop = [&](Fate fate) {
@@ -198,11 +255,10 @@ void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams
   };
   Socket* socket = nullptr;
   for (const auto& candidate : sockets_) {
-    if (socket == nullptr && packet.ip_protocol == protocol_udp && candidate->port == packet.destination_port) {
-      socket = candidate.get();
-    }
+    const bool mine = candidate->tcp ? (packet.flags & packet_flag::segment) != 0 : packet.ip_protocol == protocol_udp;
+    if (socket == nullptr && mine && candidate->port == packet.destination_port) socket = candidate.get();
   }
-  const bool refused = socket != nullptr && socket->refuses(skb->truesize);
+  const bool refused = socket != nullptr && !socket->tcp && socket->refuses(skb->truesize);
 
   cpu.charge(Step::netif_receive);
   if (rules.raw_drop.enabled) {
@@ -219,6 +275,22 @@ void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams
   cpu.charge(Step::fib_input);
   if (rules.filter) cpu.charge(Step::netfilter_filter);
   if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) return drop(Fate::unhandled_proto);
+  if (socket != nullptr && socket->tcp) {
+    cpu.charge(Step::tcp_receive);
+    cpu.charge(Step::socket_enqueue);
+    switch (socket->receive_segment(cpu, skb)) {
+      case TcpConnection::Arrival::in_order:
+        return wake_reader(cpu, *socket);
+      case TcpConnection::Arrival::beyond:
+        return;
+      case TcpConnection::Arrival::old:
+        return drop(Fate::tcp_old_data);
+      case TcpConnection::Arrival::no_buffer:
+        return drop(Fate::socket_rcvbuff);
+      case TcpConnection::Arrival::no_tcp_memory:
+        return drop(Fate::proto_mem);
+    }
+  }
   cpu.charge(Step::udp_receive);
   if (socket == nullptr) {
     cpu.charge(Step::udp_no_port);

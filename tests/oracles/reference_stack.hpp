@@ -1,15 +1,19 @@
 #pragma once
-// The stack of the reference engine: netfilter, UDP sockets (SK-30 to SK-34), readers, and the ways an skb's page gets
+// The stack of the reference engine: netfilter, UDP sockets (SK-30 to SK-34), TCP sockets (TC-30 to TC-36; what a
+// connection answers is the simulator's own TcpConnection), readers, and the ways an skb's page gets
 // home (SK-40 to SK-44).
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/journal.hpp"
 #include "models/scenario.hpp"
+#include "models/stack/tcp_connection.hpp"
 #include "sim/random.hpp"
 #include "tests/oracles/reference_cpu.hpp"
 #include "tests/oracles/reference_ring.hpp"
@@ -66,6 +70,17 @@ struct Socket {
   std::size_t reader_queue = 0;
   Reader* reader = nullptr;
 
+  // TCP: who decides for each connection, and what waits for a gap to close.
+  struct Endpoint {
+    TcpConnection connection;
+    TcpPeer* peer;
+  };
+  bool tcp = false;
+  std::map<std::uint32_t, Endpoint> connections;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, SkbPtr> waiting;  ///< by connection and number
+
+  TcpConnection::Arrival receive_segment(Cpu& cpu, const SkbPtr& skb);
+  void copied(Cpu& cpu, const Skb& skb);
   bool refuses(std::uint32_t truesize) const;
   void push(SkbPtr skb, Time visible);
   SkbPtr pop();

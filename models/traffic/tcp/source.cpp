@@ -89,6 +89,12 @@ std::size_t TcpSource::headers(const Packet& packet, std::span<std::byte> out) c
   return headers_.write(flows_[packet.flow], packet.frame_bytes, TcpSegment::unpacked(packet.variant).number, out);
 }
 
+double TcpSource::mean_window() const {
+  double sum = 0;
+  for (const Connection& connection : connections_) sum += connection.sender.control().window();
+  return sum / static_cast<double>(connections_.size());
+}
+
 // ---- The senders' time.
 
 void TcpSource::acknowledge(Time sent, const TcpAck& ack) {

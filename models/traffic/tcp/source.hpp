@@ -57,6 +57,8 @@ class TcpSource final : public Source, public TcpPeer {
   const Path& path() const { return path_; }
   /// The senders' own instants before this are worked off.
   Time worked_until() const { return horizon_; }
+  /// Mean congestion window of its connections, segments.
+  double mean_window() const;
   /// From the request to the last acknowledgement of each transfer.
   Histogram& completion() { return completion_; }
 
