@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <optional>
 
@@ -140,6 +141,19 @@ void register_socket(MetricRegistry& registry, HostSocket& socket) {
   registry.rate(socket.name, "goodput", &stats.bytes);
 }
 
+/// What a policy says of the drops that its return program has decided (struct rxpool_lag of policy.bpf.h).
+void register_return_lag(MetricRegistry& registry, const std::string& component, const bpf::MapAccess& map) {
+  const auto word = [map](std::size_t index) {
+    std::uint64_t value = 0;
+    const std::optional<bpf::Bytes> bytes = map.read(bpf::Bytes(4, 0));
+    if (bytes && bytes->size() >= 8 * (index + 1)) std::memcpy(&value, bytes->data() + 8 * index, sizeof value);
+    return static_cast<double>(value);
+  };
+  registry.level(component, "return_drops", [word] { return word(0); });
+  registry.level(component, "return_lag_mean", [word] { return word(0) > 0 ? word(1) / word(0) : 0; });
+  registry.level(component, "return_lag_max", [word] { return word(2); });
+}
+
 void register_sender(MetricRegistry& registry, TcpSource& source) {
   const TcpSenderStats& stats = source.stats();
   registry.counter(source.name(), "TcpOutSegs", &stats.segments);
@@ -172,6 +186,10 @@ void register_metrics(Host& host) {
     registry.counter(component, "llc_reads", &nic->llc->stats.cpu_reads);
     registry.counter(component, "llc_read_misses", &nic->llc->stats.cpu_read_misses);
     for (TcpSource* source : nic->responsive) register_sender(registry, *source);
+    if (nic->program != nullptr) {
+      const std::optional<bpf::MapAccess> lag = nic->program->map("rxpool_lag");
+      if (lag) register_return_lag(registry, "policies." + nic->name, *lag);
+    }
     std::uint32_t index = 0;
     for (HostQueue& queue : nic->queues) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);

@@ -202,6 +202,11 @@ constexpr MetricDefinition definitions[] = {
     {"proto_mem", "packets", counter, "dropped: tcp_mem (TC-35)", "SKB_DROP_REASON_PROTO_MEM"},
     {"tcp_acks", "packets", counter, "acknowledgements sent", "rxpool"},
     {"goodput", "bytes/s", derived, "frame bytes read per second", "rxpool"},
+    // Policies.
+    {"return_drops", "packets", level, "drops that a return program decided and that have fallen, from the start",
+     "rxpool"},
+    {"return_lag_mean", "ns", level, "from such a decision to the packet it fell on, mean", "rxpool"},
+    {"return_lag_max", "ns", level, "the same, largest", "rxpool"},
     // TCP sources.
     {"TcpOutSegs", "packets", counter, "segments sent by the remote senders, again or not", "/proc/net/snmp"},
     {"TcpRetransSegs", "packets", counter, "of these, sent again", "/proc/net/snmp"},

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "models/stack/return_hook.hpp"
+
 namespace rxpool {
 
 RxQueue::RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, const NetfilterParams& netfilter,
@@ -234,6 +236,8 @@ bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {
   skb.truesize = buffers_->truesize();
   skb.alloc_cpu = core.cpu();
   skb.visible = core.now();
+  skb.return_hook = hook_.kind == XdpHook::Kind::program ? hook_.returns : nullptr;
+  if (skb.return_hook != nullptr) skb.cookie = skb.return_hook->cookie();
   normal_list_.add(id);
   return true;
 }

@@ -12,12 +12,15 @@
 
 namespace rxpool {
 
+class ReturnHook;
 class RxPages;
 
 struct Skb {
   Packet packet;
-  RxPages* pages = nullptr;  ///< who gave the page and takes it back
-  Time visible;              ///< from when on others can see it
+  RxPages* pages = nullptr;           ///< who gave the page and takes it back
+  ReturnHook* return_hook = nullptr;  ///< asked when it goes home; null for none
+  std::uint64_t cookie = 0;           ///< what the XDP program left for that
+  Time visible;                       ///< from when on others can see it
   PageId page = no_page;
   std::uint32_t truesize = 0;  ///< bytes charged to a socket
   std::uint32_t next = 0;      ///< free list of the slab

@@ -1,6 +1,7 @@
 #include "models/stack/skb_free.hpp"
 
 #include "models/memory/rx_pages.hpp"
+#include "models/stack/return_hook.hpp"
 
 namespace rxpool {
 
@@ -14,7 +15,8 @@ bool DeferList::flush(Core& core) {
   }
   while (next_ != end_) {
     const Skb& skb = free_.slab_[skbs_[next_]];
-    const bool own = skb.pages->put_is_private(core.memory(true), skb.page);
+    // A return program meets others in its maps.
+    const bool own = skb.return_hook == nullptr && skb.pages->put_is_private(core.memory(true), skb.page);
     if (core.interrupt_due()) return false;
     if (!(own ? core.may_step_ahead(EventClass::poll) : core.may_step(EventClass::poll))) return false;
     if (!free_.may_free(core, skbs_[next_], true, EventClass::poll)) return false;
@@ -38,6 +40,9 @@ bool SkbFree::may_free(Core& core, SkbId id, bool in_softirq, EventClass event_c
 
 void SkbFree::free(Core& core, SkbId id, bool in_softirq) {
   const Skb& skb = slab_[id];
+  if (skb.return_hook != nullptr) {
+    core.charge(Work::xdp_program, skb.return_hook->returned(skb.packet, skb.cookie, core.cpu(), core.now()));
+  }
   skb.pages->put(core.memory(in_softirq), skb.page);
   core.charge(Step::skb_free);
   core.charge_memory();

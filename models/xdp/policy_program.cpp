@@ -320,6 +320,34 @@ class PolicyProgram::Feed final : public bpf::PacketFeed {
   const Packet* end_;
 };
 
+std::uint64_t PolicyProgram::cookie() const {
+  const std::span<const std::byte> metadata = policy_->packet_metadata(0);
+  std::uint64_t cookie = 0;
+  if (metadata.size() >= sizeof cookie) std::memcpy(&cookie, metadata.data(), sizeof cookie);
+  return cookie;
+}
+
+Time PolicyProgram::returned(const Packet& packet, std::uint64_t cookie, std::uint16_t cpu, Time now) {
+  constexpr std::uint32_t consumer_stack = 2;
+  bpf::ReturnContext context;
+  context.held_ns = static_cast<std::uint64_t>((now - packet.completed).ps / 1000);
+  context.cookie = cookie;
+  context.rx_hash = packet.rss_hash;
+  context.rx_queue_index = packet.queue;
+  context.bytes = packet.frame_bytes - 4u;  // without FCS
+  context.consumer = consumer_stack;
+  context.cpu = cpu;
+  policy_->set_cpu(cpu);
+  policy_->set_random(random_[cpu].get());
+  policy_->set_now(now);
+  return Time{policy_->run_return(context).cost_ps};
+}
+
+std::optional<bpf::MapAccess> PolicyProgram::map(const std::string& name) const {
+  if (policy_->object().map_index(name) < 0) return std::nullopt;
+  return policy_->map(name);
+}
+
 void PolicyProgram::run(std::span<const Packet> packets, std::uint16_t cpu, Time start, XdpLoop& loop) {
   policy_->set_cpu(cpu);
   policy_->set_random(random_[cpu].get());

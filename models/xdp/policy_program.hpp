@@ -1,17 +1,20 @@
 #pragma once
 // A policy object in a driver's XDP hook: puts each packet's bytes into the policy's box, runs the entry program at the
-// instant the driver reaches the packet, and turns outcome and executed cost into verdict and CPU time. One object
+// instant the driver reaches the packet, and turns outcome and executed cost into verdict and CPU time; the return
+// program likewise, when the packet's skb is freed. One object
 // serves all queues of its NIC; what the queues share through its maps couples their CPUs.
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "models/bpf/policy.hpp"
 #include "models/calibration.hpp"
+#include "models/stack/return_hook.hpp"
 #include "models/traffic/source.hpp"
 #include "models/xdp/cpumap_program.hpp"
 #include "models/xdp/kept_frames.hpp"
@@ -37,7 +40,7 @@ struct PolicyProgramParams {
   std::uint32_t replication = 0;
 };
 
-class PolicyProgram final : public XdpProgram {
+class PolicyProgram final : public XdpProgram, public ReturnHook {
  public:
   /// `sources` indexed by Packet::source. Throws InputError (policy_rejected, bad_input).
   PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration, std::vector<const Source*> sources);
@@ -47,6 +50,12 @@ class PolicyProgram final : public XdpProgram {
   bool reads_packet() const override { return reads_packet_; }
   /// Do the programs of two CPUs meet in a map? Then these CPUs must take turns.
   bool shares_state() const override { return shares_state_; }
+
+  bool has_return() const { return policy_->has(bpf::Hook::rxpool_return); }
+  std::uint64_t cookie() const override;
+  Time returned(const Packet& packet, std::uint64_t cookie, std::uint16_t cpu, Time now) override;
+  /// The object's map of that name, if it has it.
+  std::optional<bpf::MapAccess> map(const std::string& name) const;
 
   bpf::Policy& policy() { return *policy_; }
   PolicyRedirect& redirect() { return redirect_; }

@@ -12,6 +12,8 @@
 
 namespace rxpool {
 
+class ReturnHook;
+
 /// enum xdp_action; what a program returns.
 enum class XdpAction : std::uint32_t { aborted = 0, drop = 1, pass = 2, tx = 3, redirect = 4 };
 
@@ -68,6 +70,7 @@ struct XdpHook {
   XdpProgram* program = nullptr;
   const XdpDevice* target = nullptr;  ///< of the built-in program that redirects to a device
   CpumapSpread* cpus = nullptr;       ///< of the one that redirects to CPUs
+  ReturnHook* returns = nullptr;      ///< the policy's return program
 };
 
 /// What a circuit breaker lets pass from one RX queue to the stack, copies for cpumap and AF_XDP included; XDP_TX and

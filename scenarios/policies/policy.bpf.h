@@ -101,6 +101,14 @@ struct rxpool_return_ctx {
   __u32 reserved;
 };
 
+/* Value of the one element of a map `rxpool_lag`: drops that a return program has decided, and how long after the
+ * decision they fell. The simulator reports them. */
+struct rxpool_lag {
+  __u64 drops;
+  __u64 total_ns;
+  __u64 most_ns;
+};
+
 enum rxpool_consumer {
   RXPOOL_CONSUMER_XDP = 0,   /* dropped or recycled in the driver */
   RXPOOL_CONSUMER_TX = 1,    /* XDP_TX or redirect, after TX completion */

@@ -1,0 +1,69 @@
+// The return program of a policy, called where skbs are freed.
+#include <catch2/catch.hpp>
+
+#include "models/host.hpp"
+#include "tests/host/outcome.hpp"
+#include "tests/host/random_scenario.hpp"
+
+using namespace rxpool;
+
+namespace {
+
+/// A reader that is slower than its packets come, by a tenth.
+std::string slow_reader(const std::string& policy, const std::string& cpus = R"("cpu0": {}, "cpu1": {})",
+                        const std::string& reader_cpu = "cpu1") {
+  return R"({"duration_ms": 300, "cpus": {)" + cpus + R"(}, "memory": {"total_mib": 2048},
+    "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+    "sockets": {"service": {"port": 9, "cpu": ")" +
+         reader_cpu + R"(", "rcvbuf": 4194304, "reader": {"rate_pps": 50000}}},
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 51000, "sizes": 512, "flows": 1}},
+    "policies": {"nic0": )" +
+         policy + "}}";
+}
+
+const std::string codel = R"({"program": "codel_return", "params": {"target_us": 500, "interval_us": 10000}})";
+
+}  // namespace
+
+TEST_CASE("CoDel at the return hook keeps a queue short that its socket would fill", "[return]") {
+  const ReplicationResult with = run_replication(load_random(slow_reader(codel)), {});
+  const ReplicationResult without = run_replication(load_random(slow_reader("\"pass\"")), {});
+  CHECK(metric(without, "sockets.service", "socket_latency_max") > 4e6);
+  CHECK(metric(with, "sockets.service", "socket_latency_p90") < 3e6);
+  const double drops = metric(with, "policies.nic0", "return_drops");
+  CHECK(drops > 50);
+  CHECK(drops == metric(with, "nics.nic0.rx_queues.rx0", "xdp_drop"));
+  // The decision waits for the next packet of the group: 20 us on average.
+  CHECK(metric(with, "policies.nic0", "return_lag_mean") > 5'000);
+  CHECK(metric(with, "policies.nic0", "return_lag_mean") < 60'000);
+  CHECK(metric(with, "policies.nic0", "return_lag_max") >= metric(with, "policies.nic0", "return_lag_mean"));
+}
+
+TEST_CASE("the CPU that frees pays for the return program", "[return]") {
+  const auto busy = [](const std::string& policy) {
+    return metric(run_replication(load_random(slow_reader(policy)), {}), "cpus.cpu1", "busy");
+  };
+  // A program whose return hook does nothing for it, and one that is asked 50,000 times a second.
+  CHECK(busy(codel) > busy(R"({"program": "drop_udp_port", "params": {"port": 10}})") + 0.2);
+}
+
+TEST_CASE("a program measures by its own time stamp", "[return]") {
+  const std::string stamped =
+      R"({"program": "codel_return", "params": {"target_us": 500, "interval_us": 10000, "stamp": 1}})";
+  const ReplicationResult result = run_replication(load_random(slow_reader(stamped)), {});
+  CHECK(metric(result, "policies.nic0", "return_drops") > 50);
+}
+
+TEST_CASE("return programs of several CPUs take turns in their maps", "[return][engine]") {
+  for (const char* reader_cpu : {"cpu0", "cpu1"}) {
+    const Scenario scenario = load_random(slow_reader(codel, R"("cpu0": {}, "cpu1": {})", reader_cpu));
+    std::uint64_t first = 0;
+    for (const Time window : {microseconds(1), microseconds(50), milliseconds(1)}) {
+      Host host(scenario, 0);
+      host.engine().set_window(window);
+      const std::uint64_t fingerprint = host.run({}).fingerprint;
+      if (first == 0) first = fingerprint;
+      CHECK(fingerprint == first);
+    }
+  }
+}
