@@ -31,7 +31,7 @@ bool Port::fetch(Time to) {
   fetched_ = wire_->pull(to, block_);
   block_bytes_ = static_cast<std::uint32_t>(wire_->statistics().bytes - bytes_before);
   // Responsive sources know their future only so far.
-  if (fetched_ < block_.size()) fetched_until_ = std::min(to, wire_->known_until() - picoseconds(1));
+  if (fetched_ < block_.size()) fetched_until_ = std::min(to, wire_->next_arrival() - picoseconds(1));
   steering_->steer(std::span(block_).first(fetched_));
   return fetched_ != 0;
 }

@@ -58,7 +58,8 @@ Path::Passage Path::pass(Time sent, std::uint32_t frame_bytes, bool ecn_capable)
 }
 
 Time Path::earliest_arrival(Time sent) const {
-  return std::max(free_, sent) + forward_;
+  // After what has been sent, because the server takes time for every packet.
+  return std::max(free_, sent) + forward_ + picoseconds(1);
 }
 
 }  // namespace rxpool

@@ -40,7 +40,7 @@ class Path {
   /// The next packet, in the order in which they are sent.
   Passage pass(Time sent, std::uint32_t frame_bytes, bool ecn_capable);
 
-  /// Nothing that is sent at or after `sent` arrives before this.
+  /// Nothing that is sent from now on, at or after `sent`, arrives before this.
   Time earliest_arrival(Time sent) const;
   /// When an acknowledgement that leaves the host at `sent` is at the sender.
   Time acknowledged(Time sent) const { return sent + backward_; }

@@ -98,7 +98,7 @@ void Nic::fetch() {
   Packet packet;
   if (wire->pull(until_, {&packet, 1}) == 0) {
     // A responsive source knows no more yet: ask again when what it knows is over.
-    const Time known = wire->known_until();
+    const Time known = wire->next_arrival();
     if (known > until_) return;
     arrival_planned_ = true;
     events.at(known, EventClass::arrival, wire_id(number), [this] {
