@@ -37,8 +37,8 @@ class Draw:
     burst_ms: float  # log-uniform, 0.1 ms to 1 s
     rtt_us: float  # of the TCP flows: log-uniform, 20 us to 200 ms
     total_gib: int  # 2, 4, 8, 16, 32 or 64
-    free_share: float  # of the memory at the start: log-uniform, 2 % to 90 %
-    rcvbuf: int  # bytes, as the application sets it: 0 (the kernel's default), 4 MiB or 1 GiB (no limit)
+    free_share: float  # of the memory at the start: log-uniform, 1 % to 30 %
+    rcvbuf: int  # as the application sets it: 0 (the kernel's default) and 4 MiB, a sixth each, or 1 GiB (no limit)
     tcp: bool  # beside the flood, on the same queue
     frame_bytes: int  # 64 or 512
 
@@ -56,8 +56,8 @@ def draw(seed: int) -> Draw:
         burst_ms=log_uniform(0.1, 1000),
         rtt_us=log_uniform(20, 200_000),
         total_gib=int(random.choice([2, 4, 8, 16, 32, 64])),
-        free_share=log_uniform(0.02, 0.9),
-        rcvbuf=int(random.choice([0, 4 << 20, 1 << 30])),
+        free_share=log_uniform(0.01, 0.3),
+        rcvbuf=int(random.choice([0, 4 << 20, 1 << 30], p=[1 / 6, 1 / 6, 2 / 3])),
         tcp=bool(random.random() < 0.5),
         frame_bytes=int(random.choice([64, 512])),
     )
