@@ -337,8 +337,8 @@ void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t sl
   frame.pages = buffers_.get();
   frame.page = page;
   frame.truesize = buffers_->truesize();
-  redirect_.enqueue(entry != nullptr ? *entry : hook_.cpus->choose(packet, core.cpu()), id);
   frame.return_hook = nullptr;
+  redirect_.enqueue(entry != nullptr ? *entry : hook_.cpus->choose(packet, core.cpu()), id);
 }
 
 /// The packet leaves its slot, with the length that the program gave it.
