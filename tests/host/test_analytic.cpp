@@ -60,7 +60,9 @@ SocketQueue run_socket_queue(const std::string& law, double load) {
   double delivered_total = 0;
   double arrived = 0;
   for (std::uint32_t replication = 0; replication < 10; ++replication) {
-    const ReplicationResult result = run_replication(scenario, {.replication = replication});
+    RunOptions options;
+    options.replication = replication;
+    const ReplicationResult result = run_replication(scenario, options);
     const double delivered = metric(result, "sockets.app", "UdpInDatagrams");
     const double refused = metric(result, "sockets.app", "UdpRcvbufErrors");
     loss.push_back(refused / (delivered + refused));

@@ -82,7 +82,7 @@ void Queue::one_packet(Cpu& cpu) {
     cpu.charge(Step::packet_touch);
     cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
     cpu.charge(Step::xdp_program_redirect);
-    if (packet.frame_bytes - 4 > nic_.target->mtu + 18) {
+    if (packet.frame_bytes > nic_.target->mtu + 22) {
       ++redirect.errors;
       nic_.journal.ended(packet, Fate::xdp_redirect_err, cpu.clock);
       buffers->drop(cpu, completion.slot);

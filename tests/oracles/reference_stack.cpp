@@ -155,7 +155,7 @@ void Reader::Alarm::take(Cpu& cpu) {
 Time Reader::may_read_at(Time now) const {
   if (paused_) return Time::never();
   Time at = next_read_;
-  for (const auto& [name, pause] : params_.pauses) {
+  for (const auto& [when, pause] : params_.pauses) {
     const Time begin = time_from_ms(pause.at_ms);
     if (now < begin) continue;
     Time into = now - begin;

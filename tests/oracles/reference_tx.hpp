@@ -49,9 +49,9 @@ class TxRing {
     Time moderation{0};
     std::function<void()> completed;
   };
-  TxRing(std::string name, std::uint32_t size, TxLink& link, EventQueue& events, std::uint32_t component,
+  TxRing(std::string of, std::uint32_t size, TxLink& link, EventQueue& events, std::uint32_t component,
          Journal& journal)
-      : name(std::move(name)), size_(size), link_(link), events_(events), component_(component), journal_(journal) {}
+      : name(std::move(of)), size_(size), link_(link), events_(events), component_(component), journal_(journal) {}
 
   bool full() const { return written_.size() + sent_.size() + done_.size() >= size_; }
   void write(const Frame& frame) { written_.push_back(frame); }
