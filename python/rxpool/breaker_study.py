@@ -144,10 +144,7 @@ def outcomes(scenarios: Sequence[Scenario], executor: Executor | None = None, jo
     """Component.metric to value, of the one replication of each."""
     results = run_scenarios(scenarios, executor=executor, jobs=jobs)
     return [
-        {
-            f"{row.component}.{row.metric}": row.value
-            for row in result.metrics[["component", "metric", "value"]].itertuples()
-        }
+        {f"{component}.{metric}": value for (component, metric), value in result.replications[0].named.items()}
         for result in results
     ]
 

@@ -151,7 +151,7 @@ def scores(
         metrics = metrics[metrics["component"].str.startswith(f"{QUEUE}.detectors.")]
         for (replication, component), own in metrics.groupby(["replication", "component"]):
             values = own.set_index("metric")["value"]
-            kind, _, index = component.rsplit(".", 1)[1].rpartition("_")
+            kind, _, index = str(component).rsplit(".", 1)[1].rpartition("_")
             rows.append(
                 {
                     "workload": name,
