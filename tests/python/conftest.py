@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +17,10 @@ from hypothesis import settings
 # Timing belongs to benchmarks, not to a machine that builds something else beside; examples are the same every time.
 settings.register_profile("rxpool", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("rxpool")
+
+# A shell starts background jobs with SIGINT ignored, and children inherit that: tests that send it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[2]
 

@@ -132,7 +132,10 @@ def test_interrupt_is_exit_130_and_keeps_what_is_finished(rxpool_command: Comman
         while len(list(runs.rglob("[0-9]*.parquet"))) < before + 3 and time.monotonic() < deadline:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        try:
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
         assert process.returncode == 130, errors
         # Python may complain about the pipes of a pool that got the same signal; our line comes first.
         assert errors.startswith("rxpool: interrupted; finished replications are kept, run again to go on\n")
@@ -167,7 +170,10 @@ def test_interrupt_inside_a_long_replication(small_file: Path) -> None:
     time.sleep(0.5)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    try:
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert time.monotonic() - begin < 5
 
