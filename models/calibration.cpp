@@ -1,6 +1,8 @@
 #include "models/calibration.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <regex>
 #include <vector>
 
@@ -12,80 +14,6 @@ namespace rxpool {
 using nlohmann::json;
 using scenario::fail;
 using scenario::join_place;
-
-const std::array<StepInfo, step_count> calibration_steps{{
-    {Step::hardirq, "hardirq", "interrupt", "hard interrupt up to napi_schedule"},
-    {Step::interrupt_exit, "interrupt_exit", "interrupt", "return from the interrupt"},
-    {Step::softirq_entry, "softirq_entry", "softirq", "entering and leaving net_rx_action"},
-    {Step::napi_poll, "napi_poll", "poll", "fixed part of one poll"},
-    {Step::napi_complete, "napi_complete", "poll", "completing a NAPI and unmasking its interrupt"},
-    {Step::rx_descriptor, "rx_descriptor", "packet", "reading and handling one completion"},
-    {Step::dma_sync, "dma_sync", "packet", "the DMA sync calls of a packet"},
-    {Step::xdp_call, "xdp_call", "packet", "entering and leaving the XDP hook"},
-    {Step::xdp_program_drop, "xdp_program_drop", "packet", "the built-in program that drops"},
-    {Step::xdp_program_pass, "xdp_program_pass", "packet", "the built-in program that passes"},
-    {Step::xdp_program_tx, "xdp_program_tx", "packet", "the built-in program that swaps the addresses and sends back"},
-    {Step::xdp_program_redirect, "xdp_program_redirect", "packet",
-     "the built-in program that swaps the addresses and redirects by a map"},
-    {Step::bpf_instruction, "bpf_instruction", "instruction", "one executed eBPF instruction"},
-    {Step::bpf_helper, "bpf_helper", "call", "calling a helper, and helpers without a price of their own"},
-    {Step::bpf_map_lookup, "bpf_map_lookup", "call", "bpf_map_lookup_elem"},
-    {Step::bpf_map_update, "bpf_map_update", "call", "bpf_map_update_elem, bpf_map_delete_elem"},
-    {Step::bpf_ktime, "bpf_ktime", "call", "bpf_ktime_get_ns"},
-    {Step::refill_descriptor, "refill_descriptor", "descriptor", "writing one descriptor"},
-    {Step::refill_bulk, "refill_bulk", "bulk", "fixed part of one refill call"},
-    {Step::doorbell, "doorbell", "bulk", "telling the NIC of new descriptors"},
-    {Step::tx_descriptor, "tx_descriptor", "packet", "writing one XDP transmit descriptor, DMA sync included"},
-    {Step::tx_completion, "tx_completion", "packet", "handling the completion of one transmitted frame"},
-    {Step::tx_queue_lock, "tx_queue_lock", "lock", "the lock of a transmit queue that CPUs share, uncontended"},
-    {Step::xdp_redirect, "xdp_redirect", "packet", "xdp_do_redirect: frame from buffer, bulk queue of the target"},
-    {Step::cpumap_ring_put, "cpumap_ring_put", "packet", "a frame into the ring of a cpumap entry, without its lock"},
-    {Step::cpumap_wakeup, "cpumap_wakeup", "wakeup", "waking the thread of a cpumap entry that sleeps"},
-    {Step::cpumap_wakeup_running, "cpumap_wakeup_running", "call", "the same call for a thread that is awake"},
-    {Step::cpumap_dequeue, "cpumap_dequeue", "packet",
-     "taking a frame from that ring, with its lines from the other CPU"},
-    {Step::packet_touch, "packet_touch", "packet", "first read of packet data that DMA left in the LLC"},
-    {Step::llc_hit, "llc_hit", "line", "an access that hits the LLC"},
-    {Step::llc_miss, "llc_miss", "line", "an access that goes to memory, as far as it is not overlapped"},
-    {Step::page_pool_cache_get, "page_pool_cache_get", "page", "a page out of the alloc cache"},
-    {Step::page_pool_cache_put, "page_pool_cache_put", "page", "a page into the alloc cache"},
-    {Step::page_pool_ring_get, "page_pool_ring_get", "page", "a page from the ptr_ring to the alloc cache"},
-    {Step::page_pool_ring_put, "page_pool_ring_put", "page", "a page into the ptr_ring, without its lock"},
-    {Step::ptr_ring_lock, "ptr_ring_lock", "lock", "the ring's producer lock, uncontended"},
-    {Step::pcp_alloc, "pcp_alloc", "page", "a page popped from a per-CPU list"},
-    {Step::pcp_free, "pcp_free", "page", "a page pushed on a per-CPU list"},
-    {Step::zone_lock, "zone_lock", "lock", "one hold of the zone lock, uncontended"},
-    {Step::buddy_page, "buddy_page", "page", "a page moved between buddy and per-CPU list, either way"},
-    {Step::page_alloc_single, "page_alloc_single", "call", "fixed part of one allocation, single or bulk"},
-    {Step::dma_map, "dma_map", "page", "mapping a page for DMA"},
-    {Step::dma_unmap, "dma_unmap", "page", "unmapping it"},
-    {Step::skb_alloc, "skb_alloc", "packet", "an sk_buff head from its cache"},
-    {Step::skb_alloc_bulk, "skb_alloc_bulk", "packet", "an sk_buff head as part of a bulk"},
-    {Step::skb_build, "skb_build", "packet", "clearing the head, building the skb around the buffer"},
-    {Step::skb_free, "skb_free", "packet", "freeing one skb, head and data"},
-    {Step::skb_free_bulk, "skb_free_bulk", "packet", "freeing one skb as part of a bulk"},
-    {Step::gro_receive, "gro_receive", "packet", "a GRO attempt"},
-    {Step::netif_receive, "netif_receive", "packet", "netif_receive_skb and early IP input"},
-    {Step::netfilter_raw, "netfilter_raw", "packet", "rule lookup in PREROUTING raw"},
-    {Step::netfilter_filter, "netfilter_filter", "packet", "passing a loaded filter table"},
-    {Step::conntrack, "conntrack", "packet", "connection tracking of a packet"},
-    {Step::fib_input, "fib_input", "packet", "route lookup and local delivery"},
-    {Step::udp_receive, "udp_receive", "packet", "UDP input up to the socket lookup's result"},
-    {Step::udp_no_port, "udp_no_port", "packet", "closed port: counters and the rate-limited ICMP answer"},
-    {Step::tcp_receive, "tcp_receive", "packet", "TCP input up to the socket queue: lookup, sequence check, window"},
-    {Step::tcp_ack, "tcp_ack", "packet", "building one acknowledgement and giving it to the NIC"},
-    {Step::socket_enqueue, "socket_enqueue", "packet", "charging memory and queueing on the socket"},
-    {Step::socket_wakeup, "socket_wakeup", "wakeup", "waking a reader that sleeps"},
-    {Step::syscall_entry, "syscall_entry", "call", "entry and exit of recvmsg or recvmmsg"},
-    {Step::socket_dequeue, "socket_dequeue", "packet", "taking one packet off the socket queue"},
-    {Step::copy_to_user, "copy_to_user", "packet", "copying to the application: fixed part and per byte"},
-    {Step::skb_defer_push, "skb_defer_push", "packet", "handing an skb to the CPU that allocated it"},
-    {Step::ipi, "ipi", "interrupt", "an interrupt from another CPU, where it arrives"},
-    {Step::context_switch, "context_switch", "switch", "from one thread to another"},
-    {Step::tick, "tick", "interrupt", "the timer tick"},
-    {Step::ksoftirqd_wake, "ksoftirqd_wake", "wakeup", "waking ksoftirqd"},
-    {Step::kswapd_batch, "kswapd_batch", "bulk", "kswapd reclaiming 32 pages"},
-}};
 
 namespace {
 
@@ -154,21 +82,21 @@ Time ns(double value) {
   return Time{to_ps(value)};
 }
 
-/// A figure id (XP-31, PB-4/64), "fit:" and the ids fitted to, "prior" with a note where nobody published a figure, or
-/// "measured" with a note that says how, on the file's own machine.
+/// A figure id (XP-31, PB-4/64), "fit:" and the ids fitted to, "uncalibrated" with a note where nobody published a
+/// figure, or "measured" with a note that says how, on the file's own machine.
 void check_figure(Section& entry, const Calibration& file) {
   static const std::regex reference(
       "(fit:)?[A-Z]{1,3}-?[0-9]+[a-z]?(/[A-Za-z0-9_.]+)*(,[A-Z]{1,3}-?[0-9]+[a-z]?(/[A-Za-z0-9_.]+)*)*");
   const std::string figure = entry.text("figure");
   const std::string note = entry.text_or_empty("note");
-  if (figure == "prior" || figure == "measured") {
+  if (figure == "uncalibrated" || figure == "measured") {
     if (note.empty()) {
-      fail(entry.source(), entry.at("note"), "missing; a " + figure + " number says in a note where it comes from");
+      fail(entry.source(), entry.at("note"), "missing; what is " + figure + " says in a note where it comes from");
     }
   } else if (!std::regex_match(figure, reference)) {
     fail(entry.source(), entry.at("figure"),
          "\"" + scenario::printable(figure) +
-             "\" is no figure; use an id (XP-31), fit:ID,ID, or prior or measured with a note");
+             "\" is no figure; use an id (XP-31), fit:ID,ID, or uncalibrated or measured with a note");
   }
   const std::string era = entry.text_or_empty("era");
   if (!era.empty() && era != file.era && file.mixes_eras.empty()) {
@@ -190,6 +118,9 @@ void read_steps(Section steps, Calibration& file) {
     Section entry = steps.section(info.name);
     StepCost& cost = file.steps[static_cast<std::size_t>(info.step)];
     cost.fixed = ns(entry.number("ns", 0, max_ns));
+    if (entry.optional("indirect_calls") != nullptr) {
+      cost.indirect_calls = static_cast<std::uint32_t>(entry.number("indirect_calls", 0, 100));
+    }
     if (info.step == Step::copy_to_user) cost.ps_per_byte = to_ps(entry.number("ns_per_byte", 0, 1000));
     if (const std::string per = entry.text("per"); per != info.per) {
       fail(entry.source(), entry.at("per"),
@@ -211,18 +142,98 @@ IdleCost read_idle(Section& idle, std::string_view name, const Calibration& file
   return state;
 }
 
+std::vector<std::string> read_texts(Section& parent, std::string_view name) {
+  std::vector<std::string> texts;
+  const json& list = parent.required(name);
+  if (!list.is_array() || list.empty()) fail(parent.source(), parent.at(name), "must be a list of texts");
+  for (const json& text : list) {
+    if (!text.is_string()) fail(parent.source(), parent.at(name), "must be a list of texts");
+    texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
+CalibrationFit read_fit(Section fit, const json& document) {
+  CalibrationFit made;
+  read_texts(fit, "figures");
+  const std::string& source = fit.source();
+  for (const auto& [name, value] : fit.required("parameters").items()) {
+    Section entry(value, source, join_place(fit.at("parameters"), name));
+    CalibrationFit::Parameter parameter{name, read_texts(entry, "numbers"), entry.number("factor", 1e-6, 1e6)};
+    for (const std::string& number : parameter.numbers) {
+      const std::string pointer = "/" + std::regex_replace(number, std::regex("\\."), "/");
+      if (!document.contains(json::json_pointer(pointer))) {
+        fail(source, entry.at("numbers"), "\"" + scenario::printable(number) + "\" is no number of this file");
+      }
+    }
+    for (const char* const about : {"low", "high", "standard_error"}) entry.number(about, 0, 1e6);
+    read_texts(entry, "figures");
+    entry.text("reason");
+    entry.done();
+    made.parameters.push_back(std::move(parameter));
+  }
+  const json& covariance = fit.required("covariance");
+  const std::size_t n = made.parameters.size();
+  const auto is_row = [n](const json& row) {
+    return row.is_array() && row.size() == n &&
+           std::all_of(row.begin(), row.end(), [](const json& v) { return v.is_number(); });
+  };
+  if (!covariance.is_array() || covariance.size() != n || !std::all_of(covariance.begin(), covariance.end(), is_row)) {
+    fail(source, fit.at("covariance"), "must be a square matrix, one row per parameter");
+  }
+  made.covariance = covariance.get<std::vector<std::vector<double>>>();
+  fit.done();
+  return made;
+}
+
+/// The file's own members over its base's. Another NIC on the same machine differs in its driver and its bus.
+json on_base(const json& base, const json& own, const std::string& source) {
+  for (const char* const shared : {"llc", "idle"}) {
+    if (own.contains(shared)) fail(source, shared, "belongs to the machine; only the base may say it");
+  }
+  const json steps = own.value("steps", json::object());
+  for (const auto& [name, value] : steps.items()) {
+    const auto info = std::find_if(calibration_steps.begin(), calibration_steps.end(),
+                                   [&, &wanted = name](const StepInfo& step) { return step.name == wanted; });
+    if (info == calibration_steps.end() || !info->driver) {
+      fail(source, "steps." + name, "is no step of a driver; only the base may say it");
+    }
+  }
+  json whole = base;
+  whole.erase("note");
+  whole.erase("fit");
+  whole.merge_patch(own);
+  whole.erase("base");
+  return whole;
+}
+
+std::string base_path(const json& document, const std::string& source, const std::string& folder) {
+  const auto base = document.find("base");
+  if (base == document.end()) return "";
+  if (!base->is_string()) fail(source, "base", "must be the name of a calibration in the same folder");
+  return (std::filesystem::path(folder) / (base->get<std::string>() + ".json")).string();
+}
+
 }  // namespace
 
-Calibration load_calibration(std::string_view text, const std::string& source_name) {
-  const json document = scenario::parse_json(text, source_name);
-  Section top(document, source_name, "");
+Calibration load_calibration(std::string_view text, const std::string& source_name, const std::string& folder) {
+  json document = scenario::parse_json(text, source_name);
   Calibration file;
+  if (const std::string path = document.is_object() ? base_path(document, source_name, folder) : ""; !path.empty()) {
+    const json base = scenario::parse_json(scenario::read_text_file(path), path);
+    if (base.contains("base")) fail(source_name, "base", "stands on another file itself; name that one");
+    if (base.contains("fit")) file.fits.push_back(read_fit(Section(base["fit"], path, "fit"), base));
+    document = on_base(base, document, source_name);
+  }
+  Section top(document, source_name, "");
   if (top.number("schema", 1, 1) != 1) fail(source_name, "schema", "must be 1");
   file.name = top.text("name");
   file.machine = top.text("machine");
   file.era = top.text("era");
   file.mixes_eras = top.text_or_empty("mixes_eras");
+  file.drivers = read_texts(top, "drivers");
   top.text_or_empty("note");
+  if (top.optional("fit") != nullptr) file.fits.push_back(read_fit(top.section("fit"), document));
   const json& provisional = top.required("provisional");
   if (!provisional.is_boolean()) fail(source_name, "provisional", "must be true or false");
   file.provisional = provisional.get<bool>();
@@ -246,13 +257,23 @@ Calibration load_calibration(std::string_view text, const std::string& source_na
   file.idle.poll = read_idle(idle, "poll", file);
   file.idle.c1 = read_idle(idle, "c1", file);
   file.idle.deep = read_idle(idle, "deep", file);
+  file.idle.cold_permille = std::llround(figured_number(idle, "cold_packets", 0, 1000, file) * 1000);
   idle.done();
   top.done();
   return file;
 }
 
 Calibration load_calibration_file(const std::string& path) {
-  return load_calibration(scenario::read_text_file(path), path);
+  return load_calibration(scenario::read_text_file(path), path, std::filesystem::path(path).parent_path().string());
+}
+
+std::vector<std::string> calibration_files(const std::string& path) {
+  std::vector<std::string> files = {path};
+  const json document = scenario::parse_json(scenario::read_text_file(path), path);
+  const std::string base =
+      document.is_object() ? base_path(document, path, std::filesystem::path(path).parent_path().string()) : "";
+  if (!base.empty()) files.push_back(base);
+  return files;
 }
 
 }  // namespace rxpool

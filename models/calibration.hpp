@@ -1,14 +1,19 @@
 #pragma once
 // What each step of the receive path costs on one machine in one era (design: CPU, cost and cache). A calibration file
 // holds nanoseconds with the figure behind each number; here they are integer picoseconds, made once. Steps, not
-// scenarios: no cost is named after what is measured. Leaves out how steps combine: that is the models' business.
+// scenarios: no cost is named after what is measured. A file may stand on another one (`base`) and change what a NIC's
+// driver does; a fitted file says which numbers were fitted, to which figures, and how sure they are. Leaves out how
+// steps combine: that is the models' business.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "sim/random.hpp"
 #include "sim/time.hpp"
 
 namespace rxpool {
@@ -50,6 +55,7 @@ enum class Step : std::uint8_t {
   page_pool_cache_put,
   page_pool_ring_get,
   page_pool_ring_put,
+  page_pool_release,
   ptr_ring_lock,
   pcp_alloc,
   pcp_free,
@@ -84,20 +90,23 @@ enum class Step : std::uint8_t {
   tick,
   ksoftirqd_wake,
   kswapd_batch,
+  retpoline,
 };
-inline constexpr std::size_t step_count = static_cast<std::size_t>(Step::kswapd_batch) + 1;
+inline constexpr std::size_t step_count = static_cast<std::size_t>(Step::retpoline) + 1;
 
 struct StepInfo {
   Step step;
   std::string_view name;
   std::string_view per;  ///< what one price is for; the file has to say the same
   std::string_view meaning;
+  bool driver = false;  ///< a file for another NIC of the same machine may change it
 };
 extern const std::array<StepInfo, step_count> calibration_steps;
 
 struct StepCost {
   Time fixed;
-  std::int64_t ps_per_byte = 0;  ///< copy_to_user only; 0 elsewhere
+  std::int64_t ps_per_byte = 0;      ///< copy_to_user only; 0 elsewhere
+  std::uint32_t indirect_calls = 0;  ///< made through pointers: dearer with retpolines
 };
 
 struct LlcCalibration {
@@ -123,26 +132,51 @@ struct IdleCalibration {
   IdleCost poll;
   IdleCost c1;
   IdleCost deep;
+  /// The first packet after a sleep finds cold caches: it costs this many thousandths of a packet more.
+  std::int64_t cold_permille = 0;
+};
+
+/// What a fit found: each parameter is a factor on some numbers of the file, with the covariance of the factors.
+struct CalibrationFit {
+  struct Parameter {
+    std::string name;
+    std::vector<std::string> numbers;  ///< dotted places: steps.hardirq, pcie.packet_ns, idle.deep.exit_ns
+    double factor = 1;                 ///< fitted, over the prior; the numbers in the file contain it
+  };
+  std::vector<Parameter> parameters;
+  std::vector<std::vector<double>> covariance;  ///< of the factors, in the order of `parameters`
 };
 
 struct Calibration {
   std::string name;
   std::string machine;
   std::string era;
-  std::string mixes_eras;  ///< why numbers of other eras stand in it; empty: there are none
+  std::string mixes_eras;            ///< why numbers of other eras stand in it; empty: there are none
+  std::vector<std::string> drivers;  ///< NIC drivers that its figures were measured with
   bool provisional = false;
   std::array<StepCost, step_count> steps{};
   LlcCalibration llc;
   PcieCalibration pcie;
   IdleCalibration idle;
+  std::vector<CalibrationFit> fits;  ///< the base's before its own
+
+  bool calibrated_for(std::string_view driver) const {
+    return std::find(drivers.begin(), drivers.end(), driver) != drivers.end();
+  }
+  /// Every step dearer by its indirect calls (kernel.retpoline).
+  void add_retpolines();
+  /// Fitted numbers drawn from the covariance of their fit; the same for the same state of the stream.
+  void draw(RandomStream& random);
 
   Time cost(Step step) const { return steps[static_cast<std::size_t>(step)].fixed; }
   std::int64_t ps_per_byte(Step step) const { return steps[static_cast<std::size_t>(step)].ps_per_byte; }
 };
 
 /// Throws InputError naming source and place. Refused: a missing or unknown step, a number without a figure, a number
-/// of another era unless the file says why it mixes them.
-Calibration load_calibration(std::string_view text, const std::string& source_name);
+/// of another era unless the file says why it mixes them. A file's base lies in `folder`.
+Calibration load_calibration(std::string_view text, const std::string& source_name, const std::string& folder = "");
 Calibration load_calibration_file(const std::string& path);
+/// The file and the one it stands on.
+std::vector<std::string> calibration_files(const std::string& path);
 
 }  // namespace rxpool

@@ -30,7 +30,7 @@ double thread_cpu_seconds() {
 
 Host::Host(const Scenario& scenario, std::uint32_t replication)
     : scenario_(scenario),
-      calibration_(load_calibration_file(scenario.calibration_file)),
+      calibration_(host_calibration(scenario, replication)),
       idle_table_(idle_table(calibration_)),
       facts_(policies_facts(scenario, calibration_)),
       groups_(coupling_groups(scenario, facts_)),
@@ -39,6 +39,12 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
     warnings_.push_back("costs are those of " + calibration_.machine + ", era " + calibration_.era +
                         "; the rules are those of Linux " + std::to_string(scenario.kernel.release.major) + "." +
                         std::to_string(scenario.kernel.release.minor));
+  }
+  for (const auto& [name, nic] : scenario.nics) {
+    const std::string driver(scenario::driver_defaults(nic.driver).name);
+    if (calibration_.calibrated_for(driver)) continue;
+    warnings_.push_back("uncalibrated: nobody has fitted " + calibration_.name + " to measurements with " + driver +
+                        " (nics." + name + "); orderings may hold, absolute rates are not predictions");
   }
   build_memory();
   build_cores();

@@ -91,13 +91,19 @@ SteeringParams steering_params(const scenario::NicParams& nic) {
 }
 
 NetfilterParams netfilter_params(const scenario::NetfilterParams& params) {
+  const auto rule = [](const scenario::DropRuleParams& wanted) {
+    NetfilterParams::DropRule made;
+    made.enabled = wanted.enabled;
+    made.destination_port = wanted.dst_port;
+    if (wanted.protocol != scenario::RuleProtocol::any) {
+      made.ip_protocol = wanted.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp;
+    }
+    return made;
+  };
   NetfilterParams rules;
-  rules.raw_table = params.raw_drop.enabled;
-  rules.raw_drop.destination_port = params.raw_drop.dst_port;
-  if (params.raw_drop.protocol != scenario::RuleProtocol::any) {
-    rules.raw_drop.ip_protocol = params.raw_drop.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp;
-  }
-  rules.filter_table = params.filter;
+  rules.raw_drop = rule(params.raw_drop);
+  rules.filter_drop = rule(params.filter_drop);
+  rules.filter_rules = params.filter || params.filter_drop.enabled ? params.filter_rules : 0;
   rules.conntrack = params.conntrack;
   return rules;
 }

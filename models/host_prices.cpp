@@ -1,6 +1,24 @@
 #include "models/host_prices.hpp"
 
+#include "sim/random.hpp"
+
 namespace rxpool {
+
+Calibration host_calibration(const Scenario& scenario, std::uint32_t replication) {
+  Calibration calibration = load_calibration_file(scenario.calibration_file);
+  if (scenario.calibration_uncertainty) {
+    RandomStream random(scenario.seed, replication, "calibration");
+    calibration.draw(random);
+  }
+  if (!scenario.memory.allocator_cost) {
+    for (const Step step :
+         {Step::pcp_alloc, Step::pcp_free, Step::zone_lock, Step::buddy_page, Step::page_alloc_single}) {
+      calibration.steps[static_cast<std::size_t>(step)].fixed = Time{0};
+    }
+  }
+  if (scenario.kernel.retpoline) calibration.add_retpolines();
+  return calibration;
+}
 
 MemoryPrices memory_prices(const Calibration& calibration) {
   MemoryPrices prices;
@@ -12,6 +30,7 @@ MemoryPrices memory_prices(const Calibration& calibration) {
   // A lock or a line that another CPU had last comes from its cache through the LLC.
   prices.ring_lock_transfer = calibration.cost(Step::llc_hit);
   prices.zone_lock_transfer = calibration.cost(Step::llc_hit);
+  prices.pool_release = calibration.cost(Step::page_pool_release);
   prices.dma_map = calibration.cost(Step::dma_map);
   prices.dma_unmap = calibration.cost(Step::dma_unmap);
   prices.alloc_entry = calibration.cost(Step::page_alloc_single);

@@ -7,10 +7,13 @@
 #include "models/calibration.hpp"
 #include "models/cpu/idle.hpp"
 #include "models/memory/context.hpp"
-#include "models/scenario/cpu_params.hpp"
+#include "models/scenario.hpp"
 
 namespace rxpool {
 
+/// The prices of one replication: the scenario's file, with retpolines where the kernel has them, and drawn anew from
+/// the fit's covariance where the scenario asks for it.
+Calibration host_calibration(const Scenario& scenario, std::uint32_t replication);
 MemoryPrices memory_prices(const Calibration& calibration);
 /// The calibration's idle states: poll, shallow, deep; names as cpuidle has them.
 std::array<IdleState, 3> idle_table(const Calibration& calibration);

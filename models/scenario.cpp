@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "models/calibration.hpp"
 #include "models/scenario/checks.hpp"
 #include "models/scenario/events.hpp"
 #include "models/scenario/field_reader.hpp"
@@ -28,6 +29,8 @@ void fields(FieldVisitor& v, Scenario& p) {
   v.number("warmup_ms", p.warmup_ms, time_ms(), "Simulated before anything is counted.");
   v.number("duration_ms", p.duration_ms, time_ms(), "Simulated and counted, above 0.");
   v.text("calibration", p.calibration, "Name of a calibration, or the path of its file.");
+  v.flag("calibration_uncertainty", p.calibration_uncertainty,
+         "Draws the fitted prices from the covariance of their fit, anew in each replication.");
   v.object("kernel", p.kernel, "Kernel release and sysctls.");
   v.children("cpus", p.cpus, "CPUs.");
   v.object("memory", p.memory, "Memory and what else uses it.");
@@ -82,7 +85,7 @@ std::string resolved_json(const Scenario& scenario) {
 }
 
 std::vector<std::string> named_files(const Scenario& scenario) {
-  std::vector<std::string> files = {scenario.calibration_file};
+  std::vector<std::string> files = calibration_files(scenario.calibration_file);
   for (const auto& [name, traffic] : scenario.traffic) {
     if (traffic.kind == scenario::TrafficKind::pcap) files.push_back(traffic.capture.path);
   }

@@ -43,6 +43,7 @@ struct Scenario {
   double warmup_ms = 0;
   double duration_ms = 100;
   std::string calibration = "m1-mlx5";
+  bool calibration_uncertainty = false;
   scenario::KernelParams kernel;
   scenario::Named<scenario::CpuParams> cpus;
   scenario::MemoryParams memory;

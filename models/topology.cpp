@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "models/host.hpp"
+#include "models/host_prices.hpp"
 #include "models/traffic/headers.hpp"
 
 namespace rxpool {
@@ -78,10 +79,11 @@ class Prices {
                  of(Step::page_pool_cache_get) + of(Step::page_pool_cache_put) + of(Step::netif_receive);
     if (nic.gro) sum += of(Step::gro_receive);
     if (nic.netfilter.raw_drop.enabled) sum += of(Step::netfilter_raw);
-    if (raw_drops(nic, packet)) return sum;
+    if (drops(nic.netfilter.raw_drop, packet)) return sum;
     if (nic.netfilter.conntrack) sum += of(Step::conntrack);
     sum += of(Step::fib_input);
-    if (nic.netfilter.filter) sum += of(Step::netfilter_filter);
+    if (nic.netfilter.filter) sum += of(Step::netfilter_filter) * nic.netfilter.filter_rules;
+    if (drops(nic.netfilter.filter_drop, packet)) return sum;
     if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) return sum;
     return sum + of(Step::udp_receive) + of(has_socket ? Step::socket_enqueue : Step::udp_no_port);
   }
@@ -92,15 +94,17 @@ class Prices {
     return of(Step::syscall_entry) / socket.reader.batch + of(Step::socket_dequeue) + copy + of(Step::skb_defer_push) +
            socket.reader.service_ns;
   }
-  static bool raw_drops(const scenario::NicParams& nic, const Packet& packet) {
-    const scenario::RawDropParams& rule = nic.netfilter.raw_drop;
-    if (!rule.enabled || (rule.dst_port != 0 && rule.dst_port != packet.destination_port)) return false;
-    return rule.protocol == scenario::RuleProtocol::any ||
-           packet.ip_protocol == (rule.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp);
+  static bool filtered(const scenario::NicParams& nic, const Packet& packet) {
+    return drops(nic.netfilter.raw_drop, packet) || drops(nic.netfilter.filter_drop, packet);
   }
   const Scenario& scenario() const { return scenario_; }
 
  private:
+  static bool drops(const scenario::DropRuleParams& rule, const Packet& packet) {
+    if (!rule.enabled || (rule.dst_port != 0 && rule.dst_port != packet.destination_port)) return false;
+    return rule.protocol == scenario::RuleProtocol::any ||
+           packet.ip_protocol == (rule.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp);
+  }
   const Scenario& scenario_;
   const Calibration& calibration_;
 };
@@ -189,7 +193,7 @@ Demand sample(HostNic& nic, const Prices& prices) {
           demand.cpumap[entry].add(prices.dequeue() + stack_ns);
           server = nic.queues.size() + entry;
         }
-        if (found && !Prices::raw_drops(*nic.params, packet)) {
+        if (found && !Prices::filtered(*nic.params, packet)) {
           const auto& params = std::next(scenario.sockets.begin(), static_cast<std::ptrdiff_t>(socket))->second;
           demand.to_socket[{server, socket}].add(prices.read(params, packet));
         }
@@ -430,7 +434,7 @@ std::string dot(const Graph& graph, const Bottleneck& predicted) {
 
 Topology topology(const Scenario& scenario) {
   Host host(scenario, 0);
-  const Calibration calibration = load_calibration_file(scenario.calibration_file);
+  const Calibration calibration = host_calibration(scenario, 0);
   const Prices prices(scenario, calibration);
   const Graph graph = Builder(scenario, host, prices).build();
   std::vector<Vertex> order;

@@ -122,6 +122,7 @@ void Core::observe_idle(Time now) {
 }
 
 void Core::leave_idle() {
+  cold_ = true;
   enter_context(Context::hardirq);
   // Waking up is still idle time to the kernel's accounting.
   const Time latency = idle_states_.leave(clock_);

@@ -126,6 +126,13 @@ class Core {
   }
   void charge_memory() { charge(Work::page_memory, memory_.cost); }
 
+  /// The first poll after a sleep has handled packets at this price each: the first of them found cold caches.
+  void warm_up(Time packet) {
+    if (!cold_) return;
+    cold_ = false;
+    charge(Work::cold_caches, Time{packet.ps * prices_.idle.cold_permille / 1000});
+  }
+
   // ---- Interrupts.
   void attach(InterruptSource& source);
   void detach(InterruptSource& source);
@@ -242,6 +249,7 @@ class Core {
   bool alone_ = false;
   bool idle_ = false;
   Time idle_since_{0};    ///< not yet in the statistics
+  bool cold_ = false;     ///< has slept and not handled a packet since
   bool in_unit_ = false;  ///< the current thread stopped inside what the scheduler does not interrupt
   bool bottom_halves_disabled_ = false;
   Context context_ = Context::softirq;

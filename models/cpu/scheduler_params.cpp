@@ -41,9 +41,9 @@ Release parse_release(const std::string& text) {
   const auto major = std::from_chars(text.data(), end, release.major);
   if (major.ec == std::errc{} && major.ptr != end && *major.ptr == '.') {
     const auto minor = std::from_chars(major.ptr + 1, end, release.minor);
-    if (minor.ec == std::errc{} && minor.ptr == end && release >= Release{4, 9} && release.major < 100) return release;
+    if (minor.ec == std::errc{} && minor.ptr == end && release >= Release{4, 4} && release.major < 100) return release;
   }
-  throw InputError("kernel.release: \"" + text + "\" is not a release from 4.9 on, such as \"6.18\"");
+  throw InputError("kernel.release: \"" + text + "\" is not a release from 4.4 on, such as \"6.18\"");
 }
 
 void check_range(const char* field, std::int64_t value, std::int64_t low, std::int64_t high) {

@@ -14,7 +14,7 @@ namespace rxpool {
 enum class PreemptionModel : std::uint8_t { none, voluntary, full, lazy };
 
 struct SchedulerParams {
-  std::string release = "6.18";                       ///< "major.minor"; 4.9 or later
+  std::string release = "6.18";                       ///< "major.minor"; 4.4 or later
   int hz = 1000;                                      ///< CONFIG_HZ: 100, 250, 300 or 1000
   int cpus = 1;                                       ///< online CPUs, for the scaling of the tunables (SC-24)
   std::optional<PreemptionModel> preempt;             ///< default: voluntary before 7.0, lazy from 7.0

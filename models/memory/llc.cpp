@@ -1,9 +1,11 @@
 #include "models/memory/llc.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include "models/memory/page.hpp"
 #include "sim/error.hpp"
+#include "sim/math.hpp"
 
 namespace rxpool {
 namespace {
@@ -52,14 +54,44 @@ PoissonTail::PoissonTail(std::uint32_t k) {
   }
 }
 
+// A full set of n + 1 lines that are touched in turn: with m the probability of a miss, m n lines are brought in
+// between two touches of one, each of which pushes it out with probability 1 / ways; so m = 1 - exp(-m n / ways'),
+// where ways' is -1 / log(1 - 1/ways). Sets that hold all their lines lose none.
+RandomReplacement::RandomReplacement(std::uint32_t ways) {
+  constexpr Probability as_good_as_certain = certain - (certain >> 8);
+  const double effective_ways = ways == 1 ? 0.5 : -1 / math::log(1 - 1.0 / ways);
+  const auto lost = [&](std::uint32_t others) {
+    if (others < ways) return 0.0;
+    double miss = 1;
+    for (int i = 0; i < 200; ++i) miss = 1 - math::exp(-miss * others / effective_ways);
+    return miss;
+  };
+  std::vector<double> by_others;
+  for (std::uint32_t index = 0;; ++index) {
+    const double mean = index * 0.5;
+    double probability = math::exp(-mean);  // of exactly n others
+    double expected = 0;
+    double left = 1;
+    for (std::uint32_t n = 0; left > 1e-9 && n < 4096; ++n) {
+      if (n == by_others.size()) by_others.push_back(lost(n));
+      expected += probability * by_others[n];
+      left -= probability;
+      probability *= mean / (n + 1);
+    }
+    const double gone = std::min(1.0, expected + std::max(left, 0.0));
+    // Rounding must not make the table fall.
+    table_.push_back(std::max(table_.empty() ? 0 : table_.back(), static_cast<Probability>(gone * 4294967296.0)));
+    if (table_.back() >= as_good_as_certain) return;
+  }
+}
+
 Llc::Llc(const LlcParameters& parameters, std::uint64_t page_count)
     : memory_(2 * page_count * sizeof(Line)), lines_(static_cast<Line*>(memory_.base())) {
   parameters.validate();
   // sets = bytes / (ways * 64); one in 64 of them is within reach.
   const std::uint64_t lines_per_set_q32 = ((parameters.ways * line_bytes * lines_per_page) << 32) / parameters.bytes;
-  const auto fill = [&](Table& made, std::uint32_t ways) {
+  const auto fill = [&](Table& made, const auto& tail) {
     std::vector<Probability>& table = made.entries;
-    const PoissonTail tail(ways);
     for (std::uint64_t distance = 0;; distance += std::uint64_t{1} << distance_shift) {
       // The middle of the step stands for it.
       const std::uint64_t middle = distance == 0 ? 0 : distance + (std::uint64_t{1} << distance_shift) / 2;
@@ -70,8 +102,8 @@ Llc::Llc(const LlcParameters& parameters, std::uint64_t page_count)
       return;
     }
   };
-  fill(ordinary_, parameters.ways);
-  fill(ddio_, parameters.ddio_ways);
+  fill(ordinary_, RandomReplacement(parameters.ways));
+  fill(ddio_, PoissonTail(parameters.ddio_ways));
 }
 
 }  // namespace rxpool

@@ -1,11 +1,12 @@
 #pragma once
 // The last-level cache as seen by packet buffers. A line at a fixed offset of a 4 KiB page reaches only 1/64 of the
-// sets; it is gone once at least `ways` other lines have fallen into its set since its last touch, which is a Poisson
-// tail in the number of other pages touched at that offset meanwhile. Buffers of half a page begin at two offsets,
+// sets. Other pages' lines fall into these sets by chance (Poisson); a set with no more lines than ways loses none, and
+// a fuller one, whose replacement is as good as random, loses each between two touches with the probability at which as
+// many come back as are lost. Buffers of half a page begin at two offsets,
 // which do not compete. A DMA write updates a line that is cached and otherwise allocates in the DDIO ways only, where
 // just the other DMA allocations push it out, until a CPU reads it. Expected values, not draws: a probability is
-// charged as that share of a miss, and the miss counter carries the rest forward. Left out: slices, replacement other
-// than LRU, the private caches, prefetch, what others than this NIC touch. Figures it must explain: XP-14, XP-19, DD-1.
+// charged as that share of a miss, and the miss counter carries the rest forward. Left out: slices, the private
+// caches, prefetch, what others than this NIC touch. Figures it must explain: XP-14, XP-19, DD-1.
 
 #include <algorithm>
 #include <cstdint>
@@ -53,6 +54,24 @@ class PoissonTail {
 
  private:
   static constexpr unsigned step_shift = 13;  ///< entries every 1/8
+  std::vector<Probability> table_;
+};
+
+/// Probability that a line is gone when it is touched again, by the mean number of other lines that were touched in its
+/// set meanwhile; a table made at construction, linear in between.
+class RandomReplacement {
+ public:
+  explicit RandomReplacement(std::uint32_t ways);
+  /// mean in 1/2^16.
+  Probability at(std::uint64_t mean_q16) const {
+    const std::uint64_t index = mean_q16 >> step_shift;
+    if (index + 1 >= table_.size()) return certain;
+    const std::uint64_t fraction = mean_q16 & ((1ULL << step_shift) - 1);
+    return table_[index] + (((table_[index + 1] - table_[index]) * fraction) >> step_shift);
+  }
+
+ private:
+  static constexpr unsigned step_shift = 15;  ///< entries every 1/2
   std::vector<Probability> table_;
 };
 
@@ -111,6 +130,13 @@ class Llc {
     ++stats.cpu_reads;
     carry(miss, cpu_carry_, stats.cpu_read_misses);
     return miss;
+  }
+
+  /// A CPU goes on to another line that belongs to the buffer (its frame record, its page's): it shared the fate of the
+  /// one just read, which was missed with this probability.
+  void read_second_line(Probability miss) {
+    ++stats.cpu_reads;
+    carry(miss, cpu_carry_, stats.cpu_read_misses);
   }
 
   /// Share of a price: expected cost of one access that misses with this probability.
@@ -174,8 +200,8 @@ class Llc {
   };
 
   static constexpr unsigned distance_shift = 3;
-  Table ordinary_;  ///< P[at least `ways` other lines in the set] by pages touched since
-  Table ddio_;      ///< the same for `ddio_ways`
+  Table ordinary_;  ///< probability of being gone by pages touched since
+  Table ddio_;      ///< the same in the DDIO ways: P[at least `ddio_ways` other allocations in the set]
   ReservedMemory memory_;
   Line* lines_;  ///< by buffer
   View now_;

@@ -33,6 +33,8 @@ constexpr std::uint32_t veth_frame_truesize = page_bytes - 112 + skb_overhead;
 // DR-16: time from posting a UMR to its completion; general knowledge, about one round trip over PCIe.
 constexpr Time umr_latency = microseconds(1);
 
+constexpr KernelRelease mlx4_reuses_pages{4, 12};  // DR-24: fragments of order-3 pages before
+
 PoolBuffersParams mlx5(const RxBuffersRequest& request) {
   const std::uint32_t stride = request.xdp ? page_bytes : half_page;
   // DR-12: a refill is due when this much is missing.
@@ -101,6 +103,11 @@ RxBuffersMade make_rx_buffers(const RxBuffersRequest& request, PagePools& pools,
     params.repoll_on_failure = repoll;
     return RxBuffersMade{std::make_unique<FlipBuffers>(params, allocator, request.ring_size), nullptr};
   };
+  const auto fragments = [&](std::uint32_t threshold) {
+    FragmentBuffersParams params;
+    params.threshold = threshold;
+    return RxBuffersMade{std::make_unique<FragmentBuffers>(params, allocator), nullptr};
+  };
   switch (request.driver) {
     case Driver::mlx5:
       return from_pool(mlx5(request));
@@ -115,12 +122,10 @@ RxBuffersMade make_rx_buffers(const RxBuffersRequest& request, PagePools& pools,
     case Driver::i40e:
       return flip(32, true);
     case Driver::mlx4:
-      return flip(8, false);
-    case Driver::virtio_net: {
-      FragmentBuffersParams params;
-      params.threshold = std::min(64u, request.ring_size) / 2;  // kernel-model §4.5
-      return {std::make_unique<FragmentBuffers>(params, allocator), nullptr};
-    }
+      if (allocator.parameters().release >= mlx4_reuses_pages) return flip(8, false);
+      return fragments(8);
+    case Driver::virtio_net:
+      return fragments(std::min(64u, request.ring_size) / 2);  // kernel-model §4.5
     case Driver::veth:
       break;
   }

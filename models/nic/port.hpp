@@ -68,6 +68,7 @@ class Port {
     if (packet.buffer == 0) return 0;
     return llc_.cpu_read(packet.buffer, llc_log_.at(now, queues_[queue].llc_cursor));
   }
+  void read_second_line(Probability miss) { llc_.read_second_line(miss); }
 
   Wire& wire() { return *wire_; }
   Steering& steering() { return *steering_; }

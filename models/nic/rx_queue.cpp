@@ -167,6 +167,7 @@ Napi::Poll RxQueue::poll(Core& core) {
       }
       case Phase::complete:
         if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Poll::waiting;
+        if (handled_ != 0) core.warm_up((core.now() - poll_start_) / handled_);
         if (!finish(core)) return Poll::waiting;
         observe(core.now());
         if (Trace* trace = env_.journal->trace; trace != nullptr) [[unlikely]] {

@@ -161,6 +161,7 @@ class RxQueue final : public Napi, private TxOwner {
   void obey(Core& core, const Packet& packet, const XdpVerdict& verdict);
   XdpFrame frame_of(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   void touch(Core& core, const Packet& packet);
+  void touch_frame(Core& core);
   void refuse(Core& core, const Packet& packet, std::uint32_t slot);
   void completion_planned(Core& by) override;
   void not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action);
@@ -191,6 +192,7 @@ class RxQueue final : public Napi, private TxOwner {
   Phase phase_ = Phase::begin;
   std::uint32_t handled_ = 0;  ///< packets of this poll
   Time step_start_{0};         ///< of the packet at hand
+  Probability read_miss_ = 0;  ///< of its first read
   Time poll_start_{0};
   bool busy_ = false;  ///< driver wants to be polled again (refill failed)
   std::uint32_t defer_irqs_left_ = 0;

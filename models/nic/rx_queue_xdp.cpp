@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "models/nic/read_cost.hpp"
 #include "models/nic/rx_queue.hpp"
 #include "sim/error.hpp"
 
@@ -72,7 +73,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
         reads_(queue.hook_.program->reads_packet()),
         before_(core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
                 (reads_ ? core.price(Step::packet_touch) : Time{0})),
-        llc_miss_(core.price(Step::llc_miss)),
+        llc_miss_(shown_by_read(core.price(Step::llc_miss))),
         limit_(std::min({core.private_limit(), core.next_interrupt() - picoseconds(1), queue.port_.known()})),
         now_(core.now()) {}
 
@@ -81,8 +82,8 @@ class RxQueue::ProgramRun final : public XdpLoop {
     queue_.step_start_ = now_;
     now_ += before_;
     if (reads_) {
-      const Probability miss = queue_.port_.read_miss(*packet_, queue_.step_start_, queue_.params_.index);
-      const Time cost = Llc::charge(llc_miss_, miss);
+      queue_.read_miss_ = queue_.port_.read_miss(*packet_, queue_.step_start_, queue_.params_.index);
+      const Time cost = Llc::charge(llc_miss_, queue_.read_miss_);
       missed_ += cost;
       now_ += cost;
     }
@@ -154,6 +155,7 @@ std::uint32_t RxQueue::program_run(Core& core) {
       env_.journal->trace == nullptr;
   const std::span<const Packet> packets = ring_.adjacent_completions();
   const std::size_t most = drops_alone ? std::min<std::size_t>(weight - handled_, packets.size()) : 1;
+  read_miss_ = 0;
   ProgramRun run(*this, core, packets.first(most));
   const Time start = run.begin();
   hook_.program->run(packets.first(most), core.cpu(), start, run);
@@ -167,6 +169,7 @@ std::uint32_t RxQueue::program_run(Core& core) {
 std::uint32_t RxQueue::one_packet(Core& core) {
   const Packet& packet = ring_.completion();
   step_start_ = core.now();
+  read_miss_ = 0;
   core.charge_together(Step::rx_descriptor, Step::dma_sync);
   const XdpAction action = built_in(core, packet);
   ++stats_.rx_packets;
@@ -257,8 +260,14 @@ XdpAction RxQueue::built_in(Core& core, const Packet& packet) {
 void RxQueue::touch(Core& core, const Packet& packet) {
   core.charge(Step::packet_touch);
   // The cache as it stood when the step began: what came later may not be known yet.
-  const Probability miss = port_.read_miss(packet, step_start_, params_.index);
-  core.charge(Step::llc_miss, Llc::charge(core.price(Step::llc_miss), miss));
+  read_miss_ = port_.read_miss(packet, step_start_, params_.index);
+  core.charge(Step::llc_miss, Llc::charge(shown_by_read(core.price(Step::llc_miss)), read_miss_));
+}
+
+/// Sending a frame on touches a second line of its buffer, as cold as the one that the program read.
+void RxQueue::touch_frame(Core& core) {
+  port_.read_second_line(read_miss_);
+  core.charge(Step::llc_miss, Llc::charge(core.price(Step::llc_miss), read_miss_));
 }
 
 /// The program aborted, or the driver could not do what it said.
@@ -341,8 +350,9 @@ void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t sl
   redirect_.enqueue(entry != nullptr ? *entry : hook_.cpus->choose(packet, core.cpu()), id);
 }
 
-/// The packet leaves its slot, with the length that the program gave it.
+/// The packet leaves its slot, with the length that the program gave it. Its record is a second line of the buffer.
 XdpFrame RxQueue::frame_of(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
+  touch_frame(core);
   XdpFrame frame{.packet = packet, .pages = buffers_.get(), .page = buffers_->take_frame(core, ring_, slot)};
   if (verdict.frame_bytes != 0) frame.packet.frame_bytes = verdict.frame_bytes;
   return frame;

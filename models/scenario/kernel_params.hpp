@@ -1,7 +1,7 @@
 #pragma once
 // `kernel`: the release whose rules apply and the sysctls of the receive path, with the kernel's own names and defaults
-// (kernel-model §0, §9). Zero for a memory sysctl means the kernel computes it. Leaves out mitigations: what they cost
-// is in the calibration file.
+// (kernel-model §0, §9). Zero for a memory sysctl means the kernel computes it. Of the mitigations
+// only retpolines can be switched; what one costs is in the calibration file.
 
 #include <cstdint>
 #include <string>
@@ -32,6 +32,7 @@ struct KernelParams {
   std::uint32_t percpu_pagelist_high_fraction = 0;
   std::uint32_t stat_interval_ms = 1000;
   Scheduler scheduler = Scheduler::eevdf;
+  bool retpoline = false;
 
   bool at_least(int major, int minor) const { return release >= KernelRelease{major, minor}; }
 };
@@ -46,7 +47,8 @@ inline void set_release_defaults(KernelParams& p) {
 
 inline void fields(FieldVisitor& v, KernelParams& p) {
   v.choice<KernelRelease>("release", p.release,
-                          {{"4.17", {4, 17}},
+                          {{"4.5", {4, 5}},
+                           {"4.17", {4, 17}},
                            {"4.19", {4, 19}},
                            {"5.1", {5, 1}},
                            {"5.4", {5, 4}},
@@ -95,6 +97,7 @@ inline void fields(FieldVisitor& v, KernelParams& p) {
   v.number("stat_interval_ms", p.stat_interval_ms, {1, 3.6e6, "ms"}, "Period of the per-CPU list decay (PA-26).");
   v.choice<Scheduler>("scheduler", p.scheduler, {{"cfs", Scheduler::cfs}, {"eevdf", Scheduler::eevdf}},
                       "Scheduler of threads.", "eevdf from 6.6 on, cfs before");
+  v.flag("retpoline", p.retpoline, "Whether indirect calls go through retpolines (DM-3).");
 }
 
 }  // namespace rxpool::scenario

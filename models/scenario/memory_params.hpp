@@ -63,6 +63,7 @@ struct MemoryParams {
   KswapdParams kswapd;
   Named<BackgroundParams> background;
   LlcParams llc;
+  bool allocator_cost = true;
 };
 
 inline void fields(FieldVisitor& v, MemoryParams& p) {
@@ -72,6 +73,8 @@ inline void fields(FieldVisitor& v, MemoryParams& p) {
   v.object("kswapd", p.kswapd, "The reclaim thread of each node.");
   v.children("background", p.background, "Other users of memory.");
   v.object("llc", p.llc, "The last-level cache that DMA writes into.");
+  v.flag("allocator_cost", p.allocator_cost,
+         "Whether the page allocator's work takes time; off shows what a path could do without it.");
 }
 
 }  // namespace rxpool::scenario

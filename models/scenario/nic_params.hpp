@@ -103,14 +103,14 @@ inline void fields(FieldVisitor& v, QueueParams& p) {
   v.text("thread_cpu", p.thread_cpu, "CPU of that thread; empty: the interrupt's.");
 }
 
-/// A rule in PREROUTING raw that drops.
-struct RawDropParams {
+/// A rule that drops.
+struct DropRuleParams {
   bool enabled = false;
   RuleProtocol protocol = RuleProtocol::any;
   std::uint16_t dst_port = 0;
 };
 
-inline void fields(FieldVisitor& v, RawDropParams& p) {
+inline void fields(FieldVisitor& v, DropRuleParams& p) {
   v.flag("enabled", p.enabled, "Whether the rule exists.");
   v.choice<RuleProtocol>("protocol", p.protocol,
                          {{"any", RuleProtocol::any}, {"tcp", RuleProtocol::tcp}, {"udp", RuleProtocol::udp}},
@@ -119,14 +119,21 @@ inline void fields(FieldVisitor& v, RawDropParams& p) {
 }
 
 struct NetfilterParams {
-  RawDropParams raw_drop;
+  DropRuleParams raw_drop;
+  DropRuleParams filter_drop;
   bool filter = false;
+  std::uint32_t filter_rules = 1;
   bool conntrack = false;
 };
 
 inline void fields(FieldVisitor& v, NetfilterParams& p) {
   v.object("raw_drop", p.raw_drop, "A rule that drops in PREROUTING raw, before the stack.", "enabled");
-  v.flag("filter", p.filter, "Whether a filter table is loaded (CM-9).");
+  v.object("filter_drop", p.filter_drop, "A rule that drops in INPUT filter, after the route lookup (XP-20).",
+           "enabled");
+  v.derive([&] { p.filter = p.filter_drop.enabled; });
+  v.flag("filter", p.filter, "Whether a filter table is loaded (CM-9).", "as filter_drop");
+  v.number("filter_rules", p.filter_rules, {1, 100000, "rules"},
+           "Rules that a packet passes in the loaded tables; what one costs is in the calibration (CM-9).");
   v.flag("conntrack", p.conntrack, "Whether connection tracking is loaded (XP-20).");
 }
 

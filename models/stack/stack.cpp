@@ -34,24 +34,25 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   if (!core.may_step(EventClass::poll)) return false;
   const Skb& skb = slab_[id];
   const Packet& packet = skb.packet;
-  const bool raw_drops =
-      rules.raw_table && (rules.raw_drop.ip_protocol == 0 || rules.raw_drop.ip_protocol == packet.ip_protocol) &&
-      (rules.raw_drop.destination_port == 0 || rules.raw_drop.destination_port == packet.destination_port);
-  UdpSocket* socket = raw_drops ? nullptr : lookup_udp(packet);
-  TcpSocket* tcp = raw_drops ? nullptr : lookup_tcp(packet);
+  const bool raw_drops = rules.raw_drop.drops(packet);
+  const bool filter_drops = rules.filter_drop.drops(packet);
+  const bool looks_up = !raw_drops && !filter_drops;
+  UdpSocket* socket = looks_up ? lookup_udp(packet) : nullptr;
+  TcpSocket* tcp = looks_up ? lookup_tcp(packet) : nullptr;
   const bool drops = tcp != nullptr ? refuses(*tcp, packet) : socket == nullptr || socket->full(skb.truesize);
   // A drop frees the page: where that may reach the zone it has to be our turn before anything is charged.
   if (drops && !free_.may_free(core, id, true, EventClass::poll)) return false;
 
   ++core.softirq().stats().processed;
-  if (rules.raw_table) core.charge(Step::netfilter_raw);
+  if (rules.raw_drop.enabled) core.charge(Step::netfilter_raw);
   if (raw_drops) {
     core.charge(Step::netif_receive);
     return drop(core, id, Fate::netfilter_drop);
   }
   if (rules.conntrack) core.charge(Step::conntrack);
-  if (rules.filter_table) core.charge(Step::netfilter_filter);
+  if (rules.filter_rules != 0) core.charge(Step::netfilter_filter, rules.filter_rules);
   core.charge_together(Step::netif_receive, Step::fib_input);
+  if (filter_drops) return drop(core, id, Fate::netfilter_drop);
   if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) {
     return drop(core, id, Fate::unhandled_proto);
   }

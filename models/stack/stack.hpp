@@ -20,13 +20,19 @@ namespace rxpool {
 
 /// What one NIC's packets meet.
 struct NetfilterParams {
-  struct RawDrop {
+  /// A rule that drops.
+  struct DropRule {
+    bool enabled = false;
     std::uint8_t ip_protocol = 0;        ///< 0: any
     std::uint16_t destination_port = 0;  ///< 0: any
+    bool drops(const Packet& packet) const {
+      return enabled && (ip_protocol == 0 || ip_protocol == packet.ip_protocol) &&
+             (destination_port == 0 || destination_port == packet.destination_port);
+    }
   };
-  bool raw_table = false;
-  RawDrop raw_drop;
-  bool filter_table = false;
+  DropRule raw_drop;
+  DropRule filter_drop;
+  std::uint32_t filter_rules = 0;  ///< passed by a packet in the loaded tables
   bool conntrack = false;
 };
 

@@ -102,6 +102,25 @@ def resolve(
 def schema() -> str: ...
 def named_files(resolved: str, folder: str, shipped_folder: str, given: Given = ...) -> list[str]: ...
 def memory_estimate(resolved: str, folder: str, shipped_folder: str, given: Given = ...) -> int: ...
+
+class FitDict(TypedDict):
+    parameters: npt.NDArray[np.float64]
+    predicted: npt.NDArray[np.float64]
+    covariance: npt.NDArray[np.float64]
+    derivatives: npt.NDArray[np.float64]
+    sum_of_squares: float
+    steps: int
+
+def fit_least_squares(
+    measured: npt.NDArray[np.float64],
+    deviation: npt.NDArray[np.float64],
+    prior: npt.NDArray[np.float64],
+    prior_deviation: npt.NDArray[np.float64],
+    low: npt.NDArray[np.float64],
+    high: npt.NDArray[np.float64],
+    value: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    derivatives: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+) -> FitDict: ...
 def memory_loop_ns(calibration_file: str, loop: str, bulk: int = 1) -> float: ...
 def run(
     resolved: str,

@@ -1,18 +1,19 @@
-"""The command that makes calibrations: calibrate."""
+"""The command that makes calibrations and compares them: calibrate."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rxpool.cli_options import FormatOption, app
+from rxpool.cli_options import FormatOption, JobsOption, app
 from rxpool.console import OutputFormat, guarded, message, print_json, stdout_console, write_frame
-from rxpool.errors import ExitCode, InputError
+from rxpool.errors import ExitCode
 
 if TYPE_CHECKING:
-    from rxpool.kernel.steps import Price
+    from rxpool.calibrating.fitting import Fit
 
 _FOLDER = Path("scenarios/calibration")
 
@@ -20,58 +21,54 @@ _FOLDER = Path("scenarios/calibration")
 @app.command()
 @guarded
 def calibrate(
-    this_host: Annotated[
-        bool, typer.Option("--this-host", help="Price this host's steps by short runs on its kernel.")
-    ] = False,
-    to: Annotated[
-        Path | None,
-        typer.Option(help="The file to write (default: scenarios/calibration/this-host.json, or here without it)."),
+    figures: Annotated[Path | None, typer.Argument(help="A figures file (default: the shipped one).")] = None,
+    *,
+    machine: Annotated[str, typer.Option(help="Whose entries are fitted.")] = "M1",
+    priors: Annotated[
+        list[Path] | None, typer.Option(help="A priors file; the NIC that lists its driver is run with it.")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs of each measurement; medians are taken.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder that receives the fitted files.")] = None,
     diff: Annotated[
         tuple[str, str] | None, typer.Option(metavar="A B", help="Instead: what got slower from calibration A to B.")
     ] = None,
+    this_host: Annotated[
+        bool, typer.Option("--this-host", help="Instead: price this host's steps by short runs on its kernel.")
+    ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="With --this-host: the file (default: this-host.json in scenarios/calibration, or here)."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="With --this-host: runs of each measurement.")] = 5,
+    jobs: JobsOption = 1,
     format: FormatOption = OutputFormat.TABLE,
 ) -> None:
-    """Write a calibration: what the steps of the receive path cost; --diff ends with 1 if a number got slower."""
+    """Fit a machine's prices to published figures; with --diff exit code 1 if a number got slower."""
     if diff is not None:
         _diff(*diff, format)
         return
-    from rxpool.kernel.calibrating import calibrate_this_host
+    if this_host:
+        _this_host(to or (_FOLDER if _FOLDER.is_dir() else Path()) / "this-host.json", repeats, format)
+        return
+    from rxpool.calibrating import calibrate as fit_machine
+    from rxpool.calibrating.fitting import shipped_priors
+    from rxpool.figures.entries import read_figures, shipped_figures
 
-    if not this_host:
-        raise InputError("calibrate needs to know from what: --this-host measures on this machine's kernel")
-    path = to or (_FOLDER if _FOLDER.is_dir() else Path()) / "this-host.json"
-    found = calibrate_this_host(path.stem, repeats)
-    found.write(path)
-    message(f"wrote {path}")
-    rows = [_row(price) for price in found.prices]
+    entries = read_figures(figures or shipped_figures())
+    fit = fit_machine(entries, priors or shipped_priors(machine), machine=machine, jobs=jobs, tell=message)
+    if out is not None:
+        for path in fit.write(out):
+            message(f"wrote {path}")
     if format is OutputFormat.TABLE:
-        from rxpool.table import amount, new_table
-
-        table = new_table("step", ["ns", "quartiles", "ns per byte", "how"])
-        for row in rows:
-            per_byte = "–" if row["ns_per_byte"] is None else f"{row['ns_per_byte']:.3f}"
-            spread = f"{amount(row['low'])} to {amount(row['high'])}"
-            table.add_row(row["step"], amount(row["ns"]), spread, per_byte, row["how"])
-        stdout_console().print(table)
+        _print_fit(fit)
     elif format is OutputFormat.JSON:
-        print_json({"file": str(path), "steps": rows})
+        print_json(fit.to_dict())
     else:
         import pandas as pd
 
-        write_frame(pd.DataFrame(rows), format)
-
-
-def _row(price: Price) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(price)
+        write_frame(pd.DataFrame(fit.rows()), format)
 
 
 def _diff(before: str, after: str, format: OutputFormat) -> None:
-    from dataclasses import asdict
-
     import pandas as pd
 
     from rxpool.calibrating import differences
@@ -93,3 +90,47 @@ def _diff(before: str, after: str, format: OutputFormat) -> None:
     if slower:
         message(f"{slower[0].place} got slower most: {slower[0].before:g} to {slower[0].after:g} ns")
         raise typer.Exit(ExitCode.DIFFERENCE)
+
+
+def _print_fit(fit: Fit) -> None:
+    from rxpool.figures.page import amount
+    from rxpool.table import new_table
+
+    console = stdout_console()
+    table = new_table("parameter", ["file", "bounds", "factor on prior", "standard error", "numbers"])
+    for r in fit.rows():
+        bounds = f"{r['low']:g} … {r['high']:g}"
+        error = f"{r['standard_error']:.3f}" if r["standard_error"] else "at its bound"
+        table.add_row(r["parameter"], r["file"], bounds, f"{r['factor']:.3f}", error, r["numbers"])
+    console.print(table)
+    entries = new_table("figure", ["measured", "fitted", "error"])
+    for figure, value in zip(fit.figures, fit.predicted, strict=True):
+        error = f"{value - figure.value:+.2f} points" if figure.unit == "%" else f"{value / figure.value - 1:+.1%}"
+        entries.add_row(figure.id, f"{amount(figure.value)} {figure.unit}", amount(float(value)), error)
+    for figure, why in fit.left_out:
+        entries.add_row(figure.id, f"{amount(figure.value)} {figure.unit}", why, "not run")
+    console.print(entries)
+
+
+def _this_host(path: Path, repeats: int, format: OutputFormat) -> None:
+    from rxpool.kernel.calibrating import calibrate_this_host
+
+    found = calibrate_this_host(path.stem, repeats)
+    found.write(path)
+    message(f"wrote {path}")
+    rows = [asdict(price) for price in found.prices]
+    if format is OutputFormat.TABLE:
+        from rxpool.table import amount, new_table
+
+        table = new_table("step", ["ns", "quartiles", "ns per byte", "how"])
+        for row in rows:
+            per_byte = "–" if row["ns_per_byte"] is None else f"{row['ns_per_byte']:.3f}"
+            spread = f"{amount(row['low'])} to {amount(row['high'])}"
+            table.add_row(row["step"], amount(row["ns"]), spread, per_byte, row["how"])
+        stdout_console().print(table)
+    elif format is OutputFormat.JSON:
+        print_json({"file": str(path), "steps": rows})
+    else:
+        import pandas as pd
+
+        write_frame(pd.DataFrame(rows), format)

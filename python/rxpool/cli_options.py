@@ -51,6 +51,10 @@ JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Worker pro
 DaskOption = Annotated[
     str | None, typer.Option("--dask", metavar="ADDRESS", help="Run on the Dask cluster at this address.")
 ]
+UncertaintyOption = Annotated[
+    bool,
+    typer.Option("--calibration-uncertainty", help="Draw the fitted prices from their covariance, per replication."),
+]
 FormatOption = Annotated[OutputFormat, typer.Option("--format", "-f", help="What is printed on stdout.")]
 PrecisionOption = Annotated[
     str | None,
@@ -111,14 +115,18 @@ class StudyOptions:
     allow_path: AllowPathOption = False
     jobs: JobsOption = 1
     dask: DaskOption = None
+    calibration_uncertainty: UncertaintyOption = False
 
     @property
     def loading(self) -> dict[str, Any]:
         """The arguments of :func:`rxpool.load` among them."""
         from rxpool.scenario import parse_set
 
+        changes = parse_set(self.set or [])
+        if self.calibration_uncertainty:
+            changes["calibration_uncertainty"] = True
         return {
-            "set": parse_set(self.set or []),
+            "set": changes,
             "seed": self.seed,
             "replications": self.replications,
             "allow_path": self.allow_path,

@@ -90,7 +90,8 @@ def write_out(result: Result, format: OutputFormat) -> None:
         case OutputFormat.JSON:
             sys.stdout.write(result.to_json() + "\n")
         case OutputFormat.CSV | OutputFormat.PARQUET:
-            write_frame(result.metrics, format)
+            said = result.uncalibrated
+            write_frame(result.metrics.assign(calibration=said) if said else result.metrics, format)
 
 
 def write_frame(frame: pd.DataFrame, format: OutputFormat) -> None:

@@ -22,6 +22,9 @@ SCHEMA = 1
 _SCALES = {"Mpps": 1e6, "kpps": 1e3, "Gpps": 1e9}
 """Units of published figures in packets per second, which is what metrics count in."""
 
+UNCALIBRATED = "uncalibrated:"
+"""How the core's warnings about prices that nobody fitted begin."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -117,6 +120,11 @@ class Result:
             if policy.is_function
         ]
         return list(dict.fromkeys([*told, *steadiness_warnings(self.scenario.resolved, self.replications)]))
+
+    @property
+    def uncalibrated(self) -> str:
+        """What nobody has fitted to measurements though this run rests on it; empty where there is nothing to say."""
+        return " ".join(w for w in self.warnings if w.startswith(UNCALIBRATED))
 
     @property
     def duration_ms(self) -> float:

@@ -13,6 +13,7 @@
 
 #include "convert.hpp"
 #include "core_source.hpp"
+#include "fitting.hpp"
 #include "given.hpp"
 #include "models/calibration.hpp"
 #include "models/memory_loops.hpp"
@@ -202,6 +203,7 @@ PYBIND11_MODULE(_core, m) {
   m.def("memory_loop_ns", &memory_loop_ns, py::arg("calibration_file"), py::arg("loop"), py::arg("bulk") = 1);
   m.def("metric_table", &metric_table);
   m.def("build_info", &build_info);
+  rxpool::python::bind_fitting(m);
   rxpool::python::bind_signal(m);
   rxpool::python::bind_policy(m);
 }

@@ -212,7 +212,7 @@ TEST_CASE("wrong parameters are refused with field and range", "[scheduler]") {
   };
   refuses(release("six"), "kernel.release");
   refuses(release("6.18-rc1"), "kernel.release");
-  refuses(release("3.10"), "from 4.9 on");
+  refuses(release("3.10"), "from 4.4 on");
   refuses(release("6.18", 1001), "kernel.hz: 1001");
   refuses(release("6.18", 1000, 0), "cpus: 0");
   SchedulerParams params = release("6.12");

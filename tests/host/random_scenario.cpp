@@ -49,7 +49,10 @@ Json make_nic(Draw& draw, std::uint64_t cpus, std::uint64_t queues) {
     nic["napi_defer_hard_irqs"] = draw.one_of<int>({1, 3});
   }
   if (draw.chance(20)) nic["gro"] = false;
-  if (draw.chance(15)) nic["netfilter"] = {{"raw_drop", {{"enabled", true}, {"dst_port", 4001}}}};
+  if (draw.chance(15)) {
+    const std::string rule = draw.one_of<std::string>({"raw_drop", "filter_drop"});
+    nic["netfilter"] = {{rule, {{"enabled", true}, {"dst_port", 4001}}}, {"filter_rules", 3}};
+  }
   if (draw.chance(10)) nic["ntuple"] = {{"odd", {{"protocol", "udp"}, {"dst_port", 4001}, {"action", "drop"}}}};
   for (std::uint64_t q = 0; q < queues; ++q) {
     Json queue = {{"cpu", cpu_name(draw.below(cpus))}};

@@ -49,7 +49,7 @@ TEST_CASE("a policy spreads packets over the CPUs that its map holds", "[XD-30][
   CHECK(second > 1000);
   CHECK(metric(result, rx0, "xdp_redirect") == Approx(first + second).margin(16));
   CHECK(place(result.packets, "dropped.xdp_redirect_err") == 0);
-  CHECK(place(result.packets, "dropped.no_socket") > 3500);
+  CHECK(place(result.packets, "dropped.no_socket") > 3000);  // of 4,000; rings overflow while CPUs wake
   CHECK(metric(result, "cpus.cpu0", "processed") == 0);
 }
 

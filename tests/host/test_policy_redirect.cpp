@@ -82,7 +82,11 @@ TEST_CASE("bpf_redirect and both kinds of devmap send to the device that they na
     CHECK(metric(result, rx0, "xdp_redirect_err") == 0);
     CHECK(metric(result, to_nic1, "tx_xdp_xmit") == metric(result, rx0, "xdp_devmap_xmit_sent"));
     CHECK(sent_bytes_each(result, to_nic1) == 200);
-    CHECK(result.warnings.size() <= 1);  // of the calibration's era
+    for (const std::string& warning : result.warnings) {
+      INFO(warning);
+      // Nothing but the prices: their era, NICs that nobody fitted them to.
+      CHECK((warning.rfind("costs are those of", 0) == 0 || warning.rfind("uncalibrated:", 0) == 0));
+    }
   }
 }
 

@@ -72,8 +72,8 @@ TEST_CASE("a slower target fills its ring and the rest is dropped silently", "[X
   CHECK(metric(result, rx0, "xdp_devmap_xmit_drops") == dropped);
   CHECK(metric(result, rx0, "xdp_redirect_err") == 0);
   CHECK(metric(result, xdp0, "tx_xdp_full") > 0);
-  // 512 bytes and 20 of preamble and gap at 1 Gbit/s.
-  CHECK(metric(result, xdp0, "tx_pps") == Approx(1e9 / (8 * 532)).epsilon(0.05));
+  // 512 bytes and 20 of preamble and gap at 1 Gbit/s, less the 0.1 ms of 2 in which the CPU wakes up.
+  CHECK(metric(result, xdp0, "tx_pps") == Approx(0.95 * 1e9 / (8 * 532)).epsilon(0.02));
 }
 
 TEST_CASE("a packet that is too long for the target is refused when it is redirected", "[XD-21]") {
@@ -87,7 +87,7 @@ TEST_CASE("pages come home over the ring where the target is served by another C
   const Pair apart{.to = R"("driver": "ice")", .to_queues = R"("rx0": {"cpu": "cpu1"})", .cpus = two_cpus};
   const ReplicationResult result = run_replication(redirects(2e6, apart), {});
   const std::string pool = rx0 + ".page_pool";
-  CHECK(metric(result, pool, "recycle_ring") > 3000);
+  CHECK(metric(result, pool, "recycle_ring") > 2500);
   // What completes before its slot is refilled the driver releases itself (DR-11).
   CHECK(metric(result, pool, "recycle_cached") < metric(result, pool, "recycle_ring") / 2);
 }

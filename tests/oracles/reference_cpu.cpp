@@ -84,6 +84,11 @@ void Cpu::charge(Time cost) {
   }
 }
 
+void Cpu::warm_up(Time packet) {
+  if (!std::exchange(cold_, false)) return;
+  charge(Time{packet.ps * prices_.idle.cold_permille / 1000});
+}
+
 MemoryContext Cpu::context_now(bool in_softirq) const {
   MemoryContext context;
   context.cpu = settings_.number;
@@ -135,6 +140,7 @@ void Cpu::enter_hardirq(Step entry) {
   context_ = Context::hardirq;
   if (idle_) {
     idle_ = false;
+    cold_ = true;
     clock += idle_states_.leave(clock);
     start_tick();
   }

@@ -84,6 +84,8 @@ class Cpu {
   Job step(EventClass event_class);
 
   void charge(Time cost);
+  /// The first packet after a sleep costs more.
+  void warm_up(Time packet);
   void charge(Step step, std::int64_t times = 1) { charge(prices_.cost(step) * times); }
   Time price(Step step) const { return prices_.cost(step); }
   std::int64_t price_per_byte(Step step) const { return prices_.ps_per_byte(step); }
@@ -174,6 +176,7 @@ class Cpu {
   Context context_ = Context::softirq;
   Process* current_ = nullptr;
   bool idle_ = false;
+  bool cold_ = false;
   std::coroutine_handle<> sleeping_;
   bool wake_up_planned_ = false;
   EventQueue::Key wake_up_;

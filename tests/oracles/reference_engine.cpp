@@ -79,7 +79,7 @@ class ReferenceHost final : KswapdListener {
 
 ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication)
     : scenario_(scenario),
-      calibration_(load_calibration_file(scenario.calibration_file)),
+      calibration_(host_calibration(scenario, replication)),
       idle_table_(idle_table(calibration_)),
       frees_(scenario.kernel.skb_defer_max),
       stack_(sockets_, journal_),

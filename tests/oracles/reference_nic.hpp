@@ -108,6 +108,7 @@ class Queue final : public Napi {
   void redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion);
   /// The breaker is asked; true: it drops the packet.
   bool refused(Cpu& cpu, const Ring::Completion& completion);
+  Time touch(Cpu& cpu, const Packet& packet);
   Job deliver(Cpu& cpu);
   void finish(Cpu& cpu, std::uint32_t handled, bool busy);
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "models/cpu/core.hpp"
+#include "models/nic/read_cost.hpp"
 
 #include "tests/oracles/reference_nic.hpp"
 
@@ -21,6 +22,7 @@ Job Queue::NapiProcess::unit(Cpu& cpu) {
 Job Queue::poll(Cpu& cpu) {
   co_await cpu.step(EventClass::poll);
   ++polls;
+  const Time begin = cpu.clock;
   cpu.charge(Step::napi_poll);
   co_await xmit.reap(cpu);
   co_await xdp_tx.reap(cpu);
@@ -40,6 +42,7 @@ Job Queue::poll(Cpu& cpu) {
   co_await deliver(cpu);
   co_await buffers->refill(cpu);
   co_await cpu.step(EventClass::poll);
+  if (handled != 0) cpu.warm_up((cpu.clock - begin) / handled);
   finish(cpu, handled, buffers->poll_again);
 }
 
@@ -60,8 +63,7 @@ void Queue::one_packet(Cpu& cpu) {
     return;
   }
   if (nic_.program == "tx") {
-    cpu.charge(Step::packet_touch);
-    cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+    const Time miss = touch(cpu, packet);
     cpu.charge(Step::xdp_program_tx);
     if (xdp_tx.full()) {
       ++xdp_tx_full;
@@ -71,6 +73,7 @@ void Queue::one_packet(Cpu& cpu) {
     }
     ++xdp_tx_xmit;
     cpu.charge(Step::tx_descriptor);
+    cpu.charge(miss);
     xdp_tx.write({packet, buffers.get(), buffers->take_frame(cpu, completion.slot)});
     return;
   }
@@ -79,8 +82,7 @@ void Queue::one_packet(Cpu& cpu) {
     return;
   }
   if (nic_.program == "redirect") {
-    cpu.charge(Step::packet_touch);
-    cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+    const Time miss = touch(cpu, packet);
     cpu.charge(Step::xdp_program_redirect);
     if (packet.frame_bytes > nic_.target->mtu + 22) {
       ++redirect.errors;
@@ -89,6 +91,7 @@ void Queue::one_packet(Cpu& cpu) {
       return;
     }
     cpu.charge(Step::xdp_redirect);
+    cpu.charge(miss);
     redirect.enqueue(*nic_.target, {packet, buffers.get(), buffers->take_frame(cpu, completion.slot)});
     return;
   }
@@ -100,8 +103,7 @@ void Queue::one_packet(Cpu& cpu) {
     nic_.journal.ended(packet, Fate::skb_alloc_failed, cpu.clock);
     return;
   }
-  cpu.charge(Step::packet_touch);
-  cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+  touch(cpu, packet);
   cpu.charge(Step::skb_alloc);
   cpu.charge(Step::skb_build);
   if (nic_.params.gro) cpu.charge(Step::gro_receive);
@@ -129,8 +131,7 @@ void Queue::redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion) {
     entry = nic_.next_entry[cpu.number()];
     if (entry >= nic_.entries_in_use) entry = 0;
   } else {
-    cpu.charge(Step::packet_touch);
-    cpu.charge(Llc::charge(cpu.price(Step::llc_miss), nic_.read_miss(packet)));
+    touch(cpu, packet);
   }
   cpu.charge(Step::xdp_program_redirect);
   if (refused(cpu, completion)) return;
@@ -148,6 +149,14 @@ void Queue::redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion) {
   frame->page = page;
   frame->truesize = buffers->truesize;
   cpumap_bulks.enqueue(*nic_.cpumap[entry], frame);
+}
+
+/// First read of packet data; what a second line of the buffer costs after it.
+Time Queue::touch(Cpu& cpu, const Packet& packet) {
+  const Probability miss = nic_.read_miss(packet);
+  cpu.charge(Step::packet_touch);
+  cpu.charge(Llc::charge(shown_by_read(cpu.price(Step::llc_miss)), miss));
+  return Llc::charge(cpu.price(Step::llc_miss), miss);
 }
 
 Job Queue::deliver(Cpu& cpu) {

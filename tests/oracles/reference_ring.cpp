@@ -367,6 +367,9 @@ std::unique_ptr<Buffers> make_buffers(const BuffersRequest& request, Ring& ring,
     case Driver::i40e:
       return finish(std::make_unique<FlippedPages>(allocator, 32, true), false, false);
     case Driver::mlx4:
+      if (allocator.parameters().release.major == 4 && allocator.parameters().release.minor < 12) {
+        return finish(std::make_unique<Fragments>(allocator, 8), false, false);
+      }
       return finish(std::make_unique<FlippedPages>(allocator, 8, false), false, false);
     case Driver::virtio_net:
       return finish(std::make_unique<Fragments>(allocator, std::min(64u, ring.size) / 2), false, false);

@@ -245,6 +245,13 @@ void wake_reader(Cpu& cpu, Socket& socket) {
   }
 }
 
+bool matches(const scenario::DropRuleParams& rule, const Packet& packet) {
+  const bool protocol_matches =
+      rule.protocol == scenario::RuleProtocol::any ||
+      packet.ip_protocol == (rule.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp);
+  return protocol_matches && (rule.dst_port == 0 || rule.dst_port == packet.destination_port);
+}
+
 }  // namespace
 
 void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams& rules) {
@@ -263,17 +270,12 @@ void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams
   cpu.charge(Step::netif_receive);
   if (rules.raw_drop.enabled) {
     cpu.charge(Step::netfilter_raw);
-    const auto& rule = rules.raw_drop;
-    const bool protocol_matches =
-        rule.protocol == scenario::RuleProtocol::any ||
-        packet.ip_protocol == (rule.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp);
-    if (protocol_matches && (rule.dst_port == 0 || rule.dst_port == packet.destination_port)) {
-      return drop(Fate::netfilter_drop);
-    }
+    if (matches(rules.raw_drop, packet)) return drop(Fate::netfilter_drop);
   }
   if (rules.conntrack) cpu.charge(Step::conntrack);
   cpu.charge(Step::fib_input);
-  if (rules.filter) cpu.charge(Step::netfilter_filter);
+  if (rules.filter || rules.filter_drop.enabled) cpu.charge(Step::netfilter_filter, rules.filter_rules);
+  if (rules.filter_drop.enabled && matches(rules.filter_drop, packet)) return drop(Fate::netfilter_drop);
   if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) return drop(Fate::unhandled_proto);
   if (socket != nullptr && socket->tcp) {
     cpu.charge(Step::tcp_receive);

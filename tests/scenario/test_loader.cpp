@@ -36,7 +36,8 @@ const std::vector<Mistake>& mistakes() {
        "did you mean \"mlx5\"?"},
       {"kernel.hz", "500", "kernel.hz: 500 is not one of 100, 250, 300, 1000 (numbers)"},
       {"kernel.release", "6.18",
-       "kernel.release: 6.18 is not one of 4.17, 4.19, 5.1, 5.4, 5.8, 5.10, 5.15, 6.1, 6.6, 6.12, 6.18 (in quotation "
+       "kernel.release: 6.18 is not one of 4.5, 4.17, 4.19, 5.1, 5.4, 5.8, 5.10, 5.15, 6.1, 6.6, 6.12, 6.18 (in "
+       "quotation "
        "marks)"},
       {"policies.nic0.params.list", "[1]", "policies.nic0.params.list: a list must be a number, a text, true or false"},
       // ranges

@@ -12,12 +12,12 @@ from rxpool.errors import InputError
 from rxpool.shipped import shipped_folder
 
 NOTICED = 0.01
-"""Relative change from which a number counts as changed."""
+"""Relative change from which a number counts as changed, unless its own standard error is larger."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One number that differs."""
+    """One number that differs by more than its uncertainty."""
 
     place: str
     per: str
@@ -38,13 +38,17 @@ class Change:
 def differences(before: str, after: str) -> list[Change]:
     """Numbers of two calibrations (names or files) that differ, what got slower most in nanoseconds first.
 
-    Raises :class:`InputError`.
+    A change within two standard errors of either fit is none. Raises :class:`InputError`.
     """
     first, second = _whole(_find(before)), _whole(_find(after))
     changes = []
-    for place, (old, per) in first.items():
-        if place in second and abs(second[place][0] - old) > NOTICED * abs(old):
-            changes.append(Change(place, per, old, second[place][0]))
+    for place, (old, per, old_error) in first.items():
+        if place not in second:
+            continue
+        new, _, new_error = second[place]
+        allowed = max(NOTICED * abs(old), 2 * (old_error**2 + new_error**2) ** 0.5)
+        if abs(new - old) > allowed:
+            changes.append(Change(place, per, old, new))
     return sorted(changes, key=lambda c: c.before - c.after)
 
 
@@ -55,14 +59,21 @@ def _find(name: str) -> Path:
     return Path(shipped_folder()) / "calibration" / f"{name}.json"
 
 
-def _whole(path: Path) -> dict[str, tuple[float, str]]:
-    """Place to value and what it is for."""
-    numbers: dict[str, tuple[float, str]] = {}
-    for place, entry, key in _entries(files.read(path)):
+Numbers = dict[str, tuple[float, str, float]]
+
+
+def _whole(path: Path) -> Numbers:
+    """Place to value, what it is for, and standard error, the base's numbers included."""
+    document = files.read(path)
+    numbers: Numbers = {}
+    if "base" in document:
+        numbers = _whole(path.parent / f"{document['base']}.json")
+    errors = _relative_errors(document)
+    for place, entry, key in _entries(document):
         value = entry[key]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{path}: {place} is no number")
-        numbers[place] = (float(value), str(entry.get("per", "")))
+        numbers[place] = (float(value), str(entry.get("per", "")), abs(float(value)) * errors.get(place, 0.0))
     return numbers
 
 
@@ -74,3 +85,8 @@ def _entries(document: files.Document) -> Iterator[tuple[str, dict[str, Any], st
             for key in ("ns", "value", "exit_ns"):
                 if key in entry:
                     yield f"{section}.{name}", entry, key
+
+
+def _relative_errors(document: files.Document) -> dict[str, float]:
+    found = document.get("fit", {}).get("parameters", {})
+    return {place: p["standard_error"] / p["factor"] for p in found.values() for place in p["numbers"]}

@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from rxpool.record import Replication
 
+LLC_READS_PER_PACKET = 5.18
+"""Reads that reach the LLC, all data included (CM-5): what perf's miss rate is a share of."""
+
 
 def read(metric: str, replication: Replication) -> float | None:
     """The number in the figure's unit; None where this run has nothing of that name."""
@@ -37,6 +40,11 @@ def _stored_pps(replication: Replication) -> float:
     )
 
 
+def _enqueued_pps(replication: Replication) -> float:
+    """Frames that an RX CPU handed to a cpumap, those that found its ring full included: what it could do."""
+    return _sum(replication, "xdp_cpumap_enqueue_processed") / (replication.simulated_ms / 1e3)
+
+
 def _busy_ns_per_packet(replication: Replication) -> float | None:
     """CPU time of all CPUs over all packets that the driver saw."""
     packets = _sum(replication, "rx_packets")
@@ -59,7 +67,8 @@ def _latency_us(replication: Replication) -> float | None:
 
 READINGS: dict[str, Callable[[Replication], float | None]] = {
     "rx_xdp_drop": _rate("xdp_drop"),
-    "xdp_drop": _rate("xdp_drop"),
+    "xdp_drop": _rate("xdp_drop", "xdp_cpumap_kthread_xdp_drop"),
+    "enqueued": _enqueued_pps,
     "pps": lambda r: max(_rate("xdp_drop")(r), _rate("tx_packets")(r)),
     "rx_packets_phy": _rate("rx_packets_phy"),
     "rx_discards_phy": _rate("rx_discards_phy"),
@@ -70,7 +79,7 @@ READINGS: dict[str, Callable[[Replication], float | None]] = {
     "dropped": _rate("netfilter_drop", "xdp_drop"),
     "udp_no_ports": _rate("UdpNoPorts"),
     "received": _rate("UdpInDatagrams"),
-    "llc_miss_percent": _ratio("llc_read_misses", "llc_reads", 100),
+    "llc_miss_percent": _ratio("llc_read_misses", "rx_packets", 100 / LLC_READS_PER_PACKET),
     "busy_ns_per_packet": _busy_ns_per_packet,
     "ns_per_packet": ns_per_packet,
     "latency_avg": _latency_us,

@@ -49,11 +49,12 @@ def calibrate_this_host(name: str = "this-host", repeats: int = 5) -> HostCalibr
         "name": name,
         "machine": f"{_processor()}, {os.cpu_count()} CPUs, veth",
         "era": os.uname().release,
+        "drivers": ["veth"],
         "provisional": True,
         "mixes_eras": f"the steps with figure measured are this host's, everything else is that of {BASE}",
         "note": f"Measured on {day} by rxpool calibrate --this-host in a veth lab; no NIC.",
     }
-    rest = {key: value for key, value in base.items() if key not in head and key != "steps"}
+    rest = {key: value for key, value in base.items() if key not in head and key not in ("steps", "fit")}
     return HostCalibration(measured, head | {"steps": steps} | rest)
 
 
