@@ -19,7 +19,7 @@ def stages(scenario: Any, **options: Any) -> dict[str, Stage]:
 
 def cost(*steps: str) -> float:
     prices = json.loads((ROOT / "scenarios/calibration/m1-mlx5.json").read_text())["steps"]
-    return sum(prices[step]["ns"] for step in steps)
+    return sum(round(prices[step]["ns"], 3) for step in steps)  # the core counts in whole picoseconds
 
 
 def test_a_dropping_cpu_has_the_price_of_its_steps(small: dict[str, Any]) -> None:
