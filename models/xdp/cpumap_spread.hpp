@@ -1,7 +1,7 @@
 #pragma once
 // The built-in program that redirects to CPUs: which entry of its cpumap a packet goes to. By flow (the NIC's hash
-// stands for the one that such programs compute, scaled as RS-20 does), or one entry after the other, counted on each
-// RX CPU by itself. It uses the first so many entries; an agent may change how many (CT-62).
+// stands for the one that such programs compute, scaled as reciprocal_scale() does), or one entry after the other,
+// counted on each RX CPU by itself. It uses the first so many entries; an agent may change how many (CT-62).
 
 #include <cstdint>
 #include <utility>

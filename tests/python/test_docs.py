@@ -51,6 +51,8 @@ def test_every_block_runs(page: Path, tmp_path: Path) -> None:
             allowed = {0, 1} if " compare " in command or " validate " in command else {0}
             if page.name == "kernel.md" and needs.missing():
                 allowed.add(ExitCode.NOT_AVAILABLE)
+            elif "run it again when the host is quieter" in out.stderr:
+                pytest.skip(out.stderr.strip())
             assert out.returncode in allowed, f"{command}\n{out.stdout}\n{out.stderr}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rxpool.errors import ExitCode, InputError
 from rxpool.files import write_atomic
 from rxpool.kernel.needs import demand
 from rxpool.kernel.steps import Price, prices
@@ -36,6 +38,13 @@ def calibrate_this_host(name: str = "this-host", repeats: int = 5) -> HostCalibr
     demand("calibrate")
     base = json.loads((Path(shipped_folder()) / "calibration" / f"{BASE}.json").read_text())
     measured = tuple(prices(base["steps"], BASE, repeats))
+    lost = [p.step for p in measured if not math.isfinite(p.ns) or (p.step == "bpf_instruction" and p.ns == 0)]
+    if lost:
+        raise InputError(
+            f"calibrate --this-host: {', '.join(lost)} could not be told from what else this host does; "
+            "run it again when the host is quieter",
+            ExitCode.NOT_AVAILABLE,
+        )
     steps = dict(base["steps"])
     for price in measured:
         note = f"{price.how}; {repeats} runs, quartiles {price.low:.4g} to {price.high:.4g}"
