@@ -31,7 +31,7 @@ def test_the_table_of_metrics_is_current() -> None:
 def test_blocks_that_are_not_run_say_why() -> None:
     skipped = [text.splitlines()[0] for page in PAGES for _, text in blocks(page) if text.startswith("# not run")]
     assert all(re.fullmatch(r"# not run: \S.*", line) for line in skipped)
-    assert len(skipped) <= 4, skipped
+    assert len(skipped) <= 5, skipped
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: str(p.relative_to(ROOT)))
