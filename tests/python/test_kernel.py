@@ -57,7 +57,7 @@ def test_the_twin_offers_what_was_sent_and_counts_waiting_frames_as_held() -> No
     total = one.metrics.groupby("metric").value.sum()
     assert total["rx_packets_phy"] == 400
     held = one.series[one.series.metric == "held"].set_index("time_ns").value
-    assert held.max() == 50, "212992 / 4240 frames fit the receive buffer"
+    assert held.max() in (49, 50), "212992 / 4240 frames fit the receive buffer; what was read may still be charged"
     inflight = one.series[one.series.metric == "inflight"].set_index("time_ns").value
     pd.testing.assert_series_equal(inflight, held + planned.document["batch"], check_names=False)
 
