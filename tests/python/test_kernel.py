@@ -170,12 +170,6 @@ def test_calibrate_prices_this_host_and_the_file_runs(rxpool_command: Command, t
     load(SITUATIONS / "slow-reader.json", set=changed, allow_path=True)
 
 
-def test_calibrate_asks_from_what(rxpool_command: Command) -> None:
-    done = rxpool_command("calibrate")
-    assert done.returncode == 2
-    assert "--this-host" in done.stderr
-
-
 def test_the_lab_redirects_to_one_cpu_and_says_what_it_cannot() -> None:
     planned = plan(load(SITUATIONS / "cpumap-small.json"))
     assert planned.document["policy"] == "to_cpu"
