@@ -1,13 +1,13 @@
 #pragma once
-// What CPU time is charged for: the priced steps of a calibration file (models/calibration.hpp) and work that has no
-// fixed price, because it is charged as executed. Their sum over a run is the per-step profile.
+// What CPU time is charged for: the priced steps of a calibration file (models/calibration/calibration.hpp) and work
+// that has no fixed price, because it is charged as executed. Their sum over a run is the per-step profile.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include "models/calibration.hpp"
+#include "models/calibration/calibration.hpp"
 #include "sim/time.hpp"
 
 namespace rxpool {

@@ -1,8 +1,8 @@
 #pragma once
 // What must hold inside `control` and between it and the rest of a scenario.
 
-#include "models/scenario.hpp"
 #include "models/scenario/field_reader.hpp"
+#include "models/scenario/scenario.hpp"
 
 namespace rxpool::scenario {
 

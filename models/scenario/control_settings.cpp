@@ -1,6 +1,6 @@
 #include "models/scenario/control_settings.hpp"
 
-#include "models/scenario.hpp"
+#include "models/scenario/scenario.hpp"
 
 namespace rxpool::scenario {
 

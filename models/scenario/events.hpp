@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/scenario.hpp"
 #include "models/scenario/field_reader.hpp"
+#include "models/scenario/scenario.hpp"
 
 namespace rxpool::scenario {
 

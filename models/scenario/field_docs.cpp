@@ -1,9 +1,9 @@
 #include "models/scenario/field_docs.hpp"
 
-#include "models/scenario.hpp"
 #include "models/scenario/field_reader.hpp"
 #include "models/scenario/field_writer.hpp"
 #include "models/scenario/json_text.hpp"
+#include "models/scenario/scenario.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool::scenario {

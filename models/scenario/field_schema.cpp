@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "models/scenario.hpp"
 #include "models/scenario/field_writer.hpp"
+#include "models/scenario/scenario.hpp"
 
 namespace rxpool::scenario {
 

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "models/scenario.hpp"
 #include "models/scenario/field_reader.hpp"
+#include "models/scenario/scenario.hpp"
 
 namespace rxpool::scenario {
 

@@ -1,8 +1,8 @@
 #pragma once
 // Turns what was read into what the models take: traffic in the traffic library's structs, a policy for every NIC.
 
-#include "models/scenario.hpp"
 #include "models/scenario/field_reader.hpp"
+#include "models/scenario/scenario.hpp"
 
 namespace rxpool::scenario {
 

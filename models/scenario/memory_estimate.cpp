@@ -2,7 +2,7 @@
 #include <cmath>
 #include <filesystem>
 
-#include "models/scenario.hpp"
+#include "models/scenario/scenario.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {

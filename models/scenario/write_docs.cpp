@@ -6,8 +6,8 @@
 #include <fstream>
 #include <string>
 
-#include "models/scenario.hpp"
 #include "models/scenario/json_text.hpp"
+#include "models/scenario/scenario.hpp"
 #include "sim/error.hpp"
 
 namespace {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "models/calibration.hpp"
+#include "models/calibration/calibration.hpp"
 #include "models/traffic/source.hpp"
 #include "models/xdp/given_policy.hpp"
 #include "models/xdp/program.hpp"

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "models/bpf/policy.hpp"
-#include "models/calibration.hpp"
+#include "models/calibration/calibration.hpp"
 #include "models/stack/return_hook.hpp"
 #include "models/traffic/source.hpp"
 #include "models/xdp/cpumap_program.hpp"

@@ -1,6 +1,6 @@
 // Least squares for Python: the model is a callable, vectors and matrices are NumPy arrays.
 
-#include "models/fitting/least_squares.hpp"
+#include "models/calibration/least_squares.hpp"
 
 #include <pybind11/eigen.h>
 #include <pybind11/functional.h>

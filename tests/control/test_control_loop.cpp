@@ -2,7 +2,7 @@
 // do, and that the host and the reference engine agree about all of it.
 #include <catch2/catch.hpp>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "sim/error.hpp"
 #include "tests/host/agreement.hpp"

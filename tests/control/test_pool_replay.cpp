@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
-#include "models/pool_replay.hpp"
+#include "models/host/pool_replay.hpp"
 
 using namespace rxpool;
 

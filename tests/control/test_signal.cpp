@@ -1,8 +1,8 @@
 // The signal: a program sees each record from the picosecond of its write on, whatever its CPU has run ahead.
 #include <catch2/catch.hpp>
 
-#include "models/control_loop.hpp"
-#include "models/host.hpp"
+#include "models/host/control_loop.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"

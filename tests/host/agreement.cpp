@@ -4,7 +4,7 @@
 #include <optional>
 #include <set>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "sim/error.hpp"
 #include "tests/oracles/reference_engine.hpp"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 
 namespace rxpool {
 

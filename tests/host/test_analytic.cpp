@@ -6,7 +6,7 @@
 #include <numeric>
 #include <vector>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"

@@ -1,7 +1,7 @@
 // An eBPF policy that redirects to CPUs over its CPUMAP: entries from the scenario, programs on the remote CPU.
 #include <catch2/catch.hpp>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "sim/error.hpp"
 #include "tests/host/invariants.hpp"
@@ -12,9 +12,10 @@ using namespace rxpool;
 
 namespace {
 
-/// The shipped policy redirect_cpu over CPUs 1 and 2.
+/// The shipped policy redirect_cpu over CPUs 1 and 2, none of which sleeps deeply: waking takes a good part of 2 ms.
 Scenario spread(double rate_pps, const std::string& entries, const std::string& more_params = "") {
-  return load_random(R"({"duration_ms": 2, "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}},
+  return load_random(R"({"duration_ms": 2, "cpus": {
+      "cpu0": {"idle_states": "c1"}, "cpu1": {"idle_states": "c1"}, "cpu2": {"idle_states": "c1"}},
     "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
     "policies": {"nic0": {"program": "redirect_cpu", "params": {"cpus_used": 2, "first_cpu": 1)" +
                      more_params + R"(}, "maps": {"cpus": {"entries": {)" + entries + R"(}}}}},
@@ -49,7 +50,7 @@ TEST_CASE("a policy spreads packets over the CPUs that its map holds", "[XD-30][
   CHECK(second > 1000);
   CHECK(metric(result, rx0, "xdp_redirect") == Approx(first + second).margin(16));
   CHECK(place(result.packets, "dropped.xdp_redirect_err") == 0);
-  CHECK(place(result.packets, "dropped.no_socket") > 3000);  // of 4,000; rings overflow while CPUs wake
+  CHECK(place(result.packets, "dropped.no_socket") > 3500);
   CHECK(metric(result, "cpus.cpu0", "processed") == 0);
 }
 

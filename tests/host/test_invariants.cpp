@@ -4,7 +4,7 @@
 #include <functional>
 #include <utility>
 
-#include "models/host_report.hpp"
+#include "models/host/report.hpp"
 #include "sim/error.hpp"
 #include "tests/host/invariants.hpp"
 #include "tests/host/random_scenario.hpp"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "sim/error.hpp"
 #include "tests/host/agreement.hpp"

@@ -2,7 +2,7 @@
 // pages.
 #include <catch2/catch.hpp>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "sim/error.hpp"
 #include "tests/host/agreement.hpp"
@@ -52,6 +52,9 @@ void same_as_reference(const Scenario& scenario) {
 const std::string rx0 = "nics.nic0.rx_queues.rx0";
 const std::string xdp0 = "nics.nic1.tx_queues.xdp0";
 const std::string two_cpus = R"("cpu0": {}, "cpu1": {})";
+/// Waking from a deep state takes a good part of 2 ms.
+const std::string light_sleeper = R"("cpu0": {"idle_states": "c1"})";
+const std::string two_light_sleepers = R"("cpu0": {"idle_states": "c1"}, "cpu1": {"idle_states": "c1"})";
 
 }  // namespace
 
@@ -65,15 +68,15 @@ TEST_CASE("a target that is fast enough sends every redirected packet", "[XD-15]
 }
 
 TEST_CASE("a slower target fills its ring and the rest is dropped silently", "[XD-21]") {
-  const Pair slow{.to = R"("link_gbps": 1, "tx_ring": 128)", .frame_bytes = 512};
+  const Pair slow{.to = R"("link_gbps": 1, "tx_ring": 128)", .cpus = light_sleeper, .frame_bytes = 512};
   const ReplicationResult result = run_replication(redirects(2e6, slow), {});
   const auto dropped = static_cast<double>(place(result.packets, "dropped.xdp_devmap_xmit"));
   CHECK(dropped > 1000);
   CHECK(metric(result, rx0, "xdp_devmap_xmit_drops") == dropped);
   CHECK(metric(result, rx0, "xdp_redirect_err") == 0);
   CHECK(metric(result, xdp0, "tx_xdp_full") > 0);
-  // 512 bytes and 20 of preamble and gap at 1 Gbit/s, less the 0.1 ms of 2 in which the CPU wakes up.
-  CHECK(metric(result, xdp0, "tx_pps") == Approx(0.95 * 1e9 / (8 * 532)).epsilon(0.02));
+  // 512 bytes and 20 of preamble and gap at 1 Gbit/s.
+  CHECK(metric(result, xdp0, "tx_pps") == Approx(1e9 / (8 * 532)).epsilon(0.05));
 }
 
 TEST_CASE("a packet that is too long for the target is refused when it is redirected", "[XD-21]") {
@@ -84,10 +87,10 @@ TEST_CASE("a packet that is too long for the target is refused when it is redire
 }
 
 TEST_CASE("pages come home over the ring where the target is served by another CPU", "[XD-22][PP-30]") {
-  const Pair apart{.to = R"("driver": "ice")", .to_queues = R"("rx0": {"cpu": "cpu1"})", .cpus = two_cpus};
+  const Pair apart{.to = R"("driver": "ice")", .to_queues = R"("rx0": {"cpu": "cpu1"})", .cpus = two_light_sleepers};
   const ReplicationResult result = run_replication(redirects(2e6, apart), {});
   const std::string pool = rx0 + ".page_pool";
-  CHECK(metric(result, pool, "recycle_ring") > 2500);
+  CHECK(metric(result, pool, "recycle_ring") > 3000);
   // What completes before its slot is refilled the driver releases itself (DR-11).
   CHECK(metric(result, pool, "recycle_cached") < metric(result, pool, "recycle_ring") / 2);
 }

@@ -6,7 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "tests/host/agreement.hpp"
 #include "tests/host/random_scenario.hpp"
 

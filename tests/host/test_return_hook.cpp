@@ -1,7 +1,7 @@
 // The return program of a policy, called where skbs are freed.
 #include <catch2/catch.hpp>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
 

@@ -2,7 +2,7 @@
 // work is cut.
 #include <catch2/catch.hpp>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "tests/host/agreement.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"

@@ -1,7 +1,7 @@
 // XDP_TX: descriptors, doorbell, the link as a server, completions and the way home of the pages.
 #include <catch2/catch.hpp>
 
-#include "models/host.hpp"
+#include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "tests/host/agreement.hpp"
 #include "tests/host/outcome.hpp"

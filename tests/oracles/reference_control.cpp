@@ -1,6 +1,6 @@
 #include "tests/oracles/reference_control.hpp"
 
-#include "models/host_control.hpp"
+#include "models/host/control.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool::reference {

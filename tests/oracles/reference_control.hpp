@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "models/control_loop.hpp"
+#include "models/host/control_loop.hpp"
 #include "tests/oracles/reference_nic.hpp"
 
 namespace rxpool::reference {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "models/calibration.hpp"
+#include "models/calibration/calibration.hpp"
 #include "models/cpu/idle.hpp"
 #include "models/cpu/run_queue.hpp"
 #include "models/cpu/step.hpp"

@@ -6,10 +6,10 @@
 #include <set>
 #include <vector>
 
-#include "models/host_nic.hpp"
-#include "models/host_prices.hpp"
-#include "models/host_redirect.hpp"
-#include "models/host_tcp.hpp"
+#include "models/host/nic.hpp"
+#include "models/host/prices.hpp"
+#include "models/host/redirect.hpp"
+#include "models/host/tcp.hpp"
 #include "models/memory/background.hpp"
 #include "models/memory/page_pools.hpp"
 #include "models/nic/driver_profile.hpp"

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "models/result.hpp"
-#include "models/scenario.hpp"
+#include "models/scenario/scenario.hpp"
 
 namespace rxpool::reference {
 

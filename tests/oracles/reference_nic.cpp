@@ -2,8 +2,8 @@
 
 #include <utility>
 
-#include "models/host_nic.hpp"
-#include "models/host_tcp.hpp"
+#include "models/host/nic.hpp"
+#include "models/host/tcp.hpp"
 #include "models/traffic/synthetic_source.hpp"
 
 namespace rxpool::reference {

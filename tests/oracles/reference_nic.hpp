@@ -10,7 +10,7 @@
 
 #include "models/journal.hpp"
 #include "models/memory/llc.hpp"
-#include "models/scenario.hpp"
+#include "models/scenario/scenario.hpp"
 #include "models/traffic/source.hpp"
 #include "models/traffic/tcp/source.hpp"
 #include "models/traffic/toeplitz.hpp"

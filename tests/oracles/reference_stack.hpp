@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "models/journal.hpp"
-#include "models/scenario.hpp"
+#include "models/scenario/scenario.hpp"
 #include "models/stack/tcp_connection.hpp"
 #include "sim/random.hpp"
 #include "tests/oracles/reference_cpu.hpp"

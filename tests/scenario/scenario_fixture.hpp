@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "models/scenario.hpp"
+#include "models/scenario/scenario.hpp"
 #include "sim/error.hpp"
 
 namespace rxpool {

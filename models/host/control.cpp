@@ -1,0 +1,95 @@
+#include "models/host/control.hpp"
+
+#include <algorithm>
+
+#include "models/host/report.hpp"
+#include "models/nic/driver_profile.hpp"
+
+namespace rxpool {
+namespace {
+
+/// Completions that the driver would see at `now`; they are in order of time.
+std::uint32_t visible(const RxRing& ring, Time now) {
+  std::uint32_t low = 0;
+  std::uint32_t high = ring.completed();
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low + 1) / 2;
+    if (ring.completed_at(middle) <= now) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
+QueueReading read_queue(HostNic& nic, HostQueue& host_queue, std::uint32_t index, Time now) {
+  RxQueue& queue = *host_queue.queue;
+  QueueReading reading;
+  reading.queue.now = now;
+  reading.queue.rx_backlog = visible(queue.ring(), now);
+  reading.queue.rx_size = queue.ring().size();
+  if (hw_drops_per_port(nic.params->driver)) {
+    for (std::uint32_t i = 0; i < nic.queues.size(); ++i) reading.queue.hw_drops += nic.port->queue(i).out_of_buffer;
+  } else {
+    reading.queue.hw_drops = nic.port->queue(index).out_of_buffer;
+  }
+  reading.queue.polls = queue.stats().polls;
+  reading.queue.full_polls = queue.stats().full_polls;
+  reading.held = queue.buffers().held();
+  reading.inflight = queue.buffers().inflight();
+  reading.posted = queue.buffers().posted();
+  return reading;
+}
+
+}  // namespace
+
+bool hw_drops_per_port(scenario::Driver driver) {
+  using scenario::Driver;
+  return driver == Driver::mlx5 || driver == Driver::mlx5_striding || driver == Driver::i40e || driver == Driver::ice ||
+         driver == Driver::mlx4;
+}
+
+bool wants_control(Host& host) {
+  if (host.scenario().control.active()) return true;
+  return std::any_of(host.nics().begin(), host.nics().end(), [](const auto& nic) {
+    return nic->program != nullptr && nic->program->policy().declares_signal();
+  });
+}
+
+std::unique_ptr<ControlLoop> make_control_loop(Host& host) {
+  std::vector<ControlledQueue> queues;
+  for (const auto& nic : host.nics()) {
+    for (std::uint32_t index = 0; index < nic->queues.size(); ++index) {
+      HostQueue& queue = nic->queues[index];
+      ControlledQueue& controlled = queues.emplace_back();
+      controlled.name = queue.queue->name();
+      controlled.node = queue.queue->irq_core().memory(false).node;
+      controlled.pool = queue.pool;
+      controlled.gate = &queue.queue->gate();
+      controlled.hw_drops_per_port = hw_drops_per_port(nic->params->driver);
+      controlled.read = [&nic = *nic, &queue, index](Time now) { return read_queue(nic, queue, index, now); };
+      if (nic->program == nullptr || !nic->program->policy().declares_signal()) continue;
+      controlled.gate->program_approves = true;
+      controlled.signal = nic->program->policy().signal(index);
+    }
+  }
+  const Scenario& scenario = host.scenario();
+  const Time end = time_from_ms(scenario.warmup_ms) + time_from_ms(scenario.duration_ms);
+  return std::make_unique<ControlLoop>(scenario.control, scenario.kernel.hz, end, host.allocator(), std::move(queues));
+}
+
+void ControlActor::act(Time now) {
+  ControlLoop& loop = *host_.control();
+  if (loop.looks_at(now)) settle(host_, now);
+  loop.act(now, [this, now](unsigned node) {
+    MemoryContext context;
+    context.cpu = host_.cpu_of_others(node);
+    context.node = static_cast<std::uint8_t>(node);
+    context.now = now;
+    return context;
+  });
+  host_.engine().arm(event, loop.next(), EventClass::control);
+}
+
+}  // namespace rxpool

@@ -1,0 +1,486 @@
+#include "models/host/report.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "models/host/control_metrics.hpp"
+#include "models/nic/driver_profile.hpp"
+#include "sim/error.hpp"
+
+namespace rxpool {
+namespace {
+
+void register_pool(MetricRegistry& registry, const std::string& component, HostQueue& queue) {
+  PagePool& pool = *queue.pool;
+  PagePoolStats& stats = pool.stats;
+  registry.level(component, "pool_cache", [&pool] { return static_cast<double>(pool.cache_count()); });
+  registry.level(component, "pool_ring", [&pool] { return static_cast<double>(pool.ring_count()); });
+  const std::pair<const char*, const std::uint64_t*> counters[] = {
+      {"alloc_fast", &stats.alloc_fast},
+      {"alloc_slow", &stats.alloc_slow},
+      {"alloc_slow_high_order", &stats.alloc_slow_high_order},
+      {"alloc_empty", &stats.alloc_empty},
+      {"alloc_refill", &stats.alloc_refill},
+      {"alloc_waive", &stats.alloc_waive},
+      {"recycle_cached", &stats.recycle_cached},
+      {"recycle_cache_full", &stats.recycle_cache_full},
+      {"recycle_ring", &stats.recycle_ring},
+      {"recycle_ring_full", &stats.recycle_ring_full},
+      {"recycle_released_refcnt", &stats.recycle_released_refcnt},
+      {"alloc_failed", &stats.alloc_failed},
+      {"page_pool_state_hold", &stats.page_pool_state_hold},
+      {"page_pool_state_release", &stats.page_pool_state_release},
+  };
+  for (const auto& [name, value] : counters) registry.counter(component, name, value);
+}
+
+void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queue, std::uint32_t index, bool latency) {
+  RxQueue& queue = *host_queue.queue;
+  const std::string& component = queue.name();
+  const DriverProfile& profile = driver_profile(nic.params->driver);
+  const RxQueueStats& stats = queue.stats();
+  registry.counter(component, "rx_packets", &stats.rx_packets);
+  registry.counter(component, "rx_bytes", &stats.rx_bytes);
+  registry.counter(component, profile.no_descriptor, &nic.port->queue(index).out_of_buffer);
+  registry.counter(component, "xdp_drop", &stats.xdp_drop);
+  registry.counter(component, "xdp_pass", &stats.xdp_pass);
+  registry.counter(component, "xdp_aborted", &stats.xdp_aborted);
+  registry.counter(component, "interrupts", &stats.interrupts);
+  registry.counter(component, "polls", &stats.polls);
+  registry.counter(component, "skb_alloc_failed", &stats.skb_alloc_fail);
+  if (latency) registry.latency(component, "rx_latency", &queue.latency());
+  registry.gauge(component, "held", &queue.held());
+  registry.gauge(component, "inflight", &queue.inflight());
+  registry.level(component, "posted", [&queue] { return static_cast<double>(queue.buffers().posted()); });
+  registry.level(component, "rx_fill", [&queue] { return static_cast<double>(queue.ring().fill()); });
+  registry.level(component, "rx_usecs", [&queue] { return static_cast<double>(queue.moderation().setting().usecs); });
+}
+
+void register_tx_queue(MetricRegistry& registry, TxQueue& queue, bool latency) {
+  const TxQueueStats& stats = queue.stats();
+  registry.counter(queue.name(), "tx_packets", &stats.transmitted);
+  registry.rate(queue.name(), "tx_pps", &stats.transmitted);
+  registry.counter(queue.name(), "tx_bytes", &stats.bytes);
+  registry.counter(queue.name(), "doorbells", &stats.doorbells);
+  registry.level(queue.name(), "tx_fill", [&queue] { return static_cast<double>(queue.fill()); });
+  if (latency) registry.latency(queue.name(), "tx_latency", &queue.latency());
+}
+
+void register_redirect(MetricRegistry& registry, const RxQueue& queue, bool to_device) {
+  const XdpRedirectStats& stats = queue.redirect().stats();
+  registry.counter(queue.name(), "xdp_redirect", &stats.redirect);
+  registry.counter(queue.name(), "xdp_redirect_err", &stats.redirect_err);
+  if (!to_device) return;
+  registry.counter(queue.name(), "xdp_devmap_xmit", &stats.devmap_xmit);
+  registry.counter(queue.name(), "xdp_devmap_xmit_sent", &stats.sent);
+  registry.counter(queue.name(), "xdp_devmap_xmit_drops", &stats.drops);
+}
+
+void register_cpumap_entry(MetricRegistry& registry, const CpumapEntry& entry) {
+  const CpumapStats& stats = entry.stats();
+  registry.counter(entry.name, "xdp_cpumap_enqueue", &stats.enqueue);
+  registry.counter(entry.name, "xdp_cpumap_enqueue_processed", &stats.enqueue_processed);
+  registry.counter(entry.name, "xdp_cpumap_enqueue_drops", &stats.enqueue_drops);
+  registry.counter(entry.name, "xdp_cpumap_kthread", &stats.kthread);
+  registry.counter(entry.name, "xdp_cpumap_kthread_processed", &stats.kthread_processed);
+  registry.counter(entry.name, "xdp_cpumap_kthread_xdp_pass", &stats.xdp_pass);
+  registry.counter(entry.name, "xdp_cpumap_kthread_xdp_drop", &stats.xdp_drop);
+  registry.counter(entry.name, "xdp_cpumap_kthread_sched", &entry.pcount);
+  registry.rate(entry.name, "enqueue_pps", &stats.enqueue_processed);
+  registry.rate(entry.name, "kthread_pps", &stats.kthread_processed);
+  registry.level(entry.name, "cpumap_queue", [&entry] { return static_cast<double>(entry.queued()); });
+}
+
+void register_core(MetricRegistry& registry, Host& host, Core& core) {
+  const std::string& component = core.name();
+  const CoreStats& stats = core.stats();
+  const SoftnetStats& softnet = core.softirq().stats();
+  registry.counter(component, "hard_interrupts", &stats.interrupts);
+  registry.counter(component, "ipis", &stats.ipis);
+  registry.counter(component, "ticks", &stats.ticks);
+  registry.counter(component, "context_switches", &stats.context_switches);
+  registry.counter(component, "processed", &softnet.processed);
+  registry.counter(component, "time_squeeze", &softnet.time_squeeze);
+  registry.counter(component, "net_rx_action", &softnet.net_rx_action);
+  registry.counter(component, "ksoftirqd_wakeups", &softnet.ksoftirqd_wakeups);
+  registry.share(component, "busy", stats.busy_ps);
+  for (std::size_t i = 0; i < context_names.size(); ++i) {
+    registry.share(component, "busy_" + std::string(context_names[i]), std::span(&stats.busy_ps[i], 1));
+  }
+  for (std::size_t i = 0; i < stats.idle_ps.size(); ++i) {
+    const std::string state = component + ".idle." + core.idle_states().states()[i].name;
+    registry.share(state, "idle_residency", std::span(&stats.idle_ps[i], 1));
+    registry.counter(state, "idle_usage", &core.idle_states().counters(i).usage);
+  }
+  if (!host.scenario().record.per_step) return;
+  for (std::size_t context = 0; context < context_names.size(); ++context) {
+    const std::string steps = component + ".steps." + std::string(context_names[context]) + ".";
+    for (std::size_t i = 0; i < profile_entries; ++i) {
+      const std::string_view step = i < step_count ? calibration_steps[i].name : work_names[i - step_count];
+      registry.counter(steps + std::string(step), "step_time", &stats.profile_ps[i][context]);
+    }
+  }
+}
+
+void register_socket(MetricRegistry& registry, HostSocket& socket) {
+  SocketStats& stats = socket.socket->stats();
+  if (socket.tcp == nullptr) {
+    registry.counter(socket.name, "UdpInDatagrams", &stats.delivered);
+    registry.counter(socket.name, "UdpRcvbufErrors", &stats.rcvbuf_errors);
+    return;
+  }
+  registry.counter(socket.name, "TCPRcvQDrop", &stats.rcvbuf_errors);
+  registry.counter(socket.name, "TCPOFOQueue", &socket.tcp->tcp_stats().out_of_order);
+  registry.counter(socket.name, "tcp_old_data", &socket.tcp->tcp_stats().old);
+  registry.counter(socket.name, "proto_mem", &socket.tcp->tcp_stats().no_memory);
+  registry.counter(socket.name, "tcp_acks", &socket.tcp->tcp_stats().acks);
+  registry.rate(socket.name, "goodput", &stats.bytes);
+}
+
+/// What a policy says of the drops that its return program has decided (struct rxpool_lag of policy.bpf.h).
+void register_return_lag(MetricRegistry& registry, const std::string& component, const bpf::MapAccess& map) {
+  const auto word = [map](std::size_t index) {
+    std::uint64_t value = 0;
+    const std::optional<bpf::Bytes> bytes = map.read(bpf::Bytes(4, 0));
+    if (bytes && bytes->size() >= 8 * (index + 1)) std::memcpy(&value, bytes->data() + 8 * index, sizeof value);
+    return static_cast<double>(value);
+  };
+  registry.level(component, "return_drops", [word] { return word(0); });
+  registry.level(component, "return_lag_mean", [word] { return word(0) > 0 ? word(1) / word(0) : 0; });
+  registry.level(component, "return_lag_max", [word] { return word(2); });
+}
+
+void register_sender(MetricRegistry& registry, TcpSource& source) {
+  const TcpSenderStats& stats = source.stats();
+  registry.counter(source.name(), "TcpOutSegs", &stats.segments);
+  registry.counter(source.name(), "TcpRetransSegs", &stats.retransmissions);
+  registry.counter(source.name(), "TCPTimeouts", &stats.timeouts);
+  registry.counter(source.name(), "tcp_reductions", &stats.reductions);
+  registry.counter(source.name(), "tcp_delivered", &stats.delivered);
+  registry.rate(source.name(), "tcp_delivered_pps", &stats.delivered);
+  registry.counter(source.name(), "path_lost", &source.path().stats().lost);
+  registry.counter(source.name(), "path_overflow", &source.path().stats().overflow);
+  registry.counter(source.name(), "path_marked", &source.path().stats().marked);
+  registry.level(source.name(), "tcp_window", [&source] { return source.mean_window(); });
+  registry.latency(source.name(), "transfer_time", &source.completion());
+}
+
+}  // namespace
+
+void register_metrics(Host& host) {
+  MetricRegistry& registry = host.registry();
+  for (const auto& nic : host.nics()) {
+    const PortStats& port = nic->port->stats();
+    const std::string& component = nic->component;
+    registry.counter(component, "rx_packets_phy", &port.rx_packets_phy);
+    registry.rate(component, "offered_pps", &port.rx_packets_phy);
+    registry.counter(component, "rx_bytes_phy", &port.rx_bytes_phy);
+    registry.counter(component, "rx_discards_phy", &port.rx_discards_phy);
+    registry.counter(component, "carrier_errors", &nic->port->wire().statistics().carrier_errors);
+    registry.counter(component, "llc_dma_writes", &nic->llc->stats.dma_writes);
+    registry.counter(component, "llc_dma_write_misses", &nic->llc->stats.dma_write_misses);
+    registry.counter(component, "llc_reads", &nic->llc->stats.cpu_reads);
+    registry.counter(component, "llc_read_misses", &nic->llc->stats.cpu_read_misses);
+    for (TcpSource* source : nic->responsive) register_sender(registry, *source);
+    if (nic->program != nullptr) {
+      const std::optional<bpf::MapAccess> lag = nic->program->map("rxpool_lag");
+      if (lag) register_return_lag(registry, "policies." + nic->name, *lag);
+    }
+    std::uint32_t index = 0;
+    for (HostQueue& queue : nic->queues) {
+      register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
+      if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
+      registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
+      if (nic->redirects || !nic->cpumap.empty()) register_redirect(registry, *queue.queue, nic->redirects);
+      if (queue.xmit != nullptr) {
+        registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
+        registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
+        register_tx_queue(registry, *queue.xmit, host.scenario().record.latency);
+      }
+      if (queue.xdp_tx == nullptr) continue;
+      const RxQueueStats& stats = queue.queue->stats();
+      registry.counter(queue.queue->name(), "xdp_tx_xmit", &stats.xdp_tx);
+      registry.counter(queue.queue->name(), "xdp_tx_full", &stats.xdp_tx_full);
+      registry.counter(queue.queue->name(), "xdp_exception", &stats.xdp_exception);
+      register_tx_queue(registry, *queue.xdp_tx, host.scenario().record.latency);
+    }
+    for (const auto& entry : nic->cpumap) register_cpumap_entry(registry, *entry);
+    if (nic->hook.cpus != nullptr) {
+      registry.gauge("policies." + nic->name + ".cpu_map", "cpus_in_use", &nic->cpus_in_use);
+    }
+  }
+  for (const auto& core : host.cores()) register_core(registry, host, *core);
+  for (HostSocket& socket : host.sockets()) {
+    register_socket(registry, socket);
+    registry.rate(socket.name, "delivered_pps", &socket.socket->stats().delivered);
+    registry.gauge(socket.name, "rmem_alloc", &socket.socket->rmem());
+    registry.gauge(socket.name, "socket_queue", &socket.socket->depth());
+    if (host.scenario().record.latency) registry.latency(socket.name, "socket_latency", &socket.socket->latency());
+  }
+  registry.counter("stack", "UdpNoPorts", &host.stack().stats().udp_no_ports);
+  registry.counter("stack", "netfilter_drop", host.journal().counter(Fate::netfilter_drop));
+  registry.counter("stack", "no_socket", host.journal().counter(Fate::no_socket));
+  registry.counter("stack", "unhandled_proto", host.journal().counter(Fate::unhandled_proto));
+  registry.counter("stack", "skb_deferred", &host.skb_free().stats().deferred);
+  registry.counter("stack", "skb_defer_rejected", &host.skb_free().stats().rejected);
+
+  PageAllocator& allocator = host.allocator();
+  registry.level("memory", "nr_free_pages", [&] { return static_cast<double>(allocator.nr_free_pages()); });
+  registry.level("memory", "pcp_pages", [&] { return static_cast<double>(allocator.nr_pcp_pages()); });
+  for (Zone& zone : allocator.zones()) {
+    const std::string component = "memory.node" + std::to_string(zone.node());
+    registry.counter(component, "pgalloc_normal", &zone.stats.pgalloc);
+    registry.counter(component, "pgfree", &zone.stats.pgfree);
+    registry.counter(component, "pgsteal_kswapd", &allocator.kswapd(zone.node()).stats.pgsteal_kswapd);
+  }
+  registry.counter("memory", "allocstall_normal", &allocator.stats.allocstall_normal);
+  registry.counter("memory", "oom_kill", &allocator.stats.oom_kill);
+  registry.counter("memory", "alloc_fail", &allocator.stats.alloc_fail);
+  registry.counter("memory", "bulk_calls", &allocator.stats.bulk_calls);
+  registry.counter("memory", "bulk_single", &allocator.stats.bulk_single);
+  if (host.control() != nullptr) register_control(registry, *host.control());
+}
+
+void settle(Host& host, Time now) {
+  for (const auto& core : host.cores()) core->observe_idle(now);
+  for (const auto& nic : host.nics()) {
+    nic->port->catch_up(now);
+    for (HostQueue& queue : nic->queues) {
+      queue.queue->observe(now);
+      queue.queue->observe_sent(now);
+    }
+  }
+}
+
+void check_closed(const std::string& of, const Ledger& ledger) {
+  std::uint64_t sum = 0;
+  for (const auto& [place, count] : ledger.places) sum += count;
+  if (sum != ledger.total) {
+    throw BugError(of + " ledger does not close: " + std::to_string(ledger.total) + " in all, " + std::to_string(sum) +
+                   " found");
+  }
+}
+
+TraceColumns trace_columns(Host& host, const Trace& trace) {
+  TraceColumns columns;
+  std::map<const void*, std::int64_t> index;
+  for (const auto& nic : host.nics()) {
+    for (HostQueue& queue : nic->queues) {
+      index[static_cast<const RxPages*>(&queue.queue->buffers())] = static_cast<std::int64_t>(columns.queues.size());
+      columns.queues.push_back(queue.queue->name());
+    }
+  }
+  for (const Trace::ContextChange& change : trace.contexts()) {
+    columns.context_ps.push_back(change.at.ps);
+    columns.context_cpu.push_back(change.cpu);
+    columns.context.push_back(change.context);
+  }
+  for (const Trace::Poll& poll : trace.polls()) {
+    columns.poll_begin_ps.push_back(poll.begin.ps);
+    columns.poll_end_ps.push_back(poll.end.ps);
+    columns.poll_queue.push_back(index.at(poll.queue));
+    columns.poll_cpu.push_back(poll.cpu);
+    columns.poll_packets.push_back(poll.packets);
+  }
+  for (const Trace::Moment& moment : trace.moments()) {
+    columns.moment_ps.push_back(moment.at.ps);
+    columns.moment_queue.push_back(index.at(moment.queue));
+    columns.moment_packet.push_back(static_cast<std::int64_t>(moment.packet));
+    columns.moment_cpu.push_back(moment.cpu);
+    columns.moment_stage.push_back(static_cast<std::int64_t>(moment.stage));
+  }
+  return columns;
+}
+
+Ledger packet_ledger(Host& host) {
+  Ledger ledger;
+  for (const auto& nic : host.nics()) {
+    ledger.total += nic->port->stats().rx_packets_phy;
+    ledger.places["in_flight." + nic->component] += nic->port->waiting();
+    for (HostQueue& queue : nic->queues) {
+      ledger.places["in_flight." + nic->component] += queue.queue->ring().completed();
+      ledger.places["in_flight.stack"] += queue.queue->undelivered().size();
+      for (const auto* out : {&queue.xdp_tx, &queue.xmit}) {
+        if (*out != nullptr) ledger.places["in_flight." + (*out)->name()] += (*out)->in_flight();
+      }
+      queue.queue->redirect().for_each_frame([&](const XdpFrame& frame) {
+        if (!frame.copy) ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"];
+      });
+      queue.queue->redirect().cpus().for_each_frame(
+          [&](SkbId) { ++ledger.places["in_flight." + queue.queue->name() + ".bulk_queue"]; });
+    }
+    for (const auto& entry : nic->cpumap) {
+      entry->for_each_held([&](SkbId) { ++ledger.places["in_flight." + entry->name]; });
+    }
+  }
+  for (HostSocket& socket : host.sockets()) {
+    ledger.places["in_flight." + socket.name] += socket.socket->queued() + socket.socket->out_of_order();
+  }
+  for (std::size_t i = 0; i < fate_names.size(); ++i) {
+    const auto fate = static_cast<Fate>(i);
+    const std::uint64_t count = host.journal().count(fate);
+    if (fate == Fate::delivered || fate == Fate::transmitted) {
+      ledger.places[std::string(fate_names[i])] += count;
+    } else if (fate == Fate::rx_out_of_buffer) {
+      // Reported under each driver's own name.
+      for (const auto& nic : host.nics()) {
+        std::uint64_t lost = 0;
+        for (std::uint32_t q = 0; q < nic->queues.size(); ++q) lost += nic->port->queue(q).out_of_buffer;
+        ledger.places["dropped." + std::string(driver_profile(nic->params->driver).no_descriptor)] += lost;
+      }
+    } else if (count != 0) {
+      ledger.places["dropped." + std::string(fate_names[i])] += count;
+    }
+  }
+  check_closed("packet", ledger);
+  return ledger;
+}
+
+namespace {
+
+/// Counts each page that live skbs and frames hold once, at the first of their places that has it.
+class HeldPages {
+ public:
+  explicit HeldPages(Host& host) : host_(host) {}
+
+  std::uint64_t count(std::span<const SkbId> skbs) {
+    std::uint64_t pages = 0;
+    for (const SkbId id : skbs) pages += add(id);
+    return pages;
+  }
+  std::uint64_t add(SkbId id) { return add_page(host_.slab()[id].page); }
+  std::uint64_t add_page(PageId page) {
+    if (page == no_page) return 0;
+    const Page& record = host_.allocator().page(page);
+    // A page that still serves a descriptor is counted there.
+    if (record.place == PagePlace::posted || seen_[page]) return 0;
+    seen_[page] = true;
+    return std::uint64_t{1} << record.order;
+  }
+
+ private:
+  Host& host_;
+  std::map<PageId, bool> seen_;
+};
+
+}  // namespace
+
+Ledger page_ledger(Host& host) {
+  Ledger ledger;
+  PageAllocator& allocator = host.allocator();
+  ledger.total = allocator.total_pages();
+  ledger.places["zone_free"] = allocator.nr_free_pages();
+  ledger.places["pcp"] = allocator.nr_pcp_pages();
+  for (const auto& background : host.backgrounds()) ledger.places["other"] += background->held_pages();
+  HeldPages held(host);
+  for (HostSocket& socket : host.sockets()) {
+    const auto count = [&](SkbId id) { ledger.places["socket"] += held.add(id); };
+    socket.socket->for_each_queued(count);
+    socket.socket->for_each_out_of_order(count);
+    if (const std::optional<SkbId> message = socket.reader->message_in_hand()) {
+      ledger.places["socket"] += held.add(*message);
+    }
+  }
+  host.skb_free().for_each_deferred([&](SkbId id) { ledger.places["stack"] += held.add(id); });
+  for (const auto& nic : host.nics()) {
+    for (HostQueue& queue : nic->queues) {
+      ledger.places["stack"] += held.count(queue.queue->undelivered());
+      for (const auto* out : {&queue.xdp_tx, &queue.xmit}) {
+        if (*out == nullptr) continue;
+        (*out)->for_each_page([&](PageId page) { ledger.places["tx_ring"] += held.add_page(page); });
+      }
+      queue.queue->redirect().for_each_frame(
+          [&](const XdpFrame& frame) { ledger.places["tx_ring"] += held.add_page(frame.page); });
+      queue.queue->redirect().cpus().for_each_frame([&](SkbId id) { ledger.places["cpumap"] += held.add(id); });
+      ledger.places["posted"] += queue.queue->buffers().posted();
+      if (queue.pool == nullptr) continue;
+      ledger.places["pool_cache"] += queue.pool->cache_count();
+      ledger.places["pool_ring"] += queue.pool->ring_count();
+    }
+    for (const auto& entry : nic->cpumap) {
+      entry->for_each_held([&](SkbId id) { ledger.places["cpumap"] += held.add(id); });
+    }
+  }
+  check_closed("page", ledger);
+  return ledger;
+}
+
+Bottleneck find_bottleneck(Host& host, Time run) {
+  const auto percent = [](double share) {
+    std::array<char, 32> text{};
+    std::snprintf(text.data(), text.size(), "%.1f %%", 100 * share);
+    return std::string(text.data());
+  };
+  const auto busy = [&](const Core& core) {
+    std::uint64_t total = 0;
+    for (const std::uint64_t ps : core.stats().busy_ps) total += ps;
+    return static_cast<double>(total) / static_cast<double>(std::max<std::int64_t>(1, run.ps));
+  };
+  std::uint64_t offered = 0;
+  for (const auto& nic : host.nics()) offered += nic->port->stats().rx_packets_phy;
+  if (offered == 0) return {"traffic", "No packet arrived."};
+  const auto share = [&](std::uint64_t lost) {
+    return percent(static_cast<double>(lost) / static_cast<double>(offered));
+  };
+
+  // The place that loses most is the bottleneck; its evidence is the loss and how busy who should have worked was.
+  Bottleneck worst{"", "Nothing was lost: no stage is a bottleneck."};
+  std::uint64_t most = 0;
+  for (const auto& nic : host.nics()) {
+    if (nic->port->stats().rx_discards_phy > most) {
+      most = nic->port->stats().rx_discards_phy;
+      worst = {nic->component + ".pcie", "PCIe of " + nic->name +
+                                             " is the bottleneck: its packet buffer overflowed for " + share(most) +
+                                             " of the packets."};
+    }
+    for (std::uint32_t q = 0; q < nic->queues.size(); ++q) {
+      const std::uint64_t lost = nic->port->queue(q).out_of_buffer;
+      if (lost <= most) continue;
+      most = lost;
+      Core& core = nic->queues[q].queue->irq_core();
+      const bool memory = nic->queues[q].queue->buffers().stats().alloc_fail != 0;
+      worst = memory
+                  ? Bottleneck{"memory", "Memory is the bottleneck: refills of " + nic->queues[q].queue->name() +
+                                             " failed and its ring ran empty for " + share(lost) + " of the packets."}
+                  : Bottleneck{core.name(), core.name() + " is the bottleneck: " + percent(std::min(1.0, busy(core))) +
+                                                " busy, the ring of " + nic->queues[q].queue->name() +
+                                                " was empty for " + share(lost) + " of the packets."};
+    }
+  }
+  for (HostSocket& socket : host.sockets()) {
+    const std::uint64_t lost = socket.socket->stats().rcvbuf_errors;
+    if (lost <= most) continue;
+    most = lost;
+    worst = {socket.name, "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " +
+                              share(lost) + " of the packets."};
+  }
+  for (const auto& nic : host.nics()) {
+    for (const auto& entry : nic->cpumap) {
+      const std::uint64_t lost = entry->stats().enqueue_drops;
+      if (lost <= most) continue;
+      most = lost;
+      worst = {entry->name, entry->home->name() + " is the bottleneck: " + percent(std::min(1.0, busy(*entry->home))) +
+                                " busy, the queue of " + entry->name + " was full for " + share(lost) +
+                                " of the packets."};
+    }
+  }
+  const Journal& journal = host.journal();
+  const std::uint64_t unsent = journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit);
+  if (unsent > most) {
+    most = unsent;
+    worst = {"transmit", "Transmission is the bottleneck: there was no free transmit descriptor for " + share(unsent) +
+                             " of the packets."};
+  }
+  const std::uint64_t refused = journal.count(Fate::circuit_breaker) + journal.count(Fate::circuit_breaker_hard);
+  if (refused > most) {
+    worst = {"control",
+             "No stage lost as much as the circuit breakers refused: " + share(refused) + " of the packets."};
+  }
+  return worst;
+}
+
+}  // namespace rxpool
