@@ -123,11 +123,11 @@ void Core::observe_idle(Time now) {
 
 void Core::leave_idle() {
   cold_ = true;
-  enter_context(Context::hardirq);
   // Waking up is still idle time to the kernel's accounting.
   const Time latency = idle_states_.leave(clock_);
   clock_ += latency;
   observe_idle(clock_);
+  enter_context(Context::hardirq);
   idle_ = false;
   attribute(Work::idle_exit, latency);
   tick_.start(clock_);
