@@ -85,7 +85,7 @@ Lab::Lab(const Plan& plan, const std::string& schedule_path, std::string realise
   const char* objects = std::getenv("RXPOOL_LAB_OBJECTS");
   probes_ = std::make_unique<Probes>(std::string(objects != nullptr ? objects : ".") + "/lab.bpf.o", schedule_path);
   make_devices();
-  policy_ = std::make_unique<LabPolicy>(plan.policy, plan.params, *probes_);
+  policy_ = std::make_unique<LabPolicy>(plan, *probes_);
   policy_->attach(static_cast<int>(probes_->control().receiver));
   if (policy_->signal() != nullptr) {
     agent_ = std::make_unique<Agent>(plan.control, plan.hz, *probes_, *policy_->signal());

@@ -23,6 +23,12 @@ Plan read_plan(const std::string& path) {
   json.at("napi_cpu").get_to(plan.napi_cpu);
   json.at("policy").get_to(plan.policy);
   json.at("params").get_to(plan.params);
+  if (const auto& remote = json.at("remote"); !remote.is_null()) {
+    remote.at("map").get_to(plan.remote.map);
+    remote.at("cpu").get_to(plan.remote.cpu);
+    remote.at("qsize").get_to(plan.remote.qsize);
+    remote.at("program").get_to(plan.remote.program);
+  }
   json.at("ports").get_to(plan.ports);
   for (const auto& item : json.at("sockets")) {
     SocketPlan socket;

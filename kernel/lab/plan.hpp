@@ -42,6 +42,14 @@ struct SocketPlan {
   std::vector<Pause> pauses;
 };
 
+/// The CPU that a policy redirects to over its cpumap; none where `qsize` is 0.
+struct RemoteCpu {
+  std::string map = "cpus";
+  std::uint32_t cpu = 0;
+  std::uint32_t qsize = 0;
+  std::string program;  ///< of the entry, section xdp/cpumap; none if empty
+};
+
 struct Plan {
   double duration_ms = 0;
   double sample_us = 1000;
@@ -50,9 +58,10 @@ struct Plan {
   int generator_cpu = 0;
   bool threaded = false;
   int napi_cpu = 0;
-  std::string policy = "pass";           ///< pass, drop, or a BPF object
+  std::string policy = "pass";           ///< pass, drop, to_cpu, or a BPF object
   std::map<std::string, double> params;  ///< of the object's `const volatile` variables
-  std::vector<std::uint16_t> ports;      ///< of each source
+  RemoteCpu remote;
+  std::vector<std::uint16_t> ports;  ///< of each source
   std::vector<SocketPlan> sockets;
   scenario::ControlParams control;  ///< for the agent, where the policy reads a signal
   std::uint32_t hz = 250;

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "kernel/lab/plan.hpp"
 #include "kernel/lab/reader.hpp"
 
 namespace rxpool::lab {
@@ -48,18 +47,18 @@ void set_parameters(bpf_object* object, const std::map<std::string, double>& par
 }
 
 // The entry's thread exists from here on; like every thread of the lab that works it runs before the host's others.
-void make_remote_cpu(Probes& probes, std::uint32_t cpu, std::uint32_t qsize) {
-  const int map = probes.map("cpus");
+void make_remote_cpu(Probes& probes, const RemoteCpu& remote, int map, int program) {
   bpf_map_info info{};
   std::uint32_t size = sizeof(info);
   bpf_cpumap_val value{};
-  value.qsize = qsize;
-  if (bpf_map_update_elem(map, &cpu, &value, BPF_ANY) != 0 || bpf_obj_get_info_by_fd(map, &info, &size) != 0) {
-    fail("a cpumap entry for CPU " + std::to_string(cpu));
+  value.qsize = remote.qsize;
+  value.bpf_prog.fd = program;  // -1: none
+  if (bpf_map_update_elem(map, &remote.cpu, &value, BPF_ANY) != 0 || bpf_obj_get_info_by_fd(map, &info, &size) != 0) {
+    fail("a cpumap entry for CPU " + std::to_string(remote.cpu));
   }
-  probes.control().remote_cpu = cpu;
+  probes.control().remote_cpu = remote.cpu;
   probes.control().cpu_map = static_cast<std::int32_t>(info.id);
-  const std::string name = "cpumap/" + std::to_string(cpu) + "/map:" + std::to_string(info.id);
+  const std::string name = "cpumap/" + std::to_string(remote.cpu) + "/map:" + std::to_string(info.id);
   for (const int thread : threads_called(name)) {
     go_before_others(Urgency::works, thread);
   }
@@ -67,26 +66,39 @@ void make_remote_cpu(Probes& probes, std::uint32_t cpu, std::uint32_t qsize) {
 
 }  // namespace
 
-LabPolicy::LabPolicy(const std::string& name, const std::map<std::string, double>& params, Probes& probes) {
+LabPolicy::LabPolicy(const Plan& plan, Probes& probes) {
+  const std::string& name = plan.policy;
+  const RemoteCpu& remote = plan.remote;
   if (name == "pass" || name == "drop" || name == "to_cpu") {
     program_ = probes.program(name.c_str());
-    if (name == "to_cpu") {
-      make_remote_cpu(probes, static_cast<std::uint32_t>(params.at("cpu")),
-                      static_cast<std::uint32_t>(params.at("qsize")));
-    }
+  } else {
+    load(plan);
+  }
+  if (remote.qsize == 0) {
     return;
   }
+  const bpf_map* own = object_ == nullptr ? nullptr : bpf_object__find_map_by_name(object_, remote.map.c_str());
+  if (object_ != nullptr && (own == nullptr || bpf_map__type(own) != BPF_MAP_TYPE_CPUMAP)) {
+    throw std::runtime_error(name + " has no cpumap '" + remote.map + "'");
+  }
+  make_remote_cpu(probes, remote, own != nullptr ? bpf_map__fd(own) : probes.map("cpus"),
+                  remote.program.empty() ? -1 : program_called(remote.program));
+}
+
+void LabPolicy::load(const Plan& plan) {
+  const std::string& name = plan.policy;
   object_ = bpf_object__open_file(name.c_str(), nullptr);
   if (object_ == nullptr) {
     throw std::runtime_error("the policy " + name + " cannot be opened");
   }
-  set_parameters(object_, params);
+  set_parameters(object_, plan.params);
   if (bpf_object__load(object_) != 0) {
     fail("the policy " + name + " is not accepted");
   }
   bpf_program* candidate = nullptr;
   bpf_object__for_each_program(candidate, object_) {
-    if (program_ < 0 && bpf_program__type(candidate) == BPF_PROG_TYPE_XDP) {
+    if (program_ < 0 && bpf_program__type(candidate) == BPF_PROG_TYPE_XDP &&
+        bpf_program__expected_attach_type(candidate) == BPF_XDP) {
       program_ = bpf_program__fd(candidate);
     }
   }
@@ -102,6 +114,14 @@ LabPolicy::LabPolicy(const std::string& name, const std::map<std::string, double
     verdicts_ = bpf_map__fd(map);
     per_cpu_.resize(static_cast<std::size_t>(libbpf_num_possible_cpus()));
   }
+}
+
+int LabPolicy::program_called(const std::string& name) const {
+  const bpf_program* program = object_ == nullptr ? nullptr : bpf_object__find_program_by_name(object_, name.c_str());
+  if (program == nullptr) {
+    throw std::runtime_error("the policy has no program '" + name + "'");
+  }
+  return bpf_program__fd(program);
 }
 
 LabPolicy::~LabPolicy() {

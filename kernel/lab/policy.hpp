@@ -4,11 +4,11 @@
 // verdicts.
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "kernel/lab/plan.hpp"
 #include "kernel/lab/probes.hpp"
 #include "models/bpf/contexts.hpp"
 
@@ -16,9 +16,9 @@ namespace rxpool::lab {
 
 class LabPolicy {
  public:
-  /// `name`: pass, drop, to_cpu (params cpu and qsize), or the path of an object. Throws Unavailable when the kernel
-  /// does not accept it.
-  LabPolicy(const std::string& name, const std::map<std::string, double>& params, Probes& probes);
+  /// `plan.policy`: pass, drop, to_cpu, or the path of an object. Throws Unavailable when the kernel does not accept
+  /// it.
+  LabPolicy(const Plan& plan, Probes& probes);
   ~LabPolicy();
   LabPolicy(const LabPolicy&) = delete;
   LabPolicy& operator=(const LabPolicy&) = delete;
@@ -31,6 +31,9 @@ class LabPolicy {
   std::optional<std::uint64_t> dropped() const;
 
  private:
+  void load(const Plan& plan);
+  int program_called(const std::string& name) const;
+
   bpf_object* object_ = nullptr;
   int program_ = -1;
   bpf::Signal* signal_ = nullptr;

@@ -23,6 +23,7 @@ TREE = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release")
 PROGRAM = TREE / "kernel/lab/rxpool-lab"
 SKIPPED = 77
 TRUESIZE = 4240  # of a live frame's skb
+REMOTE = {"map": "cpus", "cpu": 1, "qsize": 64, "program": ""}
 
 
 def plan(**changes: Any) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def plan(**changes: Any) -> dict[str, Any]:
     socket |= {"paused": False, "pauses": []} | changes.pop("socket", {})
     document = {"duration_ms": 300, "sample_us": 1000, "batch": 64, "frame_bytes": 60, "generator_cpu": 0}
     document |= {"threaded": False, "napi_cpu": 0, "policy": "pass", "params": {}, "ports": [4000], "sockets": [socket]}
-    document |= {"control": {}, "hz": 250}
+    document |= {"control": {}, "hz": 250, "remote": None}
     return document | changes
 
 
@@ -170,7 +171,7 @@ class Lab(unittest.TestCase):
         before = quiet_state()
         run(plan(threaded=True, napi_cpu=1), 1000, 20000)
         self.assert_comes_back_to(before)
-        redirected = {"policy": "to_cpu", "params": {"cpu": 1, "qsize": 64}}
+        redirected = {"policy": "to_cpu", "remote": REMOTE}
         for thread, changes in (("napi/lr", {"threaded": True, "napi_cpu": 1}), ("cpumap/", redirected)):
             with self.subTest(thread), tempfile.TemporaryDirectory() as folder:
                 lab = start(folder, plan(duration_ms=20000, **changes), 100000, 100000)
@@ -183,9 +184,7 @@ class Lab(unittest.TestCase):
         before = quiet_state()
         with tempfile.TemporaryDirectory() as folder:
             start(folder, plan(), 1, 1).communicate()  # the plan's files
-            (Path(folder) / "plan.json").write_text(
-                json.dumps(plan(duration_ms=20000, policy="to_cpu", params={"cpu": 1, "qsize": 64}))
-            )
+            (Path(folder) / "plan.json").write_text(json.dumps(plan(duration_ms=20000, policy="to_cpu", remote=REMOTE)))
             command = [str(PROGRAM), *(f"{folder}/{name}" for name in ("plan.json", "schedule", "realised"))]
             parent = subprocess.Popen(
                 [sys.executable, "-c", f"import subprocess; subprocess.run({command!r}, stdout=subprocess.DEVNULL)"],

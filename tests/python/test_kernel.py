@@ -173,13 +173,20 @@ def test_calibrate_prices_this_host_and_the_file_runs(rxpool_command: Command, t
 
 
 def test_the_lab_redirects_to_one_cpu_and_says_what_it_cannot() -> None:
-    planned = plan(load(SITUATIONS / "cpumap-small.json"))
+    to_one = {"policies": {"veth0": {"program": "redirect", "params": {"cpu": "cpu1", "qsize": 64}}}}
+    planned = plan(load(SITUATIONS / "steady-drop.json", set=to_one))
     assert planned.document["policy"] == "to_cpu"
-    assert planned.document["params"] == {"cpu": 1, "qsize": 64}
-    assert planned.remote == "cpu1"
+    assert planned.remote == {"map": "cpus", "cpu": 1, "qsize": 64, "program": ""}
+    of_policy = plan(load(SITUATIONS / "cpumap-small.json"))
+    assert of_policy.remote == {"map": "cpus", "cpu": 1, "qsize": 192, "program": "busy_remote"}
+    assert of_policy.not_honoured == ()
+    two = {"policies.veth0.maps.cpus.entries.cpu0": 192}
+    assert plan(load(SITUATIONS / "cpumap-small.json", set=two)).not_honoured == (
+        "policies.veth0.maps.cpus.entries.cpu1: the lab writes one entry of a cpumap only",
+    )
     several = {"policies": {"veth0": {"program": "redirect", "params": {"cpu": "cpu0,cpu1"}}}}
     with pytest.raises(InputError, match="several CPUs is not in the lab"):
-        plan(load(SITUATIONS / "cpumap-small.json", set=several))
+        plan(load(SITUATIONS / "steady-drop.json", set=several))
 
 
 @pytest.mark.usefixtures("lab")
@@ -187,7 +194,7 @@ def test_a_cpumap_in_overload_holds_its_queue_and_drops_the_rest() -> None:
     from rxpool.kernel import run
 
     done = run(SITUATIONS / "cpumap-large.json")
-    assert done.value("policies.veth0.cpu_map.cpu1", "xdp_cpumap_enqueue_drops") > 1000
+    assert done.value("policies.veth0.cpus.cpu1", "xdp_cpumap_enqueue_drops") > 1000
     assert done.value("nics.veth0.rx_queues.rx0", "held_max") == pytest.approx(2048 + 8 + 50, abs=80)
 
 

@@ -146,8 +146,9 @@ def _metrics(
     rows.append((port, "offered_pps", "packets/s", sent / seconds, "the pacer's own counter"))
     rows.append((rx, "tx_xdp_xmit_errors", "packets", lost, "tracepoint xdp:xdp_devmap_xmit"))
     rows.append((rx, "rx_packets", "packets", sent - lost, "tracepoint xdp:xdp_devmap_xmit"))
-    if planned.document["policy"] == "to_cpu":
-        entry = f"policies.{nic}.cpu_map.{planned.remote}"
+    if planned.remote:
+        cpu = sorted(what["cpus"])[planned.remote["cpu"]]
+        entry = f"policies.{nic}.{'cpu_map' if planned.document['policy'] == 'to_cpu' else planned.remote['map']}.{cpu}"
         cpumap = "tracepoint xdp:xdp_cpumap_enqueue"
         rows.append((entry, "xdp_cpumap_enqueue_drops", "packets", gained(s["cpumap_drops"]), cpumap))
     if s["xdp_drop"].size:

@@ -45,8 +45,17 @@ class Plan:
     nic: str
     queue: str
     not_honoured: tuple[str, ...] = field(default=())
-    remote: str = ""
-    """The CPU that a redirect sends to, by its name."""
+
+    @property
+    def remote(self) -> dict[str, Any] | None:
+        """The CPU that a redirect sends to: map, cpu, qsize, program."""
+        remote: dict[str, Any] | None = self.document["remote"]
+        return remote
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the scheduler has a part in what is lost: a thread between driver and stack."""
+        return bool(self.document["threaded"] or self.remote)
 
 
 def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
@@ -74,7 +83,8 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
     threaded = bool(queue["napi_threaded"])
     end_ms = float(what["warmup_ms"]) + float(what["duration_ms"])
     schedule, ports, frame_bytes = _traffic(what, end_ms, scenario.seed, replication, left_out)
-    policy, params = _policy(scenario, what["policies"].get(nic_name, {"program": "none", "params": {}}), cpus)
+    asked = what["policies"].get(nic_name, {"program": "none", "params": {}})
+    policy, params, remote = _policy(scenario, nic_name, asked, cpus, left_out)
     document = {
         "duration_ms": end_ms,
         "sample_us": min(float(what["record"]["every_us"]) or 1000.0, 1000.0),
@@ -85,13 +95,13 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
         "napi_cpu": napi_cpu,
         "policy": policy,
         "params": params,
+        "remote": remote,
         "ports": ports,
         "sockets": [_socket(name, s, cpus) for name, s in sorted(what["sockets"].items())],
         "control": _control(what["control"], left_out),
         "hz": what["kernel"]["hz"],
     }
-    remote = next((name for name, index in cpus.items() if policy == "to_cpu" and index == params["cpu"]), "")
-    return Plan(document, schedule, nic_name, queue_name, tuple(left_out), remote)
+    return Plan(document, schedule, nic_name, queue_name, tuple(left_out))
 
 
 def _socket(name: str, socket: dict[str, Any], cpus: dict[str, int]) -> dict[str, Any]:
@@ -121,17 +131,21 @@ def _control(control: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
     return control | {"detectors": detectors}
 
 
-def _policy(scenario: Scenario, policy: dict[str, Any], cpus: dict[str, int]) -> tuple[str, dict[str, Any]]:
+def _policy(
+    scenario: Scenario, nic: str, policy: dict[str, Any], cpus: dict[str, int], left_out: list[str]
+) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
+    """The program, its parameters, and the CPU that it redirects to."""
     program = str(policy["program"])
     if program in ("none", "pass"):
-        return "pass", {}
+        return "pass", {}, None
     if program == "drop":
-        return "drop", {}
+        return "drop", {}, None
     if program == "redirect" and policy["params"].get("cpu") in cpus:
         asked = policy["params"]
         if unknown := sorted(set(asked) - {"cpu", "qsize"}):
             raise InputError(f"kernel backend: policies.….params.{unknown[0]}: the lab's redirect takes cpu and qsize")
-        return "to_cpu", {"cpu": cpus[asked["cpu"]], "qsize": asked.get("qsize", _QSIZE)}
+        to_one = {"map": "cpus", "cpu": cpus[asked["cpu"]], "qsize": asked.get("qsize", _QSIZE), "program": ""}
+        return "to_cpu", {}, to_one
     if program in ("tx", "redirect"):
         raise InputError(
             f"kernel backend: the built-in {program} to a device or to several CPUs is not in the lab; "
@@ -139,7 +153,21 @@ def _policy(scenario: Scenario, policy: dict[str, Any], cpus: dict[str, int]) ->
         )
     from rxpool.kernel.build import policy_object
 
-    return str(policy_object(program, Path(scenario.folder))), dict(policy["params"])
+    remote = _remote(nic, policy["maps"], cpus, left_out)
+    return str(policy_object(program, Path(scenario.folder))), dict(policy["params"]), remote
+
+
+def _remote(nic: str, maps: dict[str, Any], cpus: dict[str, int], left_out: list[str]) -> dict[str, Any] | None:
+    """The one entry of a policy's cpumap that the lab makes, from the scenario's `qsize` or `qsize,bpf_prog=name`."""
+    remote = None
+    for name, content in sorted(maps.items()):
+        for key, value in content["entries"].items():
+            if key not in cpus or remote is not None:
+                left_out.append(f"policies.{nic}.maps.{name}.entries.{key}: the lab writes one entry of a cpumap only")
+                continue
+            qsize, _, of_entry = str(value).partition(",bpf_prog=")
+            remote = {"map": name, "cpu": cpus[key], "qsize": int(qsize), "program": of_entry}
+    return remote
 
 
 def _traffic(

@@ -4,6 +4,7 @@ The pool that the lab measures is the generator's own. A frame that waits in the
 is a page of that pool, so the twin's ``held`` is the simulator's ``held`` and the taken places of the ptr_ring
 together; the generator itself keeps about one batch of free pages, which belongs to ``inflight``. Unless the NAPI has a
 thread, the generator's CPU polls after each of its batches, so no more than one waits; the simulated sender is outside.
+The generator's CPU never sleeps, there or here.
 """
 
 from __future__ import annotations
@@ -46,7 +47,12 @@ def twin(scenario: Scenario, plan: Plan, sent: npt.NDArray[np.uint64]) -> Twin:
         write_capture(capture, sent, plan.document["ports"], plan.document["frame_bytes"])
         first_ms = float(send_times_ns(sent)[0]) / 1e6
         source = {"nic": nic, "kind": "pcap", "file": str(capture), "start_ms": first_ms}
-        changed = {"traffic": {"realised": source}, "record.every_us": plan.document["sample_us"]}
+        generator = sorted(scenario.resolved["cpus"])[plan.document["generator_cpu"]]
+        changed = {
+            "traffic": {"realised": source},
+            "record.every_us": plan.document["sample_us"],
+            f"cpus.{generator}.idle_states": "poll",
+        }
         result = simulate(load(scenario, set=changed, allow_path=True, replications=1))
         # Frames name the run by a digest over the capture, so they are made while it is there.
         return Twin(result.metrics, _as_lab_sees_it(result.series, nic, plan))

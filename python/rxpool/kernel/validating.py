@@ -128,7 +128,7 @@ def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]
     import pandas as pd
 
     plan = kernel.runs[0].plan
-    allowed = _LOSS_POINTS_SCHEDULED if plan.document["threaded"] or plan.remote else _LOSS_POINTS
+    allowed = _LOSS_POINTS_SCHEDULED if plan.scheduled else _LOSS_POINTS
     shares: dict[str, tuple[str, ...]] = {
         "lost before the stack": ("tx_xdp_xmit_errors", "xdp_cpumap_enqueue_drops"),
         "lost in sockets": ("UdpRcvbufErrors",),
@@ -178,7 +178,7 @@ def _static_bound(scenario: Scenario, plan: Plan) -> float:
     """What one reads off the settings: full receive buffers and cpumap, or a full ring and a batch in hand."""
     bound = 0
     if plan.remote:
-        bound += plan.document["params"]["qsize"] + _CPUMAP_BATCH
+        bound += plan.remote["qsize"] + _CPUMAP_BATCH
     sockets = scenario.resolved["sockets"].values()
     if not sockets and not bound:
         bound = VETH_RING + _NAPI_WEIGHT
