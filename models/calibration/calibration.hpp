@@ -51,6 +51,7 @@ enum class Step : std::uint8_t {
   packet_touch,
   llc_hit,
   llc_miss,
+  llc_read_miss,
   page_pool_cache_get,
   page_pool_cache_put,
   page_pool_ring_get,

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 
-#include "models/nic/read_cost.hpp"
 #include "models/nic/rx_queue.hpp"
 #include "sim/error.hpp"
 
@@ -73,7 +72,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
         reads_(queue.hook_.program->reads_packet()),
         before_(core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
                 (reads_ ? core.price(Step::packet_touch) : Time{0})),
-        llc_miss_(shown_by_read(core.price(Step::llc_miss))),
+        llc_read_miss_(core.price(Step::llc_read_miss)),
         limit_(std::min({core.private_limit(), core.next_interrupt() - picoseconds(1), queue.port_.known()})),
         now_(core.now()) {}
 
@@ -83,7 +82,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
     now_ += before_;
     if (reads_) {
       queue_.read_miss_ = queue_.port_.read_miss(*packet_, queue_.step_start_, queue_.params_.index);
-      const Time cost = Llc::charge(llc_miss_, queue_.read_miss_);
+      const Time cost = Llc::charge(llc_read_miss_, queue_.read_miss_);
       missed_ += cost;
       now_ += cost;
     }
@@ -112,7 +111,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
     core_.attribute(Step::xdp_call, times);
     if (reads_) {
       core_.attribute(Step::packet_touch, times);
-      core_.attribute(Step::llc_miss, missed_);
+      core_.attribute(Step::llc_read_miss, missed_);
     }
     core_.attribute(Work::xdp_program, program_);
     RxQueueStats& stats = queue_.stats_;
@@ -135,7 +134,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
   const Packet* last_;
   bool reads_;
   Time before_;  ///< of a step, until the program is called
-  Time llc_miss_;
+  Time llc_read_miss_;
   Time limit_;  ///< no step begins after it
   Time now_;
   Time missed_{0};
@@ -261,7 +260,7 @@ void RxQueue::touch(Core& core, const Packet& packet) {
   core.charge(Step::packet_touch);
   // The cache as it stood when the step began: what came later may not be known yet.
   read_miss_ = port_.read_miss(packet, step_start_, params_.index);
-  core.charge(Step::llc_miss, Llc::charge(shown_by_read(core.price(Step::llc_miss)), read_miss_));
+  core.charge(Step::llc_read_miss, Llc::charge(core.price(Step::llc_read_miss), read_miss_));
 }
 
 /// Sending a frame on touches a second line of its buffer, as cold as the one that the program read.

@@ -18,7 +18,7 @@ PUBLISHED_LOOP = {
     "program and map lookup": (9.6, ("xdp_program",)),
     "completion read and handled": (13.7, ("rx_descriptor",)),
     "XDP hook": (4.5, ("xdp_call",)),
-    "first read and frame set up": (7.5, ("packet_touch", "llc_miss")),
+    "first read and frame set up": (7.5, ("packet_touch", "llc_miss", "llc_read_miss")),
     "refill and page recycling": (12.1, ("refill_descriptor", "refill_bulk", "doorbell", "page_memory")),
     "DMA sync": (2.3, ("dma_sync",)),
     "poll loop": (0.5, ("softirq_entry", "napi_poll")),

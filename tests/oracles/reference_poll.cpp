@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "models/cpu/core.hpp"
-#include "models/nic/read_cost.hpp"
 
 #include "tests/oracles/reference_nic.hpp"
 
@@ -155,7 +154,7 @@ void Queue::redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion) {
 Time Queue::touch(Cpu& cpu, const Packet& packet) {
   const Probability miss = nic_.read_miss(packet);
   cpu.charge(Step::packet_touch);
-  cpu.charge(Llc::charge(shown_by_read(cpu.price(Step::llc_miss)), miss));
+  cpu.charge(Llc::charge(cpu.price(Step::llc_read_miss), miss));
   return Llc::charge(cpu.price(Step::llc_miss), miss);
 }
 
