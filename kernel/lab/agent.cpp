@@ -89,7 +89,7 @@ void Agent::work() {
 }
 
 Agent::Look Agent::look() {
-  const PoolLevels levels = probes_.levels();
+  const PageLevels levels = probes_.levels();
   struct sysinfo system{};
   sysinfo(&system);
   memory_.free_pages = static_cast<double>(system.freeram) * system.mem_unit / page_bytes;
@@ -104,7 +104,7 @@ Agent::Look Agent::look() {
           .state = state};
 }
 
-void Agent::detect(const PoolLevels& levels) {
+void Agent::detect(const PageLevels& levels) {
   const LabCounters& counters = probes_.counters();
   PoolSample pool;
   pool.now = time_of(levels.time_ns);
@@ -135,7 +135,7 @@ void Agent::detect(const PoolLevels& levels) {
 }
 
 // A reader sees an odd sequence number while this goes on; x86 keeps the order of stores, the fences bind the compiler.
-void Agent::write(const PoolLevels& levels, std::uint32_t state) {
+void Agent::write(const PageLevels& levels, std::uint32_t state) {
   namespace valid = bpf::signal_valid;
   bpf::Signal next;
   next.abi = bpf::signal_abi;

@@ -54,8 +54,8 @@ class Agent {
 
   void work();
   Look look();
-  void detect(const PoolLevels& levels);
-  void write(const PoolLevels& levels, std::uint32_t state);
+  void detect(const PageLevels& levels);
+  void write(const PageLevels& levels, std::uint32_t state);
 
   scenario::ControlParams params_;
   Probes& probes_;

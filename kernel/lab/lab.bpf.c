@@ -13,12 +13,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
-#include "lab.h"
+#include "kernel/lab/lab.h"
+#include "kernel/live/pool_read.bpf.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-typedef struct {
-  int counter;
-} atomic_t;
 struct ns_common {
   unsigned int inum;
 };
@@ -37,19 +35,6 @@ struct napi_struct {
 };
 struct sk_buff {
   struct net_device* dev;
-};
-struct pp_alloc_cache {
-  __u32 count;
-};
-struct ptr_ring {
-  int producer, consumer_head, size;
-  void** queue;
-};
-struct page_pool {
-  __u32 pages_state_hold_cnt;
-  struct pp_alloc_cache alloc;
-  struct ptr_ring ring;
-  atomic_t pages_state_release_cnt;
 };
 #pragma clang attribute pop
 
@@ -219,41 +204,9 @@ int BPF_PROG(on_pcpu_drain) {
 
 // --- snapshot, run on demand ---
 
-// One reading that no refill of the pool's cache from its ring fell into: during a refill the ring's head moves on with
-// every page, while the cache's count may not be written before the last one.
-static __always_inline int read_pool(struct page_pool* pool, struct LabRead* read) {
-  void* slot = 0;
-  int head = BPF_CORE_READ(pool, ring.consumer_head);
-  read->release = BPF_CORE_READ(pool, pages_state_release_cnt.counter);
-  read->hold = BPF_CORE_READ(pool, pages_state_hold_cnt);
-  read->cache = BPF_CORE_READ(pool, alloc.count);
-  int size = BPF_CORE_READ(pool, ring.size);
-  void** queue = BPF_CORE_READ(pool, ring.queue);
-  int fill = BPF_CORE_READ(pool, ring.producer) - head;
-  if (fill == 0) {
-    bpf_probe_read_kernel(&slot, sizeof(slot), queue + head);
-    fill = slot ? size : 0;
-  } else if (fill < 0) {
-    fill += size;
-  }
-  read->ring = fill;
-  return BPF_CORE_READ(pool, ring.consumer_head) == head;
-}
-
 SEC("raw_tp")
 int snapshot(void* ctx) {
-  struct page_pool* pool = (struct page_pool*)shared.counters.pool;
-  struct LabRead read = {};
-  __u32 reads = 0;
-  shared.latest.time_ns = bpf_ktime_get_ns();
-  for (int i = 0; i < LAB_ATTEMPTS && reads < LAB_READS; ++i) {
-    if (pool && !read_pool(pool, &read)) {
-      continue;
-    }
-    shared.latest.reads[reads & 7] = read;
-    ++reads;
-  }
-  shared.latest.count = reads;
+  take_snapshot((struct page_pool*)shared.counters.pool, &shared.latest);
   return 0;
 }
 

@@ -4,9 +4,9 @@
 
 #include <linux/types.h>
 
+#include "kernel/live/pool_snapshot.h"
+
 #define LAB_REASONS 160
-#define LAB_READS 5
-#define LAB_ATTEMPTS 32
 
 /* One entry of the send schedule: time from the begin in ns (40 bits), flow (16), source (8). The pacer replaces the
  * time by the one at which it sent. */
@@ -41,21 +41,11 @@ struct LabCounters {
   __u64 skb_drops[LAB_REASONS];
 };
 
-struct LabRead {
-  __u32 hold, release, cache, ring;
-};
-
-struct LabSnapshot {
-  __u64 time_ns;
-  __u32 count; /* readings taken; fewer than LAB_READS if the pool never stood still */
-  struct LabRead reads[8];
-};
-
 /* The programs' only variable. */
 struct LabShared {
   struct LabControl control;
   struct LabCounters counters;
-  struct LabSnapshot latest;
+  struct PoolSnapshot latest;
 };
 
 #endif

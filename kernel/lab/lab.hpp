@@ -32,7 +32,7 @@ class Lab {
 
  private:
   struct Sample {
-    PoolLevels pool;  ///< time since the begin
+    PageLevels pool;  ///< time since the begin
     std::uint64_t sent = 0;
     std::uint64_t devmap_drops = 0;
     std::uint64_t cpumap_drops = 0;

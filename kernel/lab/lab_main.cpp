@@ -29,7 +29,7 @@ int main(int count, char** arguments) {
     rxpool::lab::Lab lab(plan, arguments[2], arguments[3]);
     std::cout << lab.run() << '\n';
     return 0;
-  } catch (const rxpool::lab::Unavailable& error) {
+  } catch (const rxpool::Unavailable& error) {
     std::fprintf(stderr, "rxpool-lab: %s\n", error.what());
     return 3;
   } catch (const std::exception& error) {

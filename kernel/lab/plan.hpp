@@ -2,27 +2,15 @@
 // What the lab is asked to do: the kernel-honourable part of a scenario, as plain values. Times are relative to the
 // first send; warm-up included.
 
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 #include <map>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "kernel/live/system.hpp"
 #include "models/scenario/control_params.hpp"
 
 namespace rxpool::lab {
-
-/// This kernel, or this user, cannot: says what is missing and for what.
-struct Unavailable : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-/// The failed system call by its purpose and errno.
-[[noreturn]] inline void fail(const std::string& what) {
-  throw Unavailable(what + ": " + std::strerror(errno));
-}
 
 struct Pause {
   double at_ms = 0;

@@ -1,50 +1,15 @@
 #include "kernel/lab/policy.hpp"
 
-#include <bpf/btf.h>
 #include <linux/if_link.h>
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <cstring>
 #include <numeric>
 
 #include "kernel/lab/reader.hpp"
 
 namespace rxpool::lab {
 namespace {
-
-// Gives the object's `const volatile` variables their values; where they lie is in its type information.
-void set_parameters(bpf_object* object, const std::map<std::string, double>& parameters) {
-  std::map<std::string, double> left = parameters;
-  const btf* types = bpf_object__btf(object);
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object) {
-    const std::string name = bpf_map__name(map);
-    const std::size_t dot = name.find(".rodata");
-    std::size_t size = 0;
-    auto* data = static_cast<char*>(const_cast<void*>(bpf_map__initial_value(map, &size)));
-    const int id = dot == std::string::npos ? -1 : btf__find_by_name_kind(types, name.c_str() + dot, BTF_KIND_DATASEC);
-    if (data == nullptr || id < 0) {
-      continue;
-    }
-    const btf_type* section = btf__type_by_id(types, static_cast<std::uint32_t>(id));
-    const btf_var_secinfo* variables = btf_var_secinfos(section);
-    for (int i = 0; i < btf_vlen(section); ++i) {
-      const btf_type* variable = btf__type_by_id(types, variables[i].type);
-      const auto found = left.find(btf__name_by_offset(types, variable->name_off));
-      if (found == left.end() || variables[i].size > sizeof(std::int64_t) ||
-          variables[i].offset + variables[i].size > size) {
-        continue;
-      }
-      const auto value = static_cast<std::int64_t>(found->second);  // little endian, as every host of the lab
-      std::memcpy(data + variables[i].offset, &value, variables[i].size);
-      left.erase(found);
-    }
-  }
-  if (!left.empty()) {
-    throw std::runtime_error("the policy has no variable '" + left.begin()->first + "'");
-  }
-}
 
 // The entry's thread exists from here on; like every thread of the lab that works it runs before the host's others.
 void make_remote_cpu(Probes& probes, const RemoteCpu& remote, int map, int program) {
@@ -72,37 +37,23 @@ LabPolicy::LabPolicy(const Plan& plan, Probes& probes) {
   if (name == "pass" || name == "drop" || name == "to_cpu") {
     program_ = probes.program(name.c_str());
   } else {
-    load(plan);
+    object_.emplace(name, plan.params);
+    program_ = object_->xdp_program();
+    share_maps(name);
   }
   if (remote.qsize == 0) {
     return;
   }
-  const bpf_map* own = object_ == nullptr ? nullptr : bpf_object__find_map_by_name(object_, remote.map.c_str());
-  if (object_ != nullptr && (own == nullptr || bpf_map__type(own) != BPF_MAP_TYPE_CPUMAP)) {
+  const bpf_map* own = object_ ? object_->map(remote.map) : nullptr;
+  if (object_ && (own == nullptr || bpf_map__type(own) != BPF_MAP_TYPE_CPUMAP)) {
     throw std::runtime_error(name + " has no cpumap '" + remote.map + "'");
   }
   make_remote_cpu(probes, remote, own != nullptr ? bpf_map__fd(own) : probes.map("cpus"),
-                  remote.program.empty() ? -1 : program_called(remote.program));
+                  object_ && !remote.program.empty() ? object_->program(remote.program) : -1);
 }
 
-void LabPolicy::load(const Plan& plan) {
-  const std::string& name = plan.policy;
-  object_ = bpf_object__open_file(name.c_str(), nullptr);
-  if (object_ == nullptr) {
-    throw std::runtime_error("the policy " + name + " cannot be opened");
-  }
-  set_parameters(object_, plan.params);
-  if (bpf_object__load(object_) != 0) {
-    fail("the policy " + name + " is not accepted");
-  }
-  bpf_program* candidate = nullptr;
-  bpf_object__for_each_program(candidate, object_) {
-    if (program_ < 0 && bpf_program__type(candidate) == BPF_PROG_TYPE_XDP &&
-        bpf_program__expected_attach_type(candidate) == BPF_XDP) {
-      program_ = bpf_program__fd(candidate);
-    }
-  }
-  if (const bpf_map* map = bpf_object__find_map_by_name(object_, "rxpool_signal")) {
+void LabPolicy::share_maps(const std::string& name) {
+  if (const bpf_map* map = object_->map("rxpool_signal")) {
     const std::size_t bytes = sizeof(bpf::Signal) * bpf_map__max_entries(map);
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
     if (memory == MAP_FAILED) {
@@ -110,22 +61,10 @@ void LabPolicy::load(const Plan& plan) {
     }
     signal_ = static_cast<bpf::Signal*>(memory);
   }
-  if (const bpf_map* map = bpf_object__find_map_by_name(object_, "verdicts")) {
+  if (const bpf_map* map = object_->map("verdicts")) {
     verdicts_ = bpf_map__fd(map);
     per_cpu_.resize(static_cast<std::size_t>(libbpf_num_possible_cpus()));
   }
-}
-
-int LabPolicy::program_called(const std::string& name) const {
-  const bpf_program* program = object_ == nullptr ? nullptr : bpf_object__find_program_by_name(object_, name.c_str());
-  if (program == nullptr) {
-    throw std::runtime_error("the policy has no program '" + name + "'");
-  }
-  return bpf_program__fd(program);
-}
-
-LabPolicy::~LabPolicy() {
-  bpf_object__close(object_);
 }
 
 void LabPolicy::attach(int ifindex) const {

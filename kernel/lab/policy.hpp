@@ -10,6 +10,7 @@
 
 #include "kernel/lab/plan.hpp"
 #include "kernel/lab/probes.hpp"
+#include "kernel/live/policy_object.hpp"
 #include "models/bpf/contexts.hpp"
 
 namespace rxpool::lab {
@@ -19,9 +20,6 @@ class LabPolicy {
   /// `plan.policy`: pass, drop, to_cpu, or the path of an object. Throws Unavailable when the kernel does not accept
   /// it.
   LabPolicy(const Plan& plan, Probes& probes);
-  ~LabPolicy();
-  LabPolicy(const LabPolicy&) = delete;
-  LabPolicy& operator=(const LabPolicy&) = delete;
 
   /// In the driver, without a link: it goes with the device.
   void attach(int ifindex) const;
@@ -31,10 +29,9 @@ class LabPolicy {
   std::optional<std::uint64_t> dropped() const;
 
  private:
-  void load(const Plan& plan);
-  int program_called(const std::string& name) const;
+  void share_maps(const std::string& name);
 
-  bpf_object* object_ = nullptr;
+  std::optional<PolicyObject> object_;  ///< none for a verdict of the lab's own
   int program_ = -1;
   bpf::Signal* signal_ = nullptr;
   int verdicts_ = -1;

@@ -5,8 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -92,29 +90,14 @@ int Probes::map(const char* name) const {
   return bpf_map__fd(bpf_object__find_map_by_name(object_, name));
 }
 
-PoolLevels Probes::levels() {
+PageLevels Probes::levels() {
   const std::scoped_lock lock(snapshot_);
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
   if (bpf_prog_test_run_opts(program("snapshot"), &options) != 0) {
     throw Unavailable("the snapshot program does not run: " + reason());
   }
-  const LabSnapshot& now = bss_->latest;
-  std::array<PoolLevels, LAB_READS> reads{};
-  const std::size_t count = std::clamp<std::size_t>(now.count, 1, LAB_READS);
-  for (std::size_t i = 0; i < count; ++i) {
-    const LabRead& read = now.reads[i];
-    const auto inflight = static_cast<std::int32_t>(read.hold - read.release);
-    reads[i] = {.time_ns = static_cast<std::int64_t>(now.time_ns),
-                .held = inflight - static_cast<std::int32_t>(read.cache + read.ring),
-                .inflight = inflight,
-                .cache = read.cache,
-                .ring = read.ring};
-  }
-  auto* const middle = reads.begin() + count / 2;
-  std::nth_element(reads.begin(), middle, reads.begin() + count,
-                   [](const PoolLevels& a, const PoolLevels& b) { return a.held < b.held; });
-  return *middle;
+  return median_levels(bss_->latest);
 }
 
 }  // namespace rxpool::lab

@@ -11,17 +11,9 @@
 #include <vector>
 
 #include "kernel/lab/lab.h"
+#include "kernel/live/pool_levels.hpp"
 
 namespace rxpool::lab {
-
-/// Pages of the pool under test at one instant.
-struct PoolLevels {
-  std::int64_t time_ns = 0;  ///< CLOCK_MONOTONIC
-  std::int32_t held = 0;
-  std::int32_t inflight = 0;
-  std::uint32_t cache = 0;
-  std::uint32_t ring = 0;
-};
 
 class Probes {
  public:
@@ -35,7 +27,7 @@ class Probes {
   LabControl& control() { return bss_->control; }
   const LabCounters& counters() const { return bss_->counters; }
   /// The pool under test now: the median by `held` of several readings. For several threads.
-  PoolLevels levels();
+  PageLevels levels();
   std::uint64_t schedule_entries() const { return entries_; }
   /// The part of the schedule that was sent, with the times at which it was. Throws std::runtime_error.
   void write_realised(const std::string& path) const;

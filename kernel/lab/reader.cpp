@@ -13,14 +13,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <fstream>
 #include <string>
 
 namespace rxpool::lab {
 namespace {
 
-constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr std::size_t datagram_bytes = 2048;
 constexpr int highest_priority = -20;
 
@@ -31,17 +29,6 @@ void work_ns(double duration_ns) {
 }
 
 }  // namespace
-
-std::int64_t now_ns() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * second_ns + time.tv_nsec;
-}
-
-void sleep_until_ns(std::int64_t time_ns) {
-  const timespec until{.tv_sec = time_ns / second_ns, .tv_nsec = time_ns % second_ns};
-  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
-}
 
 void run_on_cpu(int cpu) {
   cpu_set_t set;

@@ -11,9 +11,6 @@
 
 namespace rxpool::lab {
 
-/// Nanoseconds of CLOCK_MONOTONIC.
-std::int64_t now_ns();
-void sleep_until_ns(std::int64_t time_ns);
 /// Throws Unavailable when the CPU does not exist.
 void run_on_cpu(int cpu);
 /// Runs before every ordinary thread of this host, so that what else it does delays the lab less; a sampler before a

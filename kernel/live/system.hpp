@@ -1,0 +1,26 @@
+#pragma once
+// What lab and attachment need of the system: the error that says what is missing, the clock of the probes.
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace rxpool {
+
+/// This kernel, or this user, cannot: says what is missing and for what.
+struct Unavailable : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The failed system call by its purpose and errno.
+[[noreturn]] inline void fail(const std::string& what) {
+  throw Unavailable(what + ": " + std::strerror(errno));
+}
+
+/// Nanoseconds of CLOCK_MONOTONIC.
+std::int64_t now_ns();
+void sleep_until_ns(std::int64_t time_ns);
+
+}  // namespace rxpool
