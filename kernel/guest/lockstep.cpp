@@ -102,6 +102,7 @@ std::vector<Lockstep::Event> Lockstep::read(std::span<const std::uint8_t> log) c
 
 LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
   const std::vector<Event> events = read(log);
+  find_unordered(events);
   find_scrub_ends(events);
   for (const Event& event : events) {
     if (is_crossing(*event.header)) {
@@ -123,6 +124,14 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
     }
   }
   return report_;
+}
+
+void Lockstep::find_unordered(const std::vector<Event>& events) {
+  for (const Event& event : events) {
+    if (!is_crossing(*event.header) && (event.header->flags & POOL_LOG_BESIDE) != 0) {
+      unordered_.insert(event.header->pool);
+    }
+  }
 }
 
 void Lockstep::enter(const PoolLogOp& op) {
@@ -181,6 +190,10 @@ void Lockstep::finish_scrub(const Event& event) {
 }
 
 void Lockstep::leave(const PoolLogOp& op) {
+  if (unordered_.contains(op.header.pool)) {
+    ++report_.set_aside;
+    return;
+  }
   if (op.header.kind == POOL_LOG_CREATE) {
     create(op);
     return;

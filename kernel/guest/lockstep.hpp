@@ -4,11 +4,13 @@
 // kernel decides is never taken from the log; only what it was given is: arguments, the page's reference counts, the
 // context (CPU, bottom halves, NAPI owner), and when. Calls that overlapped another one of the same pool (an interrupt,
 // the other CPU) are settled at the first instant at which the counts agree; at the latest when the pool is quiet
-// again. Left out: pools made before the log began, and what the page allocator does (PA rules). Rules: PP-1..55.
+// again. Left out: pools made before the log began, pools of which a call was let in beside another CPU's, because the
+// log cannot say which came first, and what the page allocator does (PA rules). Rules: PP-1..55.
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -25,6 +27,7 @@ struct LockstepReport {
   std::uint64_t exact = 0;       ///< compared right after the call
   std::uint64_t settled = 0;     ///< overlapped another call, compared when the pool was quiet again
   std::uint64_t foreign = 0;     ///< calls on pools made before the log
+  std::uint64_t set_aside = 0;   ///< calls on pools whose order the log does not know
   std::uint64_t pools = 0;
   std::uint64_t pages_bound = 0;  ///< kernel pages followed by name
   std::uint64_t differences = 0;
@@ -57,6 +60,7 @@ class Lockstep {
   };
 
   std::vector<Event> read(std::span<const std::uint8_t> log) const;
+  void find_unordered(const std::vector<Event>& events);
   void find_scrub_ends(const std::vector<Event>& events);
   void finish_scrub(const Event& event);
   void enter(const PoolLogOp& op);
@@ -81,6 +85,7 @@ class Lockstep {
   PageAllocator allocator_;
   PagePools pools_;
   std::map<std::uint32_t, std::unique_ptr<Pool>> known_;  ///< by the kernel's pool id
+  std::set<std::uint32_t> unordered_;                     ///< pools that are set aside
   std::unordered_map<std::uint32_t, PageId> to_model_;    ///< by the kernel's page; looked up only
   std::unordered_map<PageId, std::uint32_t> to_kernel_;
   std::unordered_map<std::uint32_t, std::uint32_t> node_of_;        ///< of kernel pages in pools

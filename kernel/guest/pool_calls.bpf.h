@@ -104,8 +104,8 @@ static long try_own(__u64 turn, __u32* me) {
 }
 
 // True when this call must give the turn back: not if an interrupted call of this CPU has it, nor after a wait too
-// long.
-static __always_inline int own(void) {
+// long (the owner may wait for an interrupt of this CPU).
+static __always_inline int own(struct PoolLogOp* op) {
   __u32 me = bpf_get_smp_processor_id() + 1;
   if (state.owner == me) {
     return 0;
@@ -114,6 +114,7 @@ static __always_inline int own(void) {
   if (state.owner == me) {
     return 1;
   }
+  op->header.flags |= POOL_LOG_BESIDE;
   __sync_fetch_and_add(&state.overran, 1);
   return 0;
 }
@@ -137,11 +138,11 @@ static __always_inline struct OpenCall* enter_as(struct page_pool* pool, __u8 ki
   struct PoolLogOp* op = &call->record.op;
   call->pool = pool;
   call->length = sizeof(struct PoolLogOp);
-  call->exclusive = ((kind >= POOL_LOG_ALLOC && kind <= POOL_LOG_PUT_BULK) || kind == POOL_LOG_SCRUB) && own();
   op->header.kind = kind;
   op->header.cpu = bpf_get_smp_processor_id();
   op->header.flags =
       ((preempt & 0xff00) ? POOL_LOG_IN_SOFTIRQ : 0) | ((preempt & 0x100) ? POOL_LOG_SERVING_SOFTIRQ : 0);
+  call->exclusive = ((kind >= POOL_LOG_ALLOC && kind <= POOL_LOG_PUT_BULK) || kind == POOL_LOG_SCRUB) && own(op);
   op->header.time_ns = bpf_ktime_get_ns();
   const int* node = bpf_this_cpu_ptr(&numa_node);
   op->numa_mem = *node;

@@ -47,6 +47,7 @@ enum PoolLogFlag {
   POOL_LOG_DMA_SYNC = 64,
   POOL_LOG_SYSTEM = 128,
   POOL_LOG_DESTROYING = 256, /* scrub inside page_pool_destroy, not inside a retry */
+  POOL_LOG_BESIDE = 512,     /* let in beside another CPU's call, after a wait too long */
 };
 
 #define POOL_LOG_BULK 16

@@ -64,8 +64,7 @@ PolicyObject::~PolicyObject() {
 int PolicyObject::xdp_program() const {
   bpf_program* candidate = nullptr;
   bpf_object__for_each_program(candidate, object_) {
-    if (bpf_program__type(candidate) == BPF_PROG_TYPE_XDP &&
-        bpf_program__expected_attach_type(candidate) == BPF_XDP) {
+    if (bpf_program__type(candidate) == BPF_PROG_TYPE_XDP && bpf_program__expected_attach_type(candidate) == BPF_XDP) {
       return bpf_program__fd(candidate);
     }
   }
