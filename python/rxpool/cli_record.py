@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rxpool.cli_options import app
-from rxpool.console import guarded, message
+from rxpool.console import agree, guarded, message
 from rxpool.plain import printable
 
 
@@ -19,13 +19,20 @@ from rxpool.plain import printable
 def record(
     interface: Annotated[str, typer.Argument(help="Name of the interface.", show_default=False)],
     seconds: Annotated[float, typer.Option(min=0.1, max=3600, help="How long.")] = 30,
+    listen: Annotated[
+        bool, typer.Option("--listen", help="In the driver's XDP hook: what XDP would drop is seen too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --listen: do not ask.")] = False,
     to: Annotated[Path | None, typer.Option(help="The scenario to write (default: INTERFACE.json here).")] = None,
 ) -> None:
     """Record what arrives on an interface, read-only and without addresses, as a scenario."""
     from rxpool.files import write_atomic
-    from rxpool.kernel.recording import record as listen
+    from rxpool.kernel.recording import listen as record_in_driver
+    from rxpool.kernel.recording import record as record_in_stack
 
-    seen = listen(interface, seconds)
+    if listen:
+        agree(f"{interface} gets an XDP program, for which some drivers make their rings anew", yes)
+    seen = record_in_driver(interface, seconds) if listen else record_in_stack(interface, seconds)
     path = to or Path(f"{interface}.json")
     write_atomic(path, (json.dumps(seen.scenario(), indent=1) + "\n").encode())
     for queue, times in sorted(seen.arrivals.items()):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rxpool.cli_options import AllowPathOption, FormatOption, JobsOption, PolicyOption, SeedOption, SetOption, app
-from rxpool.console import OutputFormat, guarded, print_json, stdout_console, write_frame
+from rxpool.console import OutputFormat, agree, guarded, print_json, stdout_console, write_frame
 from rxpool.errors import ExitCode, InputError
 from rxpool.scenario import Scenario
 
@@ -32,6 +32,13 @@ def validate(
         typer.Option(help="With --figures: where the page goes (default: docs/validation.md for the shipped ones)."),
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Runs on each backend; medians are compared.")] = 5,
+    nic: Annotated[
+        str | None, typer.Option(metavar="IF", help="Against a NIC of this host that is taken over for the run.")
+    ] = None,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="With --nic: it may be reset, and gets other rings, queues and program.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --nic: do not ask.")] = False,
     to: Annotated[
         Path | None,
         typer.Option(help="The picture of both backends: .svg, .png or .pdf (default: NAME-validation.svg here)."),
@@ -54,17 +61,23 @@ def validate(
         from rxpool.scenario import load, parse_set
 
         loaded = load(source, set=parse_set(set or []), seed=seed, policy=policy, allow_path=allow_path)
-        inside = _against_kernel(loaded, repeats, to or Path(f"{loaded.name}-validation.svg"), format)
+        picture = to or Path(f"{loaded.name}-validation.svg")
+        if nic is not None:
+            if not take_over:
+                raise InputError(f"validate --nic {nic} changes its settings and its program: say --take-over")
+            agree(f"{nic} gets the scenario's ring, queues and XDP program, and its settings back", yes)
+        inside = _against_kernel(loaded, nic, repeats, picture, format)
     if not inside:
         raise typer.Exit(ExitCode.DIFFERENCE)
 
 
-def _against_kernel(scenario: Scenario, repeats: int, to: Path, format: OutputFormat) -> bool:
+def _against_kernel(scenario: Scenario, nic: str | None, repeats: int, to: Path, format: OutputFormat) -> bool:
     from rxpool.kernel import validate as compare_backends
+    from rxpool.kernel.nic_validating import validate_nic
     from rxpool.plots.backends import picture_path
 
     picture = picture_path(to)
-    validation = compare_backends(scenario, repeats=repeats)
+    validation = validate_nic(scenario, nic, repeats=repeats) if nic else compare_backends(scenario, repeats=repeats)
     validation.write_picture(picture)
     if format is OutputFormat.TABLE:
         from rxpool.kernel.table import print_validation

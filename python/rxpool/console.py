@@ -66,6 +66,18 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return inner
 
 
+def agree(change: str, yes: bool) -> None:
+    """Asks whether something of this host may be changed. Raises :class:`InputError` unless the answer is yes."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(f"{change}: there is nobody to ask; say --yes")
+    sys.stderr.write(f"{printable(change)}. Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise InputError("nothing was changed")
+
+
 def message(text: str) -> None:
     """One line on stderr; control characters are written as escapes."""
     print(f"rxpool: {printable(text)}", file=sys.stderr)

@@ -23,17 +23,27 @@ def tree() -> Path:
 
 
 def lab() -> Path:
-    """The lab's program, built if the tree is there. Raises :class:`InputError` where it cannot be had."""
-    program = tree() / "kernel/lab/rxpool-lab"
+    """The lab's program. Raises :class:`InputError` where it cannot be had."""
+    return compiled("kernel/lab/rxpool-lab", "rxpool_lab_objects")
+
+
+def compiled(path: str, objects: str) -> Path:
+    """A program of the built tree and the BPF objects beside it, built if the tree is there.
+
+    Raises :class:`InputError` where it cannot be had.
+    """
+    program = tree() / path
     if (tree() / "build.ninja").exists():
         done = subprocess.run(
-            ["cmake", "--build", str(tree()), "--target", "rxpool-lab", "rxpool_lab_objects"],
+            ["cmake", "--build", str(tree()), "--target", program.name, objects],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0 and not program.exists():
-            raise InputError(f"kernel backend: rxpool-lab does not build: {done.stdout[-300:]}", ExitCode.NOT_AVAILABLE)
+            raise InputError(
+                f"kernel backend: {program.name} does not build: {done.stdout[-300:]}", ExitCode.NOT_AVAILABLE
+            )
     if not program.exists():
         raise InputError(f"kernel backend: {program} is not built", ExitCode.NOT_AVAILABLE)
     return program

@@ -84,7 +84,7 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
     end_ms = float(what["warmup_ms"]) + float(what["duration_ms"])
     schedule, ports, frame_bytes = _traffic(what, end_ms, scenario.seed, replication, left_out)
     asked = what["policies"].get(nic_name, {"program": "none", "params": {}})
-    policy, params, remote = _policy(scenario, nic_name, asked, cpus, left_out)
+    policy, params, remote = policy_of(scenario, nic_name, asked, cpus, left_out)
     document = {
         "duration_ms": end_ms,
         "sample_us": min(float(what["record"]["every_us"]) or 1000.0, 1000.0),
@@ -131,7 +131,7 @@ def _control(control: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
     return control | {"detectors": detectors}
 
 
-def _policy(
+def policy_of(
     scenario: Scenario, nic: str, policy: dict[str, Any], cpus: dict[str, int], left_out: list[str]
 ) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
     """The program, its parameters, and the CPU that it redirects to."""

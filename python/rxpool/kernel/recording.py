@@ -18,6 +18,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rxpool.errors import ExitCode, InputError
 
@@ -56,7 +57,8 @@ cat > /dev/null
 """
 _LINE = re.compile(r"\s(\d+\.\d+): (napi_gro_receive_entry|netif_receive_skb_entry|consume_skb|kfree_skb): (.*)")
 _RECEIVED = re.compile(r"queue_mapping=(\d+) skbaddr=(\S+) .*? hash=(\S+) .*? len=(\d+) ")
-_FRAME_EXTRA = 14 + 4  # Ethernet header, which the stack has taken off, and FCS
+_FCS = 4
+_FRAME_EXTRA = 14 + _FCS  # and the Ethernet header, which the stack has taken off
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
 _PORT = 4000
 
@@ -91,6 +93,14 @@ class Recording:
                 begun[packet[2]] = now
             elif (address := found[3].partition("skbaddr=")[2].split(" ")[0]) in begun:
                 self.held_ns.append(now - begun.pop(address))
+
+    def take(self, packets: npt.NDArray[Any]) -> None:
+        """Takes what an attached recorder saw (``attaching.PACKET``), in the order of time."""
+        for queue in np.unique(packets["queue"]):
+            here = packets[packets["queue"] == queue]
+            self.arrivals[int(queue)] = here["time_ns"].astype(int).tolist()
+            self.flows[int(queue)] = set(here["flow"].astype(str))
+        self.lengths.update(np.maximum(packets["length"].astype(int) + _FCS, 64).tolist())
 
     @property
     def duration_ms(self) -> float:
@@ -147,6 +157,22 @@ class Recording:
             "sizes": {"kind": "empirical", "weights": {str(n): count for n, count in sorted(self.lengths.items())}},
             "flows": {"count": len(self.flows[queue]), "destination_ports": str(port)},
         }
+
+
+def listen(interface: str, seconds: float) -> Recording:
+    """Records in the driver's XDP hook, before any program could drop; nothing of the NIC is changed otherwise.
+
+    How long packets are kept is not seen. The caller has consent. Raises :class:`InputError` as
+    :func:`rxpool.kernel.attaching.attach` does, and exit 2 if no packet came.
+    """
+    from rxpool.kernel.attaching import attach
+
+    done = attach(interface, seconds)
+    if done.packets.size == 0:
+        raise InputError(f"record: no packet of {interface} came within {seconds:g} s")
+    seen = Recording(interface, overrun=done.report["seen"] - done.report["recorded"])
+    seen.take(done.packets)
+    return seen
 
 
 def record(interface: str, seconds: float) -> Recording:

@@ -27,7 +27,7 @@ from rxpool.scenario import Scenario, load
 if TYPE_CHECKING:
     import pandas as pd
 
-_PCAP_NANOSECONDS = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)
+PCAP_NANOSECONDS = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)
 _SOURCE_PORT_AT = 34
 
 
@@ -72,7 +72,7 @@ def write_capture(path: Path, sent: npt.NDArray[np.uint64], ports: Sequence[int]
     pairs[:, 1] = np.asarray(ports)[(sent & np.uint64(0xFF)).astype(np.int64)]
     records["frame"][:, _SOURCE_PORT_AT : _SOURCE_PORT_AT + 4] = pairs.view(np.uint8).reshape(-1, 4)
     with path.open("wb") as file:
-        file.write(_PCAP_NANOSECONDS)
+        file.write(PCAP_NANOSECONDS)
         records.tofile(file)
 
 

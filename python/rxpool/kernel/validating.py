@@ -64,10 +64,10 @@ class Validation:
         return error < float(pages.zero.sum()) and error < float(pages.bound.sum())
 
     def write_picture(self, path: Path) -> None:
-        """Draws held and inflight of both backends over each other. Raises :class:`InputError`."""
+        """Draws the levels of both backends over each other. Raises :class:`InputError`."""
         from rxpool.plots.backends import write_backends
 
-        write_backends(self.series, ("held", "inflight"), path)
+        write_backends(self.series, tuple(self.series.metric.unique()), path)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the series, as plain values."""
@@ -120,7 +120,9 @@ def _levels(scenario: Scenario, plan: Plan, series: pd.DataFrame) -> Iterator[di
         values = rows.groupby(["backend", "replication"]).value.agg(statistic)
         real, low, high = (float(values["kernel"].quantile(q)) for q in (0.5, 0.25, 0.75))
         allowed = max(tolerance * real, pages, high - low if or_spread else 0.0)
-        yield _row(f"{component}.{metric}_{statistic}", "pages", (real, low, high), values["simulated"], allowed, guess)
+        yield quantity_row(
+            f"{component}.{metric}_{statistic}", "pages", (real, low, high), values["simulated"], allowed, guess
+        )
 
 
 def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]]:
@@ -139,10 +141,10 @@ def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]
         real = pd.Series([_percent(r, metrics) for _, r in kernel.metrics.groupby("replication")])
         simulated = pd.Series([_percent(t.metrics, metrics) for t in twins])
         quartiles = (float(real.median()), float(real.quantile(0.25)), float(real.quantile(0.75)))
-        yield _row(f"{name}, of the offered packets", "%", quartiles, simulated, allowed, float("nan"))
+        yield quantity_row(f"{name}, of the offered packets", "%", quartiles, simulated, allowed, float("nan"))
 
 
-def _row(
+def quantity_row(
     quantity: str,
     unit: str,
     real: tuple[float, float, float],
@@ -150,6 +152,7 @@ def _row(
     allowed: float,
     bound: float,
 ) -> dict[str, Any]:
+    """One line of the table; ``real`` is the kernel's median with its quartiles, ``bound`` a guess."""
     value, low, high = real
     guess = float(simulated.median())
     return {
