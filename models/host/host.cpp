@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "models/host/actors.hpp"
+#include "models/host/bottleneck.hpp"
 #include "models/host/changes.hpp"
 #include "models/host/control.hpp"
 #include "models/host/groups.hpp"

@@ -1,8 +1,6 @@
 #include "models/host/report.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -407,80 +405,6 @@ Ledger page_ledger(Host& host) {
   }
   check_closed("page", ledger);
   return ledger;
-}
-
-Bottleneck find_bottleneck(Host& host, Time run) {
-  const auto percent = [](double share) {
-    std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), "%.1f %%", 100 * share);
-    return std::string(text.data());
-  };
-  const auto busy = [&](const Core& core) {
-    std::uint64_t total = 0;
-    for (const std::uint64_t ps : core.stats().busy_ps) total += ps;
-    return static_cast<double>(total) / static_cast<double>(std::max<std::int64_t>(1, run.ps));
-  };
-  std::uint64_t offered = 0;
-  for (const auto& nic : host.nics()) offered += nic->port->stats().rx_packets_phy;
-  if (offered == 0) return {"traffic", "No packet arrived."};
-  const auto share = [&](std::uint64_t lost) {
-    return percent(static_cast<double>(lost) / static_cast<double>(offered));
-  };
-
-  // The place that loses most is the bottleneck; its evidence is the loss and how busy who should have worked was.
-  Bottleneck worst{"", "Nothing was lost: no stage is a bottleneck."};
-  std::uint64_t most = 0;
-  for (const auto& nic : host.nics()) {
-    if (nic->port->stats().rx_discards_phy > most) {
-      most = nic->port->stats().rx_discards_phy;
-      worst = {nic->component + ".pcie", "PCIe of " + nic->name +
-                                             " is the bottleneck: its packet buffer overflowed for " + share(most) +
-                                             " of the packets."};
-    }
-    for (std::uint32_t q = 0; q < nic->queues.size(); ++q) {
-      const std::uint64_t lost = nic->port->queue(q).out_of_buffer;
-      if (lost <= most) continue;
-      most = lost;
-      Core& core = nic->queues[q].queue->irq_core();
-      const bool memory = nic->queues[q].queue->buffers().stats().alloc_fail != 0;
-      worst = memory
-                  ? Bottleneck{"memory", "Memory is the bottleneck: refills of " + nic->queues[q].queue->name() +
-                                             " failed and its ring ran empty for " + share(lost) + " of the packets."}
-                  : Bottleneck{core.name(), core.name() + " is the bottleneck: " + percent(std::min(1.0, busy(core))) +
-                                                " busy, the ring of " + nic->queues[q].queue->name() +
-                                                " was empty for " + share(lost) + " of the packets."};
-    }
-  }
-  for (HostSocket& socket : host.sockets()) {
-    const std::uint64_t lost = socket.socket->stats().rcvbuf_errors;
-    if (lost <= most) continue;
-    most = lost;
-    worst = {socket.name, "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " +
-                              share(lost) + " of the packets."};
-  }
-  for (const auto& nic : host.nics()) {
-    for (const auto& entry : nic->cpumap) {
-      const std::uint64_t lost = entry->stats().enqueue_drops;
-      if (lost <= most) continue;
-      most = lost;
-      worst = {entry->name, entry->home->name() + " is the bottleneck: " + percent(std::min(1.0, busy(*entry->home))) +
-                                " busy, the queue of " + entry->name + " was full for " + share(lost) +
-                                " of the packets."};
-    }
-  }
-  const Journal& journal = host.journal();
-  const std::uint64_t unsent = journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit);
-  if (unsent > most) {
-    most = unsent;
-    worst = {"transmit", "Transmission is the bottleneck: there was no free transmit descriptor for " + share(unsent) +
-                             " of the packets."};
-  }
-  const std::uint64_t refused = journal.count(Fate::circuit_breaker) + journal.count(Fate::circuit_breaker_hard);
-  if (refused > most) {
-    worst = {"control",
-             "No stage lost as much as the circuit breakers refused: " + share(refused) + " of the packets."};
-  }
-  return worst;
 }
 
 }  // namespace rxpool

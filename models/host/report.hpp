@@ -1,5 +1,5 @@
 #pragma once
-// What a run says about itself: the registration of every metric, the two ledgers, the bottleneck.
+// What a run says about itself: the registration of every metric, the two ledgers.
 
 #include "models/host/host.hpp"
 
@@ -14,7 +14,5 @@ Ledger page_ledger(Host& host);
 TraceColumns trace_columns(Host& host, const Trace& trace);
 /// Throws BugError unless the places sum to the total.
 void check_closed(const std::string& of, const Ledger& ledger);
-/// Over the whole run, warm-up included.
-Bottleneck find_bottleneck(Host& host, Time run);
 
 }  // namespace rxpool

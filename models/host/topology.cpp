@@ -1,32 +1,20 @@
 #include "models/host/topology.hpp"
 
 #include <algorithm>
-#include <array>
-#include <boost/graph/adjacency_list.hpp>
-#include <boost/graph/graphviz.hpp>
 #include <boost/graph/topological_sort.hpp>
-#include <cstdio>
-#include <limits>
 #include <map>
-#include <sstream>
 #include <utility>
 
 #include "models/host/host.hpp"
 #include "models/host/prices.hpp"
+#include "models/host/topology_graph.hpp"
 #include "models/traffic/headers.hpp"
 
 namespace rxpool {
+
+using namespace topology_graph;
+
 namespace {
-
-constexpr double unlimited = std::numeric_limits<double>::infinity();
-
-struct Link {
-  double pps = 0;
-  double demand_ns = 0;  ///< of a CPU per packet; 0 for an edge that packets take
-};
-
-using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS, Stage, Link>;
-using Vertex = boost::graph_traits<Graph>::vertex_descriptor;
 
 double ns(Time time) {
   return static_cast<double>(time.ps) * 1e-3;
@@ -344,17 +332,6 @@ class Builder {
   std::vector<Waiting> queues_;
 };
 
-template <typename... Values>
-std::string text(const char* format, Values... values) {
-  std::array<char, 96> buffer{};
-  std::snprintf(buffer.data(), buffer.size(), format, values...);
-  return buffer.data();
-}
-
-std::string rate(double pps) {
-  return pps >= 1e5 ? text("%.3g M/s", pps * 1e-6) : text("%.3g/s", pps);
-}
-
 /// The stage that is expected to lose most; a queue's loss is its CPU's, as in the report of a run.
 Bottleneck predict(const Graph& graph) {
   const Stage* worst = nullptr;
@@ -378,56 +355,6 @@ Bottleneck predict(const Graph& graph) {
       busiest == nullptr ? ""
                          : "; the busiest is " + busiest->component + text(" at %.0f %%", 100 * busiest->utilisation);
   return {"", "No stage is expected to be overloaded" + share + "."};
-}
-
-std::string vertex_label(const Stage& stage) {
-  std::string label = stage.component;
-  if (stage.kind == "source") return label + "\n" + rate(stage.offered_pps);
-  if (stage.kind == "cpu") {
-    return label + text("\n%.0f ns per packet", stage.demand_ns) + text("\n%.0f %% busy", 100 * stage.utilisation);
-  }
-  if (stage.demand_ns > 0) label += text("\n%.3g ns per packet", stage.demand_ns);
-  label += "\n" + rate(stage.offered_pps);
-  if (stage.capacity_pps < unlimited) label += " of " + rate(stage.capacity_pps);
-  return label;
-}
-
-std::string quoted(const std::string& value) {
-  std::string result = "\"";
-  for (const char c : value) {
-    if (c == '"' || c == '\\') result += '\\';
-    if (c == '\n') {
-      result += "\\n";
-    } else {
-      result += c;
-    }
-  }
-  return result + "\"";
-}
-
-std::string dot(const Graph& graph, const Bottleneck& predicted) {
-  std::ostringstream out;
-  boost::write_graphviz(
-      out, graph,
-      [&](std::ostream& stream, Vertex v) {
-        const Stage& stage = graph[v];
-        const bool worst = stage.component == predicted.component;
-        stream << "[label=" << quoted(vertex_label(stage)) << ", shape=" << (stage.kind == "cpu" ? "ellipse" : "box")
-               << (worst ? ", style=filled, fillcolor=\"#f6c7a5\"" : "") << "]";
-      },
-      [&](std::ostream& stream, const auto& e) {
-        const Link& link = graph[e];
-        if (link.demand_ns > 0) {
-          stream << "[style=dashed, label=" << quoted(text("%.0f ns", link.demand_ns)) << "]";
-        } else {
-          stream << "[label=" << quoted(rate(link.pps)) << "]";
-        }
-      },
-      [&](std::ostream& stream) {
-        stream << "rankdir=LR;\nlabel=" << quoted(predicted.sentence)
-               << ";\nnode [fontname=\"sans-serif\"];\nedge [fontname=\"sans-serif\", fontsize=10];\n";
-      });
-  return out.str();
 }
 
 }  // namespace

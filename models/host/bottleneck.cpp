@@ -1,0 +1,108 @@
+#include "models/host/bottleneck.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string>
+
+namespace rxpool {
+namespace {
+
+std::string percent(double share) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.1f %%", 100 * share);
+  return text.data();
+}
+
+/// Keeps the stage that lost most; of equals the first one that was looked at.
+class Search {
+ public:
+  Search(std::uint64_t offered, Time run) : offered_(offered), run_(run) {}
+
+  void port(const HostNic& nic);
+  void queue(const HostNic& nic, std::uint32_t number);
+  void socket(const HostSocket& socket);
+  void cpumap(const CpumapEntry& entry);
+  void journal(const Journal& journal);
+  const Bottleneck& worst() const { return worst_; }
+
+ private:
+  bool is_worst(std::uint64_t lost) {
+    if (lost <= most_) return false;
+    most_ = lost;
+    return true;
+  }
+  std::string lost() const {
+    return percent(static_cast<double>(most_) / static_cast<double>(offered_)) + " of the packets.";
+  }
+  std::string is_bottleneck(const Core& core) const {
+    std::uint64_t busy = 0;
+    for (const std::uint64_t ps : core.stats().busy_ps) busy += ps;
+    const double share = static_cast<double>(busy) / static_cast<double>(std::max<std::int64_t>(1, run_.ps));
+    return core.name() + " is the bottleneck: " + percent(std::min(1.0, share)) + " busy, ";
+  }
+
+  std::uint64_t offered_;
+  Time run_;
+  std::uint64_t most_ = 0;
+  Bottleneck worst_{"", "Nothing was lost: no stage is a bottleneck."};
+};
+
+void Search::port(const HostNic& nic) {
+  if (!is_worst(nic.port->stats().rx_discards_phy)) return;
+  worst_ = {nic.component + ".pcie",
+            "PCIe of " + nic.name + " is the bottleneck: its packet buffer overflowed for " + lost()};
+}
+
+void Search::queue(const HostNic& nic, std::uint32_t number) {
+  if (!is_worst(nic.port->queue(number).out_of_buffer)) return;
+  RxQueue& queue = *nic.queues[number].queue;
+  if (queue.buffers().stats().alloc_fail != 0) {
+    worst_ = {"memory",
+              "Memory is the bottleneck: refills of " + queue.name() + " failed and its ring ran empty for " + lost()};
+  } else {
+    const Core& core = queue.irq_core();
+    worst_ = {core.name(), is_bottleneck(core) + "the ring of " + queue.name() + " was empty for " + lost()};
+  }
+}
+
+void Search::socket(const HostSocket& socket) {
+  if (!is_worst(socket.socket->stats().rcvbuf_errors)) return;
+  worst_ = {socket.name,
+            "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " + lost()};
+}
+
+void Search::cpumap(const CpumapEntry& entry) {
+  if (!is_worst(entry.stats().enqueue_drops)) return;
+  worst_ = {entry.name, is_bottleneck(*entry.home) + "the queue of " + entry.name + " was full for " + lost()};
+}
+
+void Search::journal(const Journal& journal) {
+  if (is_worst(journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit))) {
+    worst_ = {"transmit", "Transmission is the bottleneck: there was no free transmit descriptor for " + lost()};
+  }
+  if (is_worst(journal.count(Fate::circuit_breaker) + journal.count(Fate::circuit_breaker_hard))) {
+    worst_ = {"control", "No stage lost as much as the circuit breakers refused: " + lost()};
+  }
+}
+
+}  // namespace
+
+Bottleneck find_bottleneck(Host& host, Time run) {
+  std::uint64_t offered = 0;
+  for (const auto& nic : host.nics()) offered += nic->port->stats().rx_packets_phy;
+  if (offered == 0) return {"traffic", "No packet arrived."};
+  Search search(offered, run);
+  for (const auto& nic : host.nics()) {
+    search.port(*nic);
+    for (std::uint32_t number = 0; number < nic->queues.size(); ++number) search.queue(*nic, number);
+  }
+  for (const HostSocket& socket : host.sockets()) search.socket(socket);
+  for (const auto& nic : host.nics()) {
+    for (const auto& entry : nic->cpumap) search.cpumap(*entry);
+  }
+  search.journal(host.journal());
+  return search.worst();
+}
+
+}  // namespace rxpool
