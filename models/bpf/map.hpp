@@ -37,6 +37,18 @@ enum class MapType : std::uint32_t {
   bloom_filter = 30,
 };
 
+/// One value per CPU and key?
+constexpr bool is_per_cpu(MapType type) {
+  return type == MapType::percpu_array || type == MapType::percpu_hash || type == MapType::lru_percpu_hash;
+}
+constexpr bool is_device_map(MapType type) {
+  return type == MapType::devmap || type == MapType::devmap_hash;
+}
+/// Of those that bpf_redirect_map takes: programs look at the entries, only the host writes them.
+constexpr bool is_redirect_map(MapType type) {
+  return is_device_map(type) || type == MapType::cpumap || type == MapType::xskmap;
+}
+
 struct MapInfo {
   std::string name;
   MapType type = MapType::array;

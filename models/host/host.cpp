@@ -375,7 +375,7 @@ ReplicationResult Host::run(const RunOptions& options) {
     warnings_.push_back(
         nic->component + ": " + std::to_string(refused) +
         " packets with verdict XDP_REDIRECT were dropped as xdp_redirect_err: the policy has no entry of a "
-        "devmap or cpumap to send to; xskmaps of a policy are not modelled");
+        "devmap or cpumap to send to");
   }
   result.warnings = warnings_;
   return result;

@@ -34,27 +34,10 @@ constexpr std::uint32_t rx_slot = 0;      // of the box
 constexpr std::uint32_t devmap_slot = 1;  // for programs of devmap entries
 constexpr std::uint32_t slots = 2;
 
-bool is_device_map(std::uint32_t type) {
-  constexpr std::uint32_t devmap = 14;  // BPF_MAP_TYPE_*
-  constexpr std::uint32_t devmap_hash = 25;
-  return type == devmap || type == devmap_hash;
-}
-
-constexpr std::uint32_t cpumap_type = 16;  // BPF_MAP_TYPE_CPUMAP
-
 /// Maps that programs cannot change.
 bool read_only(const bpf::MapDefinition& map) {
-  constexpr std::uint32_t prog_array = 3;  // BPF_MAP_TYPE_*
-  constexpr std::uint32_t xskmap = 17;
-  return map.section == bpf::DataSection::rodata || is_device_map(map.type) || map.type == prog_array ||
-         map.type == cpumap_type || map.type == xskmap;
-}
-
-bool per_cpu(std::uint32_t type) {
-  constexpr std::uint32_t percpu_hash = 5;  // BPF_MAP_TYPE_*
-  constexpr std::uint32_t percpu_array = 6;
-  constexpr std::uint32_t lru_percpu_hash = 10;
-  return type == percpu_hash || type == percpu_array || type == lru_percpu_hash;
+  const auto type = static_cast<bpf::MapType>(map.type);
+  return map.section == bpf::DataSection::rodata || bpf::is_redirect_map(type) || type == bpf::MapType::prog_array;
 }
 
 /// The object of a policy. Compiling takes clang some tenths of a second, so a source is compiled once per process; the
@@ -80,6 +63,23 @@ std::string cpu_number(const std::string& key, const std::vector<std::string>& c
   return named == cpus.end() ? key : std::to_string(named - cpus.begin());
 }
 
+/// The value of an entry of a scenario as it lies in the map. Those of redirect maps are what the host has, by name.
+bpf::Bytes value_of(const std::string& text, const bpf::MapDefinition& map, const bpf::Policy& policy,
+                    const PolicyProgramParams& params, const std::string& entry) {
+  switch (static_cast<bpf::MapType>(map.type)) {
+    case bpf::MapType::cpumap:
+      return cpumap_value(text, policy, map.value_size, entry);
+    case bpf::MapType::devmap:
+    case bpf::MapType::devmap_hash:
+      return devmap_value(text, policy, map.value_size, params.interfaces, entry);
+    case bpf::MapType::xskmap:
+      throw InputError(entry + ": EOPNOTSUPP: \"" + text +
+                       "\" is no AF_XDP socket; there are none that the XSKMAP of a policy could hold");
+    default:
+      return bpf::parse_element(text, map.value_fields, map.value_size, entry + ": value");
+  }
+}
+
 void fill_maps(bpf::Policy& policy, const PolicyProgramParams& params) {
   for (const auto& [name, entries] : params.maps) {
     const std::string place = params.name + ".maps." + name;
@@ -95,13 +95,10 @@ void fill_maps(bpf::Policy& policy, const PolicyProgramParams& params) {
     const bpf::MapAccess access = policy.map(name);
     for (const auto& [key, value] : entries) {
       const std::string entry = place + ".entries." + key;
-      const bool cpu = map.type == cpumap_type;
-      const bpf::Bytes key_bytes =
-          bpf::parse_element(cpu ? cpu_number(key, params.cpus) : key, map.key_fields, map.key_size, entry + ": key");
-      const bpf::Bytes value_bytes =
-          cpu                       ? cpumap_value(value, policy, map.value_size, entry)
-          : is_device_map(map.type) ? devmap_value(value, policy, map.value_size, params.interfaces, entry)
-                                    : bpf::parse_element(value, map.value_fields, map.value_size, entry + ": value");
+      const bool by_cpu = static_cast<bpf::MapType>(map.type) == bpf::MapType::cpumap;
+      const bpf::Bytes key_bytes = bpf::parse_element(by_cpu ? cpu_number(key, params.cpus) : key, map.key_fields,
+                                                      map.key_size, entry + ": key");
+      const bpf::Bytes value_bytes = value_of(value, map, policy, params, entry);
       if (const int error = access.write(key_bytes, value_bytes); error != 0) {
         throw InputError(entry + ": the map does not take it: " + std::strerror(-error));
       }
@@ -237,7 +234,7 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
   room_ = policy_->packet_room(rx_slot);
   shares_state_ =
       std::any_of(policy_->object().maps.begin(), policy_->object().maps.end(), [](const bpf::MapDefinition& map) {
-        return !per_cpu(map.type) && !read_only(map) && map.name != "rxpool_signal";
+        return !bpf::is_per_cpu(static_cast<bpf::MapType>(map.type)) && !read_only(map) && map.name != "rxpool_signal";
       });
   for (std::size_t cpu = 0; cpu < params.cpus.size(); ++cpu) {
     random_.push_back(

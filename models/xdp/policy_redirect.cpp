@@ -12,13 +12,6 @@
 namespace rxpool {
 namespace {
 
-constexpr std::uint64_t broadcast = 1U << 3;        // BPF_F_BROADCAST
-constexpr std::uint64_t exclude_ingress = 1U << 4;  // BPF_F_EXCLUDE_INGRESS
-
-bool is_device_map(bpf::MapType type) {
-  return type == bpf::MapType::devmap || type == bpf::MapType::devmap_hash;
-}
-
 std::uint32_t parse_interface(std::string_view text, const Interfaces& interfaces, const std::string& what) {
   if (const auto named = interfaces.find(std::string(text)); named != interfaces.end()) return named->second;
   std::uint32_t number = 0;
@@ -171,7 +164,7 @@ bool PolicyRedirect::add(std::uint32_t ifindex, std::int32_t program_index, std:
 
 /// XD-24: entries that cannot be sent to are passed over.
 void PolicyRedirect::add_all(const bpf::RedirectInfo& info, std::uint32_t frame_bytes, std::uint32_t ingress_ifindex) {
-  const bool but_ingress = (info.flags & exclude_ingress) != 0;
+  const bool but_ingress = (info.flags & bpf::redirect_flag::exclude_ingress) != 0;
   for (const bpf::RedirectMap::Entry& entry : entries_[info.map - 1]) {
     if (but_ingress && entry.target == ingress_ifindex) continue;
     add(entry.target, entry.program, frame_bytes);
@@ -192,7 +185,7 @@ const XdpRedirection* PolicyRedirect::resolve(const bpf::RedirectInfo& info, std
       targets_.push_back({.cpu = entry});
     } else if (!is_device_map(map.type())) {
       return nullptr;
-    } else if ((info.flags & broadcast) != 0) {
+    } else if ((info.flags & bpf::redirect_flag::broadcast) != 0) {
       add_all(info, frame_bytes, ingress_ifindex);
     } else {
       const auto& entries = static_cast<const bpf::RedirectMap&>(map);

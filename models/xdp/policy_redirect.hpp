@@ -2,7 +2,7 @@
 // Where the XDP_REDIRECT of an eBPF policy leads: bpf_redirect to the device with that ifindex, bpf_redirect_map over a
 // DEVMAP or DEVMAP_HASH to the device of the entry, or to all of them (XD-15, XD-23, XD-24), over a CPUMAP to the CPU
 // of the entry (XD-30). Entries, devices and CPUs are fixed before time starts: only user space writes such maps.
-// Leaves out: xskmaps of a policy.
+// Leaves out: entries of xskmaps, which no scenario can fill.
 
 #include <cstdint>
 #include <map>

@@ -1,6 +1,8 @@
 // Helpers and kfuncs on every engine: the pure ones against this machine's kernel, the others against the host that the
 // test gives them; and one object with subprograms, callbacks, tail calls and maps of maps, run.
 
+#include <sys/socket.h>
+
 #include <catch2/catch.hpp>
 
 #include "models/bpf/policy.hpp"
@@ -70,6 +72,31 @@ TEST_CASE("helpers answer what the kernel's answer", "[helpers][kernel][differen
     CHECK(policy->map("results").read(key) == value);
   }
   CHECK(note(*policy, 57) == 1);  // the tail call was made
+}
+
+TEST_CASE("bpf_redirect_map over an XSKMAP answers what the kernel's answers",
+          "[helpers][kernel][differential][XD-41]") {
+  const std::string reason = kernel::refusal();
+  const int socket = ::socket(AF_XDP, SOCK_RAW, 0);
+  if (!reason.empty() || socket < 0) {
+    WARN("skipped: " << (reason.empty() ? "no AF_XDP sockets here" : reason));
+    return;
+  }
+  const std::int64_t key = GENERATE(0, 1, 4, std::int64_t{1} << 32, (std::int64_t{1} << 32) + 1);
+  const std::int64_t flags = GENERATE(0, 1, 2, 3, 4, 8, 16);
+  CAPTURE(key, flags);
+  PolicyOptions options;
+  options.params = {{"key", key}, {"flags", flags}};
+  const auto policy = load("xskmap", options);
+  KernelPolicy kernel(RXPOOL_TEST_OBJECTS "/xskmap.bpf.o", options.params, {"to_socket"});
+  const Bytes slot(4, 0);
+  REQUIRE(policy->map("sockets").write(slot, Bytes{1, 0, 0, 0}) == 0);
+  Bytes descriptor(4);
+  std::memcpy(descriptor.data(), &socket, sizeof socket);
+  REQUIRE(kernel.write("sockets", slot, descriptor) == 0);
+  CHECK(run(*policy).outcome.r0 == kernel.run("to_socket", frame.bytes()).verdict);
+  CHECK(policy->map("found").read(slot) == kernel.dump("found").at(slot));
+  close(socket);
 }
 
 TEST_CASE("a ring buffer's records reach the host", "[helpers][maps]") {

@@ -4,7 +4,7 @@
 
 #define MARK 0xee
 
-enum way { BY_ARRAY, BY_HASH, BY_IFINDEX, BY_NOTHING, BACK };
+enum way { BY_ARRAY, BY_HASH, BY_IFINDEX, BY_NOTHING, BACK, TO_SOCKET };
 
 const volatile __u32 way = BY_ARRAY;
 const volatile __u32 key = 0;
@@ -32,6 +32,13 @@ struct {
   __type(value, __u32);
 } without_program SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_XSKMAP);
+  __uint(max_entries, 8);
+  __type(key, __u32);
+  __type(value, __u32);
+} sockets SEC(".maps");
+
 static __always_inline int marked(struct xdp_md* ctx) {
   __u8* data = (void*)(long)ctx->data;
 
@@ -53,6 +60,8 @@ int redirect(struct xdp_md* ctx) {
       return bpf_redirect_map(&by_hash, key, flags);
     case BY_IFINDEX:
       return bpf_redirect(key, 0);
+    case TO_SOCKET:
+      return bpf_redirect_map(&sockets, ctx->rx_queue_index, flags);
     case BY_NOTHING:
       return XDP_REDIRECT;
     default:

@@ -97,6 +97,16 @@ TEST_CASE("without an entry the low bits of the flags are the verdict", "[XD-15]
   CHECK(metric(none, rx0, "xdp_aborted") == metric(none, rx0, "rx_packets"));
 }
 
+TEST_CASE("a queue without an AF_XDP socket: the low bits of the flags are the verdict", "[XD-41]") {
+  const ReplicationResult pass = run({R"("way": 5, "flags": 2)", ""});
+  CHECK(metric(pass, rx0, "xdp_pass") == metric(pass, rx0, "rx_packets"));
+  const ReplicationResult none = run({R"("way": 5)", ""});
+  CHECK(metric(none, rx0, "xdp_aborted") == metric(none, rx0, "rx_packets"));
+  CHECK(place(none.packets, "dropped.xdp_aborted") > 1500);
+  CHECK(refusal({R"("way": 5)", entry("sockets", "0", "xsk0")}).find("EOPNOTSUPP: \"xsk0\" is no AF_XDP socket") !=
+        std::string::npos);
+}
+
 TEST_CASE("xdp_do_redirect refuses a verdict without a target and a device that does not exist", "[XD-15]") {
   for (const char* params : {R"("way": 3)", R"("way": 2, "key": 77)"}) {
     INFO(params);

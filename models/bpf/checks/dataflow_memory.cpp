@@ -6,14 +6,14 @@
 
 #include "models/bpf/checks/context_fields.hpp"
 #include "models/bpf/checks/dataflow.hpp"
+#include "models/bpf/map.hpp"
 
 namespace rxpool::bpf::checks {
 namespace {
 
 // Entries of redirect maps are for looking at (the kernel adds BPF_F_RDONLY_PROG to DEVMAP itself).
 bool is_read_only(const MapDefinition& map) {
-  return (map.flags & BPF_F_RDONLY_PROG) != 0 || map.type == BPF_MAP_TYPE_DEVMAP ||
-         map.type == BPF_MAP_TYPE_DEVMAP_HASH || map.type == BPF_MAP_TYPE_CPUMAP || map.type == BPF_MAP_TYPE_XSKMAP;
+  return (map.flags & BPF_F_RDONLY_PROG) != 0 || is_redirect_map(static_cast<MapType>(map.type));
 }
 
 }  // namespace

@@ -19,8 +19,7 @@ bool in(std::uint32_t type, std::initializer_list<std::uint32_t> list) {
 bool compatible(std::uint32_t helper, std::uint32_t type) {
   const bool keyless = in(type, {BPF_MAP_TYPE_QUEUE, BPF_MAP_TYPE_STACK, BPF_MAP_TYPE_BLOOM_FILTER});
   const bool only_special = in(type, {BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_PERF_EVENT_ARRAY, BPF_MAP_TYPE_RINGBUF});
-  const bool redirect =
-      in(type, {BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_DEVMAP_HASH, BPF_MAP_TYPE_CPUMAP, BPF_MAP_TYPE_XSKMAP});
+  const bool redirect = is_redirect_map(static_cast<MapType>(type));
   const bool of_maps = in(type, {BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS});
   switch (helper) {
     case BPF_FUNC_map_lookup_elem:

@@ -7,10 +7,6 @@
 namespace rxpool::bpf {
 namespace {
 
-constexpr std::uint64_t action_mask = 3;            // low bits of flags: the verdict when there is no entry
-constexpr std::uint64_t broadcast = 1U << 3;        // BPF_F_BROADCAST
-constexpr std::uint64_t exclude_ingress = 1U << 4;  // BPF_F_EXCLUDE_INGRESS
-
 std::uint64_t redirect(Runtime& runtime, std::uint64_t ifindex, std::uint64_t flags, std::uint64_t, std::uint64_t,
                        std::uint64_t) {
   if (flags != 0) {
@@ -20,15 +16,11 @@ std::uint64_t redirect(Runtime& runtime, std::uint64_t ifindex, std::uint64_t fl
   return xdp_redirect;
 }
 
-bool is_device_map(MapType type) {
-  return type == MapType::devmap || type == MapType::devmap_hash;
-}
-
 std::uint64_t redirect_map(Runtime& runtime, std::uint64_t handle, std::uint64_t key, std::uint64_t flags,
                            std::uint64_t, std::uint64_t) {
   const Map* map = runtime.map(handle);
-  if (map == nullptr ||
-      !(is_device_map(map->type()) || map->type() == MapType::cpumap || map->type() == MapType::xskmap)) {
+  using namespace redirect_flag;
+  if (map == nullptr || !is_redirect_map(map->type())) {
     runtime.abort(Abort::memory);
   }
   const std::uint64_t allowed = action_mask | (is_device_map(map->type()) ? broadcast | exclude_ingress : 0);

@@ -9,8 +9,7 @@ bool is_lru(const MapDefinition& definition) {
 }
 
 bool is_per_cpu(const MapDefinition& definition) {
-  const auto type = static_cast<MapType>(definition.type);
-  return type == MapType::percpu_hash || type == MapType::lru_percpu_hash;
+  return bpf::is_per_cpu(static_cast<MapType>(definition.type));
 }
 
 std::uint32_t slots_of(const MapDefinition& definition, const MapPlacement& place) {

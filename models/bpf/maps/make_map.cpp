@@ -62,10 +62,6 @@ const TypeEntry* find_type(std::uint32_t type) {
   return nullptr;
 }
 
-bool is_per_cpu(MapType type) {
-  return type == MapType::percpu_array || type == MapType::percpu_hash || type == MapType::lru_percpu_hash;
-}
-
 struct Verdict {
   int error = 0;
   const char* why = "";

@@ -11,6 +11,13 @@
 
 namespace rxpool::bpf {
 
+/// Flags of bpf_redirect_map, and of RedirectInfo.
+namespace redirect_flag {
+inline constexpr std::uint64_t action_mask = 3;            ///< the verdict when there is no entry
+inline constexpr std::uint64_t broadcast = 1U << 3;        ///< BPF_F_BROADCAST
+inline constexpr std::uint64_t exclude_ingress = 1U << 4;  ///< BPF_F_EXCLUDE_INGRESS
+}  // namespace redirect_flag
+
 class RedirectMap final : public ElementMap {
  public:
   static constexpr std::uint32_t max_queue = 16384;  // CPUMAP qsize, XD-30
