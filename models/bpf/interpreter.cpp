@@ -65,6 +65,11 @@ void store(std::byte* at, std::uint64_t value) {
   std::memcpy(at, &narrow, sizeof narrow);
 }
 
+/// Where the value of a key lies in the box, or 0.
+std::uint64_t array_value(const ArrayLayout& array, std::uint32_t cpu, std::uint32_t index) {
+  return index < array.max_entries ? W(array.base + cpu * array.cpu_stride + index * array.value_stride) : 0;
+}
+
 /// Keeps the compiler from loading arguments two at a time right behind their stores, which stalls the load.
 std::uint64_t one_word(std::uint64_t value) {
   asm("" : "+r"(value));
@@ -91,6 +96,7 @@ std::uint64_t execute(VmState* state, const ThreadedOp* ip, const std::uint64_t*
 #define X2(a, b) &&a##_##b,
 #define X3(a, b, c) &&a##_##b##_##c,
 #define X4(a, b, c, d) &&a##_##b##_##c##_##d,
+#define K6(...) &&keyed_lookup,
 #define C2(a, b) &&chain_##a##_##b,
 #define C3(a, b, c) &&chain_##a##_##b##_##c,
 #define C4(a, b, c, d) &&chain_##a##_##b##_##c##_##d,
@@ -101,6 +107,7 @@ std::uint64_t execute(VmState* state, const ThreadedOp* ip, const std::uint64_t*
 #undef X2
 #undef X3
 #undef X4
+#undef K6
 #undef C2
 #undef C3
 #undef C4
@@ -124,68 +131,59 @@ std::uint64_t execute(VmState* state, const ThreadedOp* ip, const std::uint64_t*
   SavedFrame* caller = saved;
   goto * ip->handler;
 
-#define X(name)                                                            \
-  name##64_imm : DST = semantics::name<std::uint64_t>(DST, IMM);           \
-  NEXT;                                                                    \
-  name##64_reg : DST = semantics::name<std::uint64_t>(DST, SRC);           \
-  NEXT;                                                                    \
-  name##32_imm : DST = semantics::name<std::uint32_t>(W(DST), W(ip->imm)); \
-  NEXT;                                                                    \
-  name##32_reg : DST = semantics::name<std::uint32_t>(W(DST), W(SRC));     \
+#define X(name)                               \
+  name##64_imm : ALU(64, name, DST, ip->imm); \
+  NEXT;                                       \
+  name##64_reg : ALU(64, name, DST, SRC);     \
+  NEXT;                                       \
+  name##32_imm : ALU(32, name, DST, ip->imm); \
+  NEXT;                                       \
+  name##32_reg : ALU(32, name, DST, SRC);     \
   NEXT;
   RXPOOL_BPF_ALU(X)
 #undef X
 
-#define JUMP_IF(condition) \
-  if (condition) {         \
-    GO(ip->jump);          \
-  }                        \
-  NEXT
-#define X(name)                                                               \
-  name##64_imm : JUMP_IF(semantics::name<std::uint64_t>(DST, IMM));           \
-  name##64_reg : JUMP_IF(semantics::name<std::uint64_t>(DST, SRC));           \
-  name##32_imm : JUMP_IF(semantics::name<std::uint32_t>(W(DST), W(ip->imm))); \
-  name##32_reg : JUMP_IF(semantics::name<std::uint32_t>(W(DST), W(SRC)));
+#define X(name)                                     \
+  name##64_imm : JUMP(64, name, DST, ip->imm) NEXT; \
+  name##64_reg : JUMP(64, name, DST, SRC) NEXT;     \
+  name##32_imm : JUMP(32, name, DST, ip->imm) NEXT; \
+  name##32_reg : JUMP(32, name, DST, SRC) NEXT;
   RXPOOL_BPF_COND(X)
 #undef X
 
-#define X(name)               \
-  name:                       \
-  DST = semantics::name(SRC); \
+#define X(name)     \
+  name:             \
+  UNARY(name, DST); \
   NEXT;
   RXPOOL_BPF_UNARY(X)
 #undef X
 
-#define LOAD(name, type)                                                                     \
-  name: {                                                                                    \
-    const std::int64_t address = ADDRESS(ip->src);                                           \
-    REACH(address, sizeof(type), false)                                                      \
-    DST = static_cast<std::uint64_t>(static_cast<std::int64_t>(load<type>(base + address))); \
-  }                                                                                          \
+#define X(name, type) \
+  name:               \
+  LOAD(type, DST);    \
   NEXT;
-  LOAD(load8, std::uint8_t)
-  LOAD(load16, std::uint16_t)
-  LOAD(load32, std::uint32_t)
-  LOAD(load64, std::uint64_t)
-  LOAD(loads8, std::int8_t)
-  LOAD(loads16, std::int16_t)
-  LOAD(loads32, std::int32_t)
+  X(load8, std::uint8_t)
+  X(load16, std::uint16_t)
+  X(load32, std::uint32_t)
+  X(load64, std::uint64_t)
+  X(loads8, std::int8_t)
+  X(loads16, std::int16_t)
+  X(loads32, std::int32_t)
+#undef X
 
-#define STORE(name, type, value)                   \
-  name: {                                          \
-    const std::int64_t address = ADDRESS(ip->dst); \
-    REACH(address, sizeof(type), true)             \
-    store<type>(base + address, value);            \
-  }                                                \
+#define X(name, type, value) \
+  name:                      \
+  STORE(type, value);        \
   NEXT;
-  STORE(store8_imm, std::uint8_t, IMM)
-  STORE(store16_imm, std::uint16_t, IMM)
-  STORE(store32_imm, std::uint32_t, IMM)
-  STORE(store64_imm, std::uint64_t, IMM)
-  STORE(store8_reg, std::uint8_t, SRC)
-  STORE(store16_reg, std::uint16_t, SRC)
-  STORE(store32_reg, std::uint32_t, SRC)
-  STORE(store64_reg, std::uint64_t, SRC)
+  X(store8_imm, std::uint8_t, IMM)
+  X(store16_imm, std::uint16_t, IMM)
+  X(store32_imm, std::uint32_t, IMM)
+  X(store64_imm, std::uint64_t, IMM)
+  X(store8_reg, std::uint8_t, SRC)
+  X(store16_reg, std::uint16_t, SRC)
+  X(store32_reg, std::uint32_t, SRC)
+  X(store64_reg, std::uint64_t, SRC)
+#undef X
 
   // One thread runs a box, so a plain read-modify-write is atomic.
 #define MODIFY(label, type, change, result)        \
@@ -226,7 +224,7 @@ load_packet32: {
 }
 
 lddw:
-  DST = IMM;
+  DO_lddw;
   NEXT;
 ja:
   GO(ip->jump);
@@ -251,11 +249,10 @@ call_helper:
   r[0] = ip->site->fn(runtime, r[1], r[2], r[3], r[4], r[5]);
   ZERO(ip)
   NEXT;
-#define CALL_ARRAY                                                                                                    \
-  REACH(W(r[2]), sizeof(std::uint32_t), false)                                                                        \
-  const ArrayLayout& array = ip->site->array;                                                                         \
-  const auto index = load<std::uint32_t>(base + W(r[2]));                                                             \
-  r[0] = index < array.max_entries ? W(array.base + runtime.cpu * array.cpu_stride + index * array.value_stride) : 0; \
+#define ARRAY_VALUE(index) array_value(ip->site->array, runtime.cpu, index)
+#define CALL_ARRAY                                         \
+  REACH(W(r[2]), sizeof(std::uint32_t), false)             \
+  r[0] = ARRAY_VALUE(load<std::uint32_t>(base + W(r[2]))); \
   ZERO(ip)
 call_array: {
   CALL_ARRAY
@@ -313,6 +310,7 @@ tail_call: {
 #define X2(...) PLAIN2(__VA_ARGS__)
 #define X3(...) PLAIN3(__VA_ARGS__)
 #define X4(...) PLAIN4(__VA_ARGS__)
+#define K6(...) KEYED_LOOKUP(__VA_ARGS__)
 #define C2(...) CHAIN2(__VA_ARGS__)
 #define C3(...) CHAIN3(__VA_ARGS__)
 #define C4(...) CHAIN4(__VA_ARGS__)
@@ -323,6 +321,7 @@ tail_call: {
 #undef X2
 #undef X3
 #undef X4
+#undef K6
 #undef C2
 #undef C3
 #undef C4

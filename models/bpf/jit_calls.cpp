@@ -41,29 +41,35 @@ void Emitter::call_helper(std::uint32_t index) {
 }
 
 void Emitter::call_array(const Op& op) {
-  const ArrayLayout& array = op.site->array;
-  const asmjit::Label outside = a_.newLabel();
   const asmjit::Label done = a_.newLabel();
   a_.mov(x86::eax, memory(2, 0, 4, op.address_is_offset));
+  array_value(op, done);
+  a_.bind(done);
+  zero(op.zeroed);
+}
+
+void Emitter::array_value(const Op& op, const asmjit::Label& outside) {
+  const ArrayLayout& array = op.site->array;
+  const asmjit::Label beyond = a_.newLabel();
   a_.cmp(x86::eax, static_cast<std::int32_t>(array.max_entries));
-  a_.jae(outside);
+  a_.jae(beyond);
   const std::uint32_t stride = array.value_stride;
   if (stride != 0 && (stride & (stride - 1)) == 0) {
     a_.shl(x86::eax, __builtin_ctz(stride));
   } else {
     a_.imul(x86::eax, x86::eax, static_cast<std::int32_t>(stride));
   }
-  a_.add(x86::eax, static_cast<std::int32_t>(array.base));
+  const auto base = static_cast<std::int32_t>(array.base);
   if (array.cpu_stride != 0) {
     a_.imul(x86::r10d, host(&layout_.runtime->cpu, 4), static_cast<std::int32_t>(array.cpu_stride));
-    a_.add(x86::eax, x86::r10d);
+    a_.lea(x86::eax, x86::ptr(x86::rax, x86::r10, 0, base));
+  } else {
+    a_.add(x86::eax, base);
   }
-  a_.bind(done);
-  zero(op.zeroed);
-  cold([this, outside, done] {
-    a_.bind(outside);
+  cold([this, beyond, outside] {
+    a_.bind(beyond);
     a_.xor_(x86::eax, x86::eax);
-    a_.jmp(done);
+    a_.jmp(outside);
   });
 }
 

@@ -74,12 +74,16 @@ void Emitter::function(std::uint32_t index) {
   }
   a_.align(asmjit::AlignMode::kCode, 16);
   a_.bind(functions_[index]);
-  for (std::uint32_t i = function.first_op; i < function.end_op; ++i) {
+  for (std::uint32_t i = function.first_op; i < function.end_op; i = static_cast<std::uint32_t>(op_begin_.size())) {
     op_begin_.push_back(static_cast<std::uint32_t>(a_.offset()));
     if (labels_[i].isValid()) {
       a_.bind(labels_[i]);
     }
-    operation(i);
+    if (const std::uint32_t count = fused(i, function.end_op); count != 0) {
+      op_begin_.resize(i + count, static_cast<std::uint32_t>(a_.offset()));
+    } else {
+      operation(i);
+    }
   }
   for (std::size_t i = 0; i < cold_.size(); ++i) {
     cold_[i]();

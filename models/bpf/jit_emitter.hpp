@@ -10,6 +10,7 @@
 #include <asmjit/x86.h>
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "models/bpf/decoded.hpp"
@@ -51,6 +52,11 @@ class Emitter {
 
   // Templates.
   void operation(std::uint32_t index);
+  /// One template for several operations from `index` on: how many, or 0.
+  std::uint32_t fused(std::uint32_t index, std::uint32_t end);
+  /// Operations from `index` on to which nobody jumps, but for the first.
+  std::span<const Op> straight(std::uint32_t index, std::uint32_t end) const;
+  std::uint32_t array_lookup(std::span<const Op> ops);
   void alu(const Op& op, OpKind base, unsigned form);
   void division(const Op& op, OpKind base, unsigned form);
   void shift_by_register(const Op& op, OpKind base, bool narrow);
@@ -66,6 +72,8 @@ class Emitter {
   void call(const void* function);
   void call_helper(std::uint32_t index);
   void call_array(const Op& op);
+  /// The value of the key in eax to rax; NULL in rax and off to `outside` for a key that the array does not have.
+  void array_value(const Op& op, const asmjit::Label& outside);
   void call_lookup(std::uint32_t index);
   void call_ktime(const Op& op);
   void call_local(std::uint32_t index);

@@ -4,7 +4,7 @@
 // whoever jumps to them, so indices stay as they are. Longer ones come first. Only in the unchecked machine.
 //
 // X: any registers. C: a chain, every operation works on the result of the one before. P: the same behind one operation
-// more. T: a number of two bytes.
+// more. T: a number of two bytes. K: a lookup with its key and the check for NULL.
 
 #include <algorithm>
 #include <array>
@@ -12,11 +12,13 @@
 #include <span>
 
 #include "models/bpf/decoded.hpp"
+#include "models/bpf/frame_lookup.hpp"
 
 namespace rxpool::bpf {
 
 // clang-format off
 #define RXPOOL_BPF_SEQUENCES \
+  K6(store32_reg, mov64_reg, add64_imm, lddw, call_array, jeq64_imm) \
   T4(load8, load8, lsh32_imm, or_32_reg) \
   C4(load8, lsh32_imm, and_32_imm, jlt32_imm)      /* fields of a byte */ \
   C4(bswap16, add32_imm, and_32_imm, jgt32_imm)    /* ranges */ \
@@ -63,6 +65,7 @@ enum class Sequence : std::uint8_t {
 #define X2(a, b) a##_##b,
 #define X3(a, b, c) a##_##b##_##c,
 #define X4(a, b, c, d) a##_##b##_##c##_##d,
+#define K6(...) keyed_lookup,
 #define C2(a, b) chain_##a##_##b,
 #define C3(a, b, c) chain_##a##_##b##_##c,
 #define C4(a, b, c, d) chain_##a##_##b##_##c##_##d,
@@ -73,6 +76,7 @@ enum class Sequence : std::uint8_t {
 #undef X2
 #undef X3
 #undef X4
+#undef K6
 #undef C2
 #undef C3
 #undef C4
@@ -82,10 +86,10 @@ enum class Sequence : std::uint8_t {
       count
 };
 
-enum class SequenceForm : std::uint8_t { plain, chain, prefixed, two_bytes };
+enum class SequenceForm : std::uint8_t { plain, chain, prefixed, two_bytes, keyed };
 
 struct SequenceKinds {
-  std::array<OpKind, 4> kinds;
+  std::array<OpKind, 6> kinds;
   std::size_t length;
   SequenceForm form;
 };
@@ -93,6 +97,8 @@ inline constexpr SequenceKinds sequences[] = {
 #define X2(a, b) {{OpKind::a, OpKind::b}, 2, SequenceForm::plain},
 #define X3(a, b, c) {{OpKind::a, OpKind::b, OpKind::c}, 3, SequenceForm::plain},
 #define X4(a, b, c, d) {{OpKind::a, OpKind::b, OpKind::c, OpKind::d}, 4, SequenceForm::plain},
+#define K6(a, b, c, d, e, f) \
+  {{OpKind::a, OpKind::b, OpKind::c, OpKind::d, OpKind::e, OpKind::f}, 6, SequenceForm::keyed},
 #define C2(a, b) {{OpKind::a, OpKind::b}, 2, SequenceForm::chain},
 #define C3(a, b, c) {{OpKind::a, OpKind::b, OpKind::c}, 3, SequenceForm::chain},
 #define C4(a, b, c, d) {{OpKind::a, OpKind::b, OpKind::c, OpKind::d}, 4, SequenceForm::chain},
@@ -103,6 +109,7 @@ inline constexpr SequenceKinds sequences[] = {
 #undef X2
 #undef X3
 #undef X4
+#undef K6
 #undef C2
 #undef C3
 #undef C4
@@ -142,6 +149,8 @@ inline bool matches(const SequenceKinds& sequence, std::span<const Op> ops) {
       return same && is_chain(first.subspan(1));
     case SequenceForm::two_bytes:
       return same && is_two_bytes(first);
+    case SequenceForm::keyed:
+      return same && is_keyed_lookup(first);
   }
   return false;
 }

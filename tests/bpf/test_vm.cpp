@@ -157,6 +157,71 @@ TEST_CASE("a redirect is recorded with its packet", "[bpf][batch]") {
   }
 }
 
+TEST_CASE("a lookup with its key in the frame, as compilers write it, is what its instructions are", "[bpf][map]") {
+  const auto lookup = load_wide(1, 0, lddw_kind::map);
+  const auto key_from = [](unsigned source, int offset) { return store(op::w, 10, offset, source); };
+  const auto at = [](int offset) { return alu_imm(op::add, 2, offset); };
+  SECTION("of a key in a register, with and without a check for NULL") {
+    for (const int key : {0, 3, 4, 1000, -1}) {  // the array has four values
+      CAPTURE(key);
+      run_all(Code(mov(6, key), key_from(6, -4), mov_reg(2, 10), at(-4), lookup, call(helper_lookup),
+                   jump(op::jeq, 0, 0, 1), load(op::w, 7, 0, 0), load(op::w, 3, 10, -4), alu_reg(op::add, 0, 3),
+                   leave()));
+      run_all(Code(mov(1, key), key_from(1, -8), mov_reg(2, 10), at(-8), lookup, call(helper_lookup), leave()));
+      CHECK((run_all(Code(mov(6, key), key_from(6, -4), mov_reg(2, 10), at(-4), lookup, call(helper_lookup),
+                          jump(op::jeq, 0, 0, 1), mov(0, 1), leave()))
+                 .r0 == 1) == (key >= 0 && key < 4));
+    }
+  }
+  SECTION("of a key that is a number, or stored elsewhere before") {
+    run_all(Code(insn(op::st | op::mem | op::w, 10, 0, -4, 2), mov_reg(2, 10), at(-4), lookup, call(helper_lookup),
+                 jump(op::jeq, 0, 0, 0), leave()));
+    run_all(Code(mov(6, 1), key_from(6, -4), mov(6, 3), key_from(6, -8), mov_reg(2, 10), at(-4), lookup,
+                 call(helper_lookup), leave()));
+  }
+  SECTION("that reads its arguments' registers afterwards") {
+    const Outcome outcome =
+        run_all(Code(mov(6, 1), key_from(6, -4), mov_reg(2, 10), at(-4), lookup, call(helper_lookup),
+                     jump(op::jeq, 0, 0, 2), mov_reg(0, 2), alu_reg(op::add, 0, 1), leave()));
+    CHECK(outcome.r0 == 0);
+  }
+  SECTION("that is jumped into between store and call") {
+    run_all(Code(mov(6, 2), mov_reg(7, 10), jump(op::jeq, 6, 2, 1), key_from(7, -4), mov_reg(2, 10), at(-4), lookup,
+                 call(helper_lookup), leave()));
+    run_all(Code(mov(6, 2), key_from(6, -4), mov_reg(2, 10), jump(op::jeq, 6, 2, 1), mov_reg(2, 10), at(-4), lookup,
+                 call(helper_lookup), leave()));
+  }
+  SECTION("whose key would lie far outside the frame") {
+    for (const Engine engine : all_engines) {
+      const Code code(mov_reg(2, 10), alu_imm(op::add, 2, 0x7fffffff), lookup, call(helper_lookup), leave());
+      CHECK(run_one(code, engine).abort != 0);
+    }
+  }
+}
+
+TEST_CASE("operations that compilers put side by side do what each does", "[bpf][isa]") {
+  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{1}, std::int64_t{-1}, std::int64_t{1} << 32}) {
+    CAPTURE(value);
+    for (const unsigned code : {op::add, op::sub, op::or_, op::and_, op::xor_}) {
+      for (const std::int64_t operand : {0, 1, -1}) {
+        for (const unsigned comparison : {op::jeq, op::jne}) {
+          run_all(Code(load_wide(6, static_cast<std::uint64_t>(value)), alu_imm(code, 6, operand), mov(0, 1), leave()));
+          run_all(Code(load_wide(6, static_cast<std::uint64_t>(value)), mov(0, 1), alu_imm(code, 6, operand),
+                       jump(comparison, 6, 0, 1), mov(0, 2), alu_reg(op::add, 0, 6), leave()));
+          run_all(Code(load_wide(6, static_cast<std::uint64_t>(value)), mov(0, 1),
+                       insn(op::alu | code, 6, 0, 0, operand), insn(op::jmp32 | comparison, 6, 0, 1, 0), mov(0, 2),
+                       alu_reg(op::add, 0, 6), leave()));
+          run_all(Code(load_wide(6, static_cast<std::uint64_t>(value)), mov(0, 1),
+                       insn(op::alu | code, 6, 0, 0, operand), jump(comparison, 6, 0, 1), mov(0, 2), leave()));
+        }
+      }
+    }
+    CHECK(
+        run_all(Code(load_wide(6, static_cast<std::uint64_t>(value)), mov_reg(0, 6), alu_imm(op::add, 0, -2), leave()))
+            .r0 == static_cast<std::uint64_t>(value - 2));
+  }
+}
+
 TEST_CASE("array lookups find each CPU's value, and NULL outside", "[bpf][map]") {
   for (const Engine engine : all_engines) {
     for (const int map : {0, 1, 2}) {
