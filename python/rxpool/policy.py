@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -169,26 +169,10 @@ class Policy:
 
         The program's clock stands at ``now_ns`` for the first and ``gap_ns`` later for each next one.
         """
-        return list(
-            self.iterate(packets, hook=hook, now_ns=now_ns, gap_ns=gap_ns, cpu=cpu, rx_queue=rx_queue, rx_hash=rx_hash)
-        )
-
-    def iterate(
-        self,
-        packets: Iterable[bytes],
-        *,
-        hook: str = "xdp",
-        now_ns: int = 0,
-        gap_ns: int = 0,
-        cpu: int = 0,
-        rx_queue: int = 0,
-        rx_hash: int | None = None,
-    ) -> Iterator[PacketRun]:
-        """Like :meth:`run`, packet by packet."""
-        for index, packet in enumerate(packets):
-            yield self.run_one(
-                packet, hook=hook, now_ns=now_ns + index * gap_ns, cpu=cpu, rx_queue=rx_queue, rx_hash=rx_hash
-            )
+        return [
+            self.run_one(packet, hook=hook, now_ns=now_ns + index * gap_ns, cpu=cpu, rx_queue=rx_queue, rx_hash=rx_hash)
+            for index, packet in enumerate(packets)
+        ]
 
     def run_one(
         self,

@@ -257,4 +257,20 @@ static __always_inline __u32 rxpool_hash_of_packet(struct xdp_md* ctx) {
     (int)action_;                                             \
   })
 
+/* ---- counters of the programs that rates are measured with: packets in all, and per RX queue --------------------- */
+
+#define RXPOOL_PACKET_MAPS                   \
+  struct {                                   \
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+    __uint(max_entries, 1);                  \
+    __type(key, __u32);                      \
+    __type(value, __u64);                    \
+  } packets SEC(".maps");                    \
+  struct {                                   \
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); \
+    __uint(max_entries, 64);                 \
+    __type(key, __u32);                      \
+    __type(value, __u64);                    \
+  } queue_packets SEC(".maps")
+
 #endif /* RXPOOL_POLICY_BPF_H */

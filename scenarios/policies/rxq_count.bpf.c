@@ -5,19 +5,7 @@
 
 const volatile __u32 verdict = XDP_DROP;
 
-struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, __u64);
-} packets SEC(".maps");
-
-struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, 64);
-  __type(key, __u32);
-  __type(value, __u64);
-} queue_packets SEC(".maps");
+RXPOOL_PACKET_MAPS;
 
 SEC("xdp")
 int rxq_count(struct xdp_md* ctx) {

@@ -193,6 +193,8 @@ const std::vector<Case>& cases() {
            pair.write("backends", bytes({i}), bytes({0x0700a8c0 + i, 0x0100a8c0, 0x08060402, 0x0c0a}));
          }
        }},
+      {"rxq_count", "rxq_count", "", {}, 1, nothing},
+      {"rxq_read", "rxq_read", "", {{"verdict", XDP_TX}}, 1, nothing},
       {"redirect_cpu",
        "redirect_cpu",
        "",
