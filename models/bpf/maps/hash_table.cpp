@@ -7,13 +7,11 @@
 namespace rxpool::bpf {
 namespace {
 
-// A multiply-xorshift over 8-byte words; the constants are the 64-bit finaliser of MurmurHash3.
-std::uint64_t mix(std::uint64_t state) {
-  state ^= state >> 33;
-  state *= 0xff51afd7ed558ccdULL;
-  state ^= state >> 33;
-  state *= 0xc4ceb9fe1a85ec53ULL;
-  return state ^ state >> 33;
+// Folded multiplications of 16 bytes at a time, as in wyhash; the constant is its first secret.
+std::uint64_t fold(std::uint64_t a, std::uint64_t b) {
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = Wide{a} * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
 }
 
 // Programs write keys field by field, mostly 4 bytes at a time, just before they look them up. A wider load would wait
@@ -37,23 +35,31 @@ bool equal_keys(const std::byte* kept, const std::byte* asked, std::size_t size)
   return differ == 0;
 }
 
-std::uint32_t hash_key(const std::byte* bytes, std::size_t size, std::uint32_t seed) {
-  std::uint64_t state = seed + 0x9e3779b97f4a7c15ULL * (size + 1);
-  while (size >= 8) {
-    const std::uint64_t word = load_word(bytes) | std::uint64_t{load_word(bytes + 4)} << 32;
-    state = (state ^ word) * 0xff51afd7ed558ccdULL;
-    state ^= state >> 32;
-    bytes += 8;
-    size -= 8;
-  }
-  std::uint64_t tail = 0;
-  if (size >= 4) {
-    tail = load_word(bytes);
-  }
+std::uint64_t load_double(const std::byte* bytes) {
+  return load_word(bytes) | std::uint64_t{load_word(bytes + 4)} << 32;
+}
+
+/// Fewer than eight bytes.
+std::uint64_t load_tail(const std::byte* bytes, std::size_t size) {
+  std::uint64_t tail = size >= 4 ? load_word(bytes) : 0;
   for (std::size_t at = size & 4; at < size; ++at) {
     tail |= std::to_integer<std::uint64_t>(bytes[at]) << (8 * at);
   }
-  return static_cast<std::uint32_t>(mix(state ^ tail));
+  return tail;
+}
+
+std::uint32_t hash_key(const std::byte* bytes, std::size_t size, std::uint32_t seed) {
+  constexpr std::uint64_t secret = 0xa0761d6478bd642f;
+  std::uint64_t state = seed + 0x9e3779b97f4a7c15 * (size + 1);
+  for (; size >= 16; bytes += 16, size -= 16) {
+    state = fold(load_double(bytes) ^ secret, load_double(bytes + 8) ^ state);
+  }
+  if (size >= 8) {
+    state = fold(load_double(bytes) ^ secret, load_tail(bytes + 8, size - 8) ^ state);
+  } else if (size > 0) {
+    state = fold(load_tail(bytes, size) ^ secret, state);
+  }
+  return static_cast<std::uint32_t>(state ^ state >> 32);
 }
 
 }  // namespace
