@@ -128,7 +128,10 @@ TEST_CASE("a broadcast sends a copy to every entry and the packet itself to the 
 
   const ReplicationResult others = run({R"("way": 1, "flags": 24)", three});  // and BPF_F_EXCLUDE_INGRESS
   CHECK(metric(others, to_nic0, "tx_xdp_xmit") == 0);
-  CHECK(metric(others, to_nic1, "tx_xdp_xmit") == metric(others, rx0, "rx_packets"));
+  // The end may come between two flushes: frames of the last target still wait, copies for the first as many.
+  const auto waiting = static_cast<double>(place(others.packets, "in_flight." + rx0 + ".bulk_queue"));
+  CHECK(metric(others, to_nic1, "tx_xdp_xmit") + waiting == metric(others, rx0, "rx_packets"));
+  CHECK(metric(others, to_nic2, "tx_xdp_xmit") + waiting == metric(others, rx0, "rx_packets"));
 }
 
 TEST_CASE("a broadcast to nobody is a success without a packet", "[XD-24]") {
