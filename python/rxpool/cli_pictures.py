@@ -63,4 +63,4 @@ def graph(
     elif format is OutputFormat.JSON:
         print_json(found.to_dict(result))
     else:
-        write_frame(found.frame, format)
+        write_frame(found.frame, format, result.uncalibrated)

@@ -120,7 +120,7 @@ def sweep(
     elif options.format is OutputFormat.JSON:
         print_json(study.to_dict(names))
     else:
-        write_frame(study.frame(names), options.format)
+        write_frame(study.frame(names), options.format, study.uncalibrated)
 
 
 @app.command()
@@ -167,7 +167,7 @@ def tune(
     elif options.format is OutputFormat.JSON:
         print_json(study.to_dict())
     else:
-        write_frame(study.frame, options.format)
+        write_frame(study.frame, options.format, study.uncalibrated)
 
 
 def _write_comparison(comparison: Comparison, format: OutputFormat) -> None:
@@ -178,4 +178,4 @@ def _write_comparison(comparison: Comparison, format: OutputFormat) -> None:
     elif format is OutputFormat.JSON:
         print_json(comparison.to_dict())
     else:
-        write_frame(comparison.frame, format)
+        write_frame(comparison.frame, format, comparison.uncalibrated)

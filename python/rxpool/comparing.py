@@ -16,7 +16,7 @@ from rxpool.errors import InputError
 from rxpool.measures import Measure, expand
 from rxpool.policy_given import PolicySource
 from rxpool.record import Replication
-from rxpool.result import Result
+from rxpool.result import Result, uncalibrated
 from rxpool.running import run
 from rxpool.scenario import ScenarioSource, load
 from rxpool.statistics import CONFIDENCE, Difference, holm, independent_difference, paired_difference
@@ -62,6 +62,11 @@ class Comparison:
         """Whether any difference is significant."""
         return any(row.significant for row in self.rows)
 
+    @property
+    def uncalibrated(self) -> str:
+        """What nobody has fitted to measurements though it is compared here; empty where there is nothing to say."""
+        return uncalibrated(self.results)
+
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per metric and policy: means, difference, interval, p-values, variance ratio."""
@@ -99,6 +104,7 @@ class Comparison:
             "runs": [{"run": r.name, "policy": label, "fingerprint": r.fingerprint} for r, label in self._labelled()],
             "differences": [_flat(row) for row in self.rows],
             "notes": list(self.notes),
+            "uncalibrated": self.uncalibrated,
         }
 
     def _labelled(self) -> list[tuple[Result, str]]:

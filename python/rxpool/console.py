@@ -102,12 +102,13 @@ def write_out(result: Result, format: OutputFormat) -> None:
         case OutputFormat.JSON:
             sys.stdout.write(result.to_json() + "\n")
         case OutputFormat.CSV | OutputFormat.PARQUET:
-            said = result.uncalibrated
-            write_frame(result.metrics.assign(calibration=said) if said else result.metrics, format)
+            write_frame(result.metrics, format, result.uncalibrated)
 
 
-def write_frame(frame: pd.DataFrame, format: OutputFormat) -> None:
-    """Prints a frame as CSV or Parquet."""
+def write_frame(frame: pd.DataFrame, format: OutputFormat, uncalibrated: str = "") -> None:
+    """Prints a frame as CSV or Parquet; what nobody has calibrated stands in a column of its own."""
+    if uncalibrated:
+        frame = frame.assign(calibration=uncalibrated)
     if format is OutputFormat.CSV:
         frame.to_csv(sys.stdout, index=False)
         return

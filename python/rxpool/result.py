@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -124,7 +124,7 @@ class Result:
     @property
     def uncalibrated(self) -> str:
         """What nobody has fitted to measurements though this run rests on it; empty where there is nothing to say."""
-        return " ".join(w for w in self.warnings if w.startswith(UNCALIBRATED))
+        return uncalibrated([self])
 
     @property
     def duration_ms(self) -> float:
@@ -200,6 +200,12 @@ class Result:
     def to_json(self, indent: int | None = None) -> str:
         """:meth:`to_dict` as JSON; numbers that are not finite become null."""
         return json.dumps(finite(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def uncalibrated(results: Iterable[Result]) -> str:
+    """What nobody has fitted to measurements though some of these runs rest on it, each sentence once."""
+    said = [w for result in results for w in result.warnings if w.startswith(UNCALIBRATED)]
+    return " ".join(dict.fromkeys(said))
 
 
 def combine_fingerprints(fingerprints: Sequence[int]) -> str:

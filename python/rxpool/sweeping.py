@@ -18,7 +18,7 @@ from rxpool.errors import InputError
 from rxpool.files import write_atomic
 from rxpool.measures import Measure
 from rxpool.record import Replication
-from rxpool.result import Result
+from rxpool.result import Result, uncalibrated
 from rxpool.running import run_scenarios
 from rxpool.sampling import Sampling
 from rxpool.scenario import Scenario, ScenarioSource, canonical_json, load, parse_value
@@ -104,6 +104,11 @@ class Sweep:
         """The first replication of the first point: which metrics there are."""
         return self.results[0].replications[0]
 
+    @property
+    def uncalibrated(self) -> str:
+        """What nobody has fitted to measurements though a point rests on it; empty where there is nothing to say."""
+        return uncalibrated(self.results)
+
     def to_dict(self, metrics: Sequence[str]) -> dict[str, Any]:
         """The points with each metric's mean and interval, as plain values."""
         rows = []
@@ -111,7 +116,7 @@ class Sweep:
             intervals = {metric: asdict(self.interval(result, metric)) for metric in metrics}
             row = {"run": result.name, "fingerprint": result.fingerprint, "point": dict(point), "metrics": intervals}
             rows.append(row)
-        return {"schema": 1, "axes": list(self.axes), "points": rows}
+        return {"schema": 1, "axes": list(self.axes), "points": rows, "uncalibrated": self.uncalibrated}
 
     @staticmethod
     def interval(result: Result, metric: str) -> Interval:

@@ -51,6 +51,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     )
     for note in comparison.notes:
         console.print(f"note: {printable(note)}")
+    _print_warning(console, comparison.uncalibrated)
 
 
 def print_sweep(console: Console, study: Sweep, metrics: Sequence[str]) -> None:
@@ -60,6 +61,7 @@ def print_sweep(console: Console, study: Sweep, metrics: Sequence[str]) -> None:
         cells = [_cell(point[axis]) for axis in study.axes]
         table.add_row(printable(result.name), *cells, *(_mean(study.interval(result, m)) for m in metrics))
     console.print(table)
+    _print_warning(console, study.uncalibrated)
 
 
 def print_tuning(console: Console, study: Tuning) -> None:
@@ -74,6 +76,7 @@ def print_tuning(console: Console, study: Tuning) -> None:
         values = [_cell(trial.point[key]) for key in keys]
         table.add_row(str(trial.number), *values, *map(_mean, trial.objectives.values()), printable(trial.run))
     console.print(table)
+    _print_warning(console, study.uncalibrated)
 
 
 def print_topology(console: Console, topology: Topology, result: Result) -> None:
@@ -91,6 +94,12 @@ def print_topology(console: Console, topology: Topology, result: Result) -> None
     console.print(table)
     console.print(f"predicted: {printable(topology.predicted[1])}")
     console.print(printable(topology.verdict(result)))
+    _print_warning(console, result.uncalibrated)
+
+
+def _print_warning(console: Console, sentence: str) -> None:
+    if sentence:
+        console.print(f"warning: {printable(sentence)}")
 
 
 def _mean(interval: Interval) -> str:

@@ -73,6 +73,7 @@ class Topology:
             component, sentence = result.replications[0].bottleneck
             value["simulated"] = {"run": result.name, "component": component, "sentence": sentence}
             value["agrees"] = self.agrees(result)
+            value["uncalibrated"] = result.uncalibrated
         return value
 
     def write(self, path: Path | str) -> None:

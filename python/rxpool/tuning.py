@@ -70,6 +70,8 @@ class Tuning:
 
     name: str
     trials: tuple[Trial, ...]
+    uncalibrated: str = ""
+    """What nobody has fitted to measurements though a trial rests on it; empty where there is nothing to say."""
 
     @property
     def best(self) -> list[Trial]:
@@ -85,7 +87,12 @@ class Tuning:
 
     def to_dict(self) -> dict[str, Any]:
         """The tuning as plain values."""
-        return {"schema": 1, "study": self.name, "trials": [_row(trial) for trial in self.trials]}
+        return {
+            "schema": 1,
+            "study": self.name,
+            "trials": [_row(trial) for trial in self.trials],
+            "uncalibrated": self.uncalibrated,
+        }
 
 
 def tune(
@@ -140,6 +147,7 @@ def _one_trial(
         excess = bound.excess(mean_interval(_values(bound.metric, result)).estimate)
         trial.set_constraint(f"{bound.metric} {'<=' if bound.at_most else '>='} {bound.limit:g}", excess)
     trial.set_user_attr("run", result.name)
+    trial.set_user_attr("uncalibrated", result.uncalibrated)
     trial.set_user_attr("intervals", {name: [i.low, i.high, i.n] for name, i in objectives.items()})
     study.tell(trial, [interval.estimate for interval in objectives.values()])
 
@@ -198,7 +206,8 @@ def _collect(study: optuna.Study, minimise: Sequence[str]) -> Tuning:
             for name, value in zip(minimise, t.values, strict=True)
         }
         rows.append(Trial(t.number, t.params, t.user_attrs["run"], objectives, t.number in feasible, t.number in best))
-    return Tuning(study.study_name, tuple(rows))
+    said = dict.fromkeys(t.user_attrs["uncalibrated"] for t in done)
+    return Tuning(study.study_name, tuple(rows), " ".join(filter(None, said)))
 
 
 def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:

@@ -47,10 +47,8 @@ def main(rows: list[str]) -> None:
         for measure in one.measures:
             values = Measure(measure).values(result.replications)
             interval = mean_interval(values)
-            half_width = (interval.high - interval.low) / 2
-            print(
-                f"{one.row:22} {one.name:18} {measure:55} {interval.estimate:14,.6g} ± {half_width:,.3g} (N = {len(values)})"
-            )
+            mean = f"{interval.estimate:,.6g} ± {(interval.high - interval.low) / 2:,.3g}"
+            print(f"{one.row:22} {one.name:18} {measure:55} {mean} (N = {len(values)})")
 
 
 if __name__ == "__main__":

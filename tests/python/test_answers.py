@@ -1,4 +1,4 @@
-"""What the page of answers quotes can be run: every scenario with what is set in it loads, and every row is a scenario."""
+"""What the page of answers quotes can be run: every scenario with what is set in it loads and is on the page."""
 
 from __future__ import annotations
 

@@ -67,8 +67,7 @@ def test_every_number_has_a_figure_or_a_fit_behind_it_or_says_that_it_has_none(p
 
 @pytest.mark.parametrize("path", FITTED, ids=lambda p: p.stem)
 def test_no_parameter_is_there_for_one_figure(path: Path) -> None:
-    """A figure and its sisters (one measurement under other conditions) need it, or several figures do."""
-    every = [f.id for f in read_figures(shipped_figures())]
+    """Several figures need it: measurements, or one under several conditions."""
     fit = files.read(path).get("fit", NO_FIT)
     for name, parameter in fit["parameters"].items():
         named = parameter["figures"]
@@ -156,6 +155,28 @@ def test_a_run_with_a_nic_that_nobody_fitted_says_so_in_every_format(
     for form in ("table", "json", "csv"):
         assert "uncalibrated: nobody has fitted m1-mlx5" in rxpool_command("run", "other.json", "-f", form).stdout
         assert "uncalibrated: nobody" not in rxpool_command("run", "own.json", "-f", form).stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compare", "--policy", "pass", "--policy", "drop"],
+        ["sweep", "--vary", "nics.nic0.rx_ring=256,512"],
+        ["tune", "--vary", "nics.nic0.rx_ring=256,512", "--minimise", "packets.dropped", "--trials", "2"],
+        ["graph", "--to", "graph.dot"],
+    ],
+    ids=lambda c: c[0],
+)
+def test_what_rests_on_a_nic_that_nobody_fitted_says_so_too(
+    tmp_path: Path, small: dict[str, Any], rxpool_command: Command, command: list[str]
+) -> None:
+    (tmp_path / "other.json").write_text(
+        json.dumps({**small, "nics": {"nic0": {**small["nics"]["nic0"], "driver": "ice"}}})
+    )
+    verb, *options = command
+    for form in ("table", "json", "csv"):
+        said = rxpool_command(verb, "other.json", *options, "-f", form).stdout
+        assert said.count("uncalibrated: nobody has fitted m1-mlx5") >= 1, form
 
 
 def test_calibration_uncertainty_draws_prices_anew_in_each_replication(small: dict[str, Any]) -> None:

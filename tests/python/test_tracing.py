@@ -83,7 +83,7 @@ def test_contexts_take_as_long_as_the_cpu_was_busy(traced: TracedRun, parsed: Pa
         for context in ("hardirq", "softirq", "application"):
             spans = [end - begin for name, begin, end in parsed.slices[cpu] if name == context]
             busy_ns = traced.replication[f"cpus.{cpu}", f"busy_{context}"] / 100 * 2e6
-            # Spans are rounded to nanoseconds and cut at the end of the run; the work that began before it is charged whole.
+            # Spans are rounded to nanoseconds and cut at the end of the run; work begun before it is charged whole.
             assert sum(spans) == pytest.approx(busy_ns, abs=len(spans) + ONE_STEP_NS)
         ordered = sorted(parsed.slices[cpu], key=lambda s: s[1])
         assert all(a[2] <= b[1] for a, b in pairwise(ordered)), "contexts of one CPU overlap"
