@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from rxpool.cli_options import app
+from rxpool.cli.options import app
 from rxpool.console import agree, guarded, message
 from rxpool.plain import printable
 

@@ -6,20 +6,10 @@ short ones answer at once.
 
 from __future__ import annotations
 
-from rxpool import cli_calibrate, cli_pictures, cli_policy, cli_record, cli_run, cli_study, cli_validate
-from rxpool.cli_options import app
+from rxpool.cli import calibrate, pictures, policy, record, run, study, validate
+from rxpool.cli.options import app
 
-__all__ = [
-    "app",
-    "cli_calibrate",
-    "cli_pictures",
-    "cli_policy",
-    "cli_record",
-    "cli_run",
-    "cli_study",
-    "cli_validate",
-    "main",
-]
+__all__ = ["app", "calibrate", "main", "pictures", "policy", "record", "run", "study", "validate"]
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rxpool.cli_options import AllowPathOption, FormatOption, JobsOption, PolicyOption, SeedOption, SetOption, app
+from rxpool.cli.options import AllowPathOption, FormatOption, JobsOption, PolicyOption, SeedOption, SetOption, app
 from rxpool.console import OutputFormat, agree, guarded, print_json, stdout_console, write_frame
 from rxpool.errors import ExitCode, InputError
 from rxpool.scenario import Scenario
@@ -52,7 +52,7 @@ def validate(
 ) -> None:
     """Compare the simulator with this machine's kernel, or with published figures; exit code 1 if one is a miss."""
     if figures:
-        from rxpool.cli_figures import against_figures
+        from rxpool.cli.figures import against_figures
 
         inside = against_figures(source, page, jobs, format)
     elif source is None:

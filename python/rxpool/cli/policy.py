@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rxpool.cli_options import app
+from rxpool.cli.options import app
 from rxpool.console import guarded, message, print_json, stdout_console
 from rxpool.errors import InputError
 from rxpool.plain import printable

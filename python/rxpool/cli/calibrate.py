@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rxpool.cli_options import FormatOption, JobsOption, app
+from rxpool.cli.options import FormatOption, JobsOption, app
 from rxpool.console import OutputFormat, guarded, message, print_json, stdout_console, write_frame
 from rxpool.errors import ExitCode
 

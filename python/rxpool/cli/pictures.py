@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rxpool.cli_options import FormatOption, OutOption, PolicyOption, ScenarioArgument, SeedOption, SetOption, app
+from rxpool.cli.options import FormatOption, OutOption, PolicyOption, ScenarioArgument, SeedOption, SetOption, app
 from rxpool.console import OutputFormat, guarded, print_json, stdout_console, write_frame
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rxpool.cli_options import (
+from rxpool.cli.options import (
     FormatOption,
     FreshOption,
     MetricOption,
