@@ -1,7 +1,7 @@
 """rxpool: the receive path of a Linux host, simulated.
 
-``load`` reads a scenario, ``run`` simulates it and returns a ``Result`` with pandas frames. Nothing heavy is imported
-before it is used.
+``load`` reads a scenario, ``run`` simulates it and returns a ``Result`` with pandas frames; ``compare``, ``sweep`` and
+``tune`` do so for several. Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rxpool.comparing import Comparison, compare
     from rxpool.errors import ExitCode, InputError, InternalError
     from rxpool.policy import Policy
     from rxpool.record import Ledger, Replication, Series
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from rxpool.running import run
     from rxpool.scenario import Scenario, load
     from rxpool.store import Store, load_run
+    from rxpool.sweeping import Axis, Sweep, sweep
+    from rxpool.tuning import Tuning, tune
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Axis",
+    "Comparison",
     "ExitCode",
     "InputError",
     "InternalError",
@@ -31,14 +36,21 @@ __all__ = [
     "Scenario",
     "Series",
     "Store",
+    "Sweep",
+    "Tuning",
     "__version__",
+    "compare",
     "load",
     "load_run",
     "run",
     "schema",
+    "sweep",
+    "tune",
 ]
 
 _HOME = {
+    "Comparison": "comparing",
+    "compare": "comparing",
     "ExitCode": "errors",
     "InputError": "errors",
     "InternalError": "errors",
@@ -52,6 +64,11 @@ _HOME = {
     "load": "scenario",
     "Store": "store",
     "load_run": "store",
+    "Axis": "sweeping",
+    "Sweep": "sweeping",
+    "sweep": "sweeping",
+    "Tuning": "tuning",
+    "tune": "tuning",
 }
 
 
