@@ -48,6 +48,8 @@ enum class Step : std::uint8_t {
   cpumap_wakeup,
   cpumap_wakeup_running,
   cpumap_dequeue,
+  xsk_ring_get,
+  xsk_ring_put,
   packet_touch,
   llc_hit,
   llc_miss,

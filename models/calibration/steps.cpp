@@ -33,6 +33,8 @@ const std::array<StepInfo, step_count> calibration_steps{{
     {Step::cpumap_wakeup_running, "cpumap_wakeup_running", "call", "the same call for a thread that is awake"},
     {Step::cpumap_dequeue, "cpumap_dequeue", "packet",
      "taking a frame from that ring, with its lines from the other CPU"},
+    {Step::xsk_ring_get, "xsk_ring_get", "packet", "an address or descriptor out of a ring of an AF_XDP socket"},
+    {Step::xsk_ring_put, "xsk_ring_put", "packet", "an address or descriptor into one"},
     {Step::packet_touch, "packet_touch", "packet", "first read of packet data that DMA left in the LLC"},
     {Step::llc_hit, "llc_hit", "line", "an access that hits the LLC"},
     {Step::llc_miss, "llc_miss", "line",

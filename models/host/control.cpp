@@ -23,6 +23,19 @@ std::uint32_t visible(const RxRing& ring, Time now) {
   return low;
 }
 
+/// The fullest of the transmit rings that packets of the queue go to; null without one.
+const TxQueue* fullest_ring(const HostNic& nic, const HostQueue& queue) {
+  const TxQueue* fullest = queue.xdp_tx.get();
+  for (const XdpDevice* target : nic.targets) {
+    const TxQueue* const ring = target->queue_of(queue.queue->poll_core().cpu());
+    if (ring == nullptr) continue;
+    const bool fuller =
+        fullest == nullptr || std::uint64_t{ring->fill()} * fullest->size() > std::uint64_t{fullest->fill()} * ring->size();
+    if (fuller) fullest = ring;
+  }
+  return fullest;
+}
+
 QueueReading read_queue(HostNic& nic, HostQueue& host_queue, std::uint32_t index, Time now) {
   RxQueue& queue = *host_queue.queue;
   QueueReading reading;
@@ -36,6 +49,10 @@ QueueReading read_queue(HostNic& nic, HostQueue& host_queue, std::uint32_t index
   }
   reading.queue.polls = queue.stats().polls;
   reading.queue.full_polls = queue.stats().full_polls;
+  if (const TxQueue* const ring = fullest_ring(nic, host_queue); ring != nullptr) {
+    reading.queue.tx_fill = ring->fill();
+    reading.queue.tx_size = ring->size();
+  }
   reading.held = queue.buffers().held();
   reading.inflight = queue.buffers().inflight();
   reading.posted = queue.buffers().posted();

@@ -28,7 +28,7 @@ std::set<std::string> cpus_of_queue(const Scenario& scenario, const std::string&
 
 }  // namespace
 
-/// CPUs that share a queue, a socket with a queue, a cpumap entry, or a map of a policy.
+/// CPUs that share a queue, a socket with a queue, a cpumap entry, an AF_XDP socket, or a map of a policy.
 std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const PoliciesFacts& facts) {
   using Graph = boost::adjacency_list<boost::vecS, boost::vecS, boost::undirectedS>;
   std::map<std::string, std::size_t> index;
@@ -65,6 +65,11 @@ std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Polic
       for (const auto& [socket_name, socket] : scenario.sockets) {
         boost::add_edge(index[queue.cpu], index[socket.cpu], graph);
       }
+    }
+  }
+  for (const auto& [name, xsk] : scenario.xsks) {
+    for (const std::string& cpu : cpus_of_queue(scenario, xsk.nic, xsk.queue)) {
+      boost::add_edge(index[cpu], index[xsk.cpu], graph);
     }
   }
   std::vector<std::uint32_t> groups(scenario.cpus.size());

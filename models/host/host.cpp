@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "models/host/actors.hpp"
+#include "models/host/application.hpp"
 #include "models/host/bottleneck.hpp"
 #include "models/host/changes.hpp"
 #include "models/host/control.hpp"
@@ -51,6 +52,7 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   build_cores();
   build_sockets(replication);
   build_nics(replication);
+  xsks_ = make_xsks(scenario_, replication, cores_, journal_);
   connect_tcp();
   build_actors();
   fill_rings();
@@ -162,15 +164,8 @@ void Host::build_sockets(std::uint32_t replication) {
     }
     SocketReaderParams reader;
     reader.batch = params.reader.batch;
-    reader.service = time_from_ns(params.reader.service_ns);
-    if (params.reader.service_law == scenario::ServiceLaw::exponential) {
-      reader.exponential.emplace(scenario_.seed, replication, made.name + ".service");
-    }
     if (params.reader.rate_pps > 0) reader.interval = Time{std::llround(1e12 / params.reader.rate_pps)};
-    reader.paused = params.reader.paused;
-    for (const auto& [pause_name, pause] : params.reader.pauses) {
-      reader.pauses.push_back({time_from_ms(pause.at_ms), time_from_ms(pause.for_ms), time_from_ms(pause.every_ms)});
-    }
+    reader.application = application_params(params.reader, scenario_, replication, made.name);
     made.reader = std::make_unique<SocketReader>(reader, *made.socket, *slab_, *skb_free_, journal_);
     made.reader->name = made.name;
     made.reader->component_id = ++component;
@@ -253,6 +248,7 @@ void Host::build_actors() {
 }
 
 void Host::fill_rings() {
+  populate(xsks_, *allocator_);
   for (const auto& nic : nics_) {
     const bool xdp = ever_has_program(scenario_, nic->name);
     for (std::size_t i = 0; i < nic->queues.size(); ++i) {
@@ -266,6 +262,8 @@ void Host::fill_rings() {
       request.node = core.memory(false).node;
       request.xdp = xdp;
       request.napi_list_owner = &queue.queue->list_owner;
+      Xsk* const xsk = xsk_of(xsks_, nic->name, name);
+      request.umem = xsk != nullptr && xsk->params().zero_copy ? xsk : nullptr;
       RxBuffersMade made = make_rx_buffers(request, *pools_, *allocator_);
       queue.pool = made.pool;
       MemoryContext& context = core.memory(true);
@@ -274,6 +272,9 @@ void Host::fill_rings() {
         throw InputError("nics." + nic->name + ".rx_queues." + name +
                          ": the host has too little memory to fill the ring" +
                          "; raise memory.total_mib or memory.free_mib, or lower rx_ring");
+      }
+      if (xsk != nullptr) {
+        queue.queue->set_xsk(*xsk, xsk == request.umem ? static_cast<UmemBuffers*>(&queue.queue->buffers()) : nullptr);
       }
       queue.queue->set_affinity(core);
       if (params.napi_threaded)
@@ -286,6 +287,7 @@ void Host::power_on() {
   for (std::size_t i = 0; i < sockets_.size(); ++i) {
     sockets_[i].reader->attach(*sockets_[i].socket->reader_core);
   }
+  for (HostXsk& xsk : xsks_) xsk.application->attach(*xsk.core);
   for (const auto& core : cores_) core->power_on();
 
   std::size_t next = kswapd_actors_.size();
@@ -368,7 +370,7 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
   for (const auto& nic : nics_) {
-    if (nic->redirects || !nic->cpumap.empty()) continue;
+    if (!nic->targets.empty() || !nic->cpumap.empty() || nic->hook.kind == XdpHook::Kind::xsk) continue;
     std::uint64_t refused = 0;
     for (const HostQueue& queue : nic->queues) refused += queue.queue->redirect().stats().redirect_err;
     if (refused == 0) continue;

@@ -17,6 +17,7 @@
 #include "models/calibration/calibration.hpp"
 #include "models/cpu/core.hpp"
 #include "models/host/nic.hpp"
+#include "models/host/xsk.hpp"
 #include "models/journal.hpp"
 #include "models/memory/background.hpp"
 #include "models/memory/llc.hpp"
@@ -68,6 +69,7 @@ class Host final : private KswapdListener {
   std::vector<std::unique_ptr<Core>>& cores() { return cores_; }
   std::vector<std::unique_ptr<HostNic>>& nics() { return nics_; }
   std::vector<HostSocket>& sockets() { return sockets_; }
+  std::vector<HostXsk>& xsks() { return xsks_; }
   std::vector<std::unique_ptr<Background>>& backgrounds() { return backgrounds_; }
   PageAllocator& allocator() { return *allocator_; }
   /// CPU number of what is not one of the scenario's CPUs: kswapd, other users of memory.
@@ -113,6 +115,7 @@ class Host final : private KswapdListener {
   TcpMemory tcp_memory_;
   std::vector<HostSocket> sockets_;
   std::vector<std::unique_ptr<HostNic>> nics_;
+  std::vector<HostXsk> xsks_;
   std::vector<std::unique_ptr<Actor>> actors_;
   std::vector<Actor*> kswapd_actors_;                   ///< by node
   std::vector<std::pair<Actor*, Time>> scaler_actors_;  ///< and when they look first

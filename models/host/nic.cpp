@@ -182,6 +182,7 @@ XdpHook::Kind hook_kind(const std::string& program) {
   if (program == "drop") return XdpHook::Kind::drop;
   if (program == "tx") return XdpHook::Kind::tx;
   if (program == "redirect") return XdpHook::Kind::redirect;
+  if (program == "xsk_def_prog") return XdpHook::Kind::xsk;
   return XdpHook::Kind::program;
 }
 

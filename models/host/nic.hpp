@@ -49,7 +49,7 @@ struct HostNic {
   NetfilterParams netfilter;
   std::unique_ptr<Port> port;
   std::unique_ptr<TxLink> tx_link;
-  bool redirects = false;                            ///< its program may send to other NICs
+  std::vector<const XdpDevice*> targets;             ///< NICs that its program may send to
   XdpDevice device;                                  ///< as the target of redirects
   std::vector<std::unique_ptr<CpumapEntry>> cpumap;  ///< of its program, in the order of the entries
   std::unique_ptr<CpumapSpread> spread;              ///< of the built-in program over these

@@ -111,7 +111,7 @@ void connect_redirects(const Scenario& scenario, const PoliciesFacts& facts,
     for (const std::string& name : targets) {
       HostNic& target = nic_named(nics, name);
       if (target.device.queues.empty()) make_xmit_queues(target, scenario, pools, journal);
-      nic->redirects = true;
+      nic->targets.push_back(&target.device);
       if (nic->program != nullptr) {
         nic->program->redirect().set_device(target.device.ifindex, target.device);
       } else {

@@ -139,6 +139,22 @@ void register_socket(MetricRegistry& registry, HostSocket& socket) {
   registry.rate(socket.name, "goodput", &stats.bytes);
 }
 
+void register_xsk(MetricRegistry& registry, HostXsk& host_xsk, bool latency) {
+  const XskStats& stats = host_xsk.xsk->stats();
+  const std::string& component = host_xsk.name;
+  registry.counter(component, "rx_dropped", &stats.rx_dropped);
+  registry.counter(component, "rx_ring_full", &stats.rx_ring_full);
+  registry.counter(component, "rx_fill_ring_empty_descs", &stats.rx_fill_ring_empty_descs);
+  registry.counter(component, "xsk_received", &stats.received);
+  registry.counter(component, "xsk_wakeups", &stats.wakeups);
+  registry.counter(component, "xsk_polls", &host_xsk.application->stats().polls);
+  registry.rate(component, "delivered_pps", &host_xsk.application->stats().delivered);
+  registry.gauge(component, "xsk_rx_queue", &host_xsk.xsk->depth());
+  registry.level(component, "xsk_fill_queue",
+                 [&xsk = *host_xsk.xsk] { return static_cast<double>(xsk.frames_to_fill()); });
+  if (latency) registry.latency(component, "xsk_latency", &host_xsk.application->latency());
+}
+
 /// What a policy says of the drops that its return program has decided (struct rxpool_lag of policy.bpf.h).
 void register_return_lag(MetricRegistry& registry, const std::string& component, const bpf::MapAccess& map) {
   const auto word = [map](std::size_t index) {
@@ -193,7 +209,10 @@ void register_metrics(Host& host) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
       if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
       registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
-      if (nic->redirects || !nic->cpumap.empty()) register_redirect(registry, *queue.queue, nic->redirects);
+      const bool to_xsk = nic->hook.kind == XdpHook::Kind::xsk;
+      if (!nic->targets.empty() || !nic->cpumap.empty() || to_xsk) {
+        register_redirect(registry, *queue.queue, !nic->targets.empty());
+      }
       if (queue.xmit != nullptr) {
         registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
         registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
@@ -219,6 +238,7 @@ void register_metrics(Host& host) {
     registry.gauge(socket.name, "socket_queue", &socket.socket->depth());
     if (host.scenario().record.latency) registry.latency(socket.name, "socket_latency", &socket.socket->latency());
   }
+  for (HostXsk& xsk : host.xsks()) register_xsk(registry, xsk, host.scenario().record.latency);
   registry.counter("stack", "UdpNoPorts", &host.stack().stats().udp_no_ports);
   registry.counter("stack", "netfilter_drop", host.journal().counter(Fate::netfilter_drop));
   registry.counter("stack", "no_socket", host.journal().counter(Fate::no_socket));
@@ -318,6 +338,9 @@ Ledger packet_ledger(Host& host) {
   for (HostSocket& socket : host.sockets()) {
     ledger.places["in_flight." + socket.name] += socket.socket->queued() + socket.socket->out_of_order();
   }
+  for (const HostXsk& xsk : host.xsks()) {
+    ledger.places["in_flight." + xsk.name] += xsk.xsk->frames_received() + xsk.application->waiting();
+  }
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = host.journal().count(fate);
@@ -402,6 +425,11 @@ Ledger page_ledger(Host& host) {
     for (const auto& entry : nic->cpumap) {
       entry->for_each_held([&](SkbId id) { ledger.places["cpumap"] += held.add(id); });
     }
+  }
+  for (const HostXsk& xsk : host.xsks()) {
+    ledger.places["xsk_fill"] += xsk.xsk->frames_to_fill();
+    ledger.places["xsk_rx"] += xsk.xsk->frames_received();
+    ledger.places["xsk_application"] += xsk.application->frames();
   }
   check_closed("page", ledger);
   return ledger;

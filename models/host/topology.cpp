@@ -40,7 +40,7 @@ struct Demand {
   double pcie_packets = 0;
   double pcie_ns = 0;
   std::vector<Flow> queues;
-  std::map<std::pair<std::size_t, std::size_t>, Flow> to_socket;  ///< by server and socket
+  std::map<std::pair<std::size_t, std::size_t>, Flow> to_reader;  ///< by server and reader
   std::vector<Flow> cpumap;                                       ///< by entry; servers after the queues
   double seconds = 0;
 };
@@ -77,10 +77,16 @@ class Prices {
   }
   /// The application with one message.
   double read(const scenario::SocketParams& socket, const Packet& packet) const {
-    const double copy = of(Step::copy_to_user) + static_cast<double>(calibration_.ps_per_byte(Step::copy_to_user)) *
-                                                     1e-3 * static_cast<double>(packet.frame_bytes);
-    return of(Step::syscall_entry) / socket.reader.batch + of(Step::socket_dequeue) + copy + of(Step::skb_defer_push) +
-           socket.reader.service_ns;
+    return of(Step::syscall_entry) / socket.reader.batch + of(Step::socket_dequeue) + copy(packet) +
+           of(Step::skb_defer_push) + socket.reader.service_ns;
+  }
+  /// Into the RX ring of an AF_XDP socket, and the application with one packet from it.
+  double redirect_to(const scenario::XskParams& xsk, const Packet& packet) const {
+    const double ring = of(Step::xdp_redirect) + of(Step::xsk_ring_get) + of(Step::xsk_ring_put);
+    return xsk.zero_copy ? ring : ring + of(Step::packet_touch) + copy(packet);
+  }
+  double read(const scenario::XskParams& xsk) const {
+    return of(Step::xsk_ring_get) + of(Step::xsk_ring_put) + xsk.application.service_ns;
   }
   static bool filtered(const scenario::NicParams& nic, const Packet& packet) {
     return drops(nic.netfilter.raw_drop, packet) || drops(nic.netfilter.filter_drop, packet);
@@ -88,6 +94,10 @@ class Prices {
   const Scenario& scenario() const { return scenario_; }
 
  private:
+  double copy(const Packet& packet) const {
+    return of(Step::copy_to_user) + static_cast<double>(calibration_.ps_per_byte(Step::copy_to_user)) * 1e-3 *
+                                        static_cast<double>(packet.frame_bytes);
+  }
   static bool drops(const scenario::DropRuleParams& rule, const Packet& packet) {
     if (!rule.enabled || (rule.dst_port != 0 && rule.dst_port != packet.destination_port)) return false;
     return rule.protocol == scenario::RuleProtocol::any ||
@@ -120,6 +130,8 @@ std::pair<XdpAction, double> run_hook(const XdpHook& hook, const Packet& packet,
       return {XdpAction::redirect, call + prices.of(Step::packet_touch) + prices.of(Step::xdp_program_redirect) +
                                        prices.of(Step::xdp_redirect) + prices.of(Step::tx_descriptor) +
                                        prices.of(Step::dma_map)};
+    case XdpHook::Kind::xsk:
+      return {XdpAction::pass, call + prices.of(Step::xdp_program_redirect)};  // where the queue has no socket
     case XdpHook::Kind::program:
       break;
   }
@@ -133,6 +145,17 @@ std::size_t socket_of(const Scenario& scenario, const Packet& packet) {
   for (const auto& [name, socket] : scenario.sockets) {
     const std::uint8_t protocol = socket.protocol == scenario::SocketProtocol::tcp ? protocol_tcp : protocol_udp;
     if (packet.ip_protocol == protocol && packet.destination_port == socket.port) return index;
+    ++index;
+  }
+  return index;
+}
+
+/// Number of the AF_XDP socket that the queue's packets go to; as many as there are when they go elsewhere.
+std::size_t xsk_of(const HostNic& nic, const Scenario& scenario, std::uint16_t queue) {
+  std::size_t index = 0;
+  const auto bound = std::next(nic.params->rx_queues.begin(), queue);
+  for (const auto& [name, xsk] : scenario.xsks) {
+    if (nic.hook.kind == XdpHook::Kind::xsk && xsk.nic == nic.name && xsk.queue == bound->first) break;
     ++index;
   }
   return index;
@@ -166,6 +189,12 @@ Demand sample(HostNic& nic, const Prices& prices) {
       ++demand.pcie_packets;
       demand.pcie_ns += per_packet + per_byte * packet.frame_bytes;
       const auto [action, price] = run_hook(nic.hook, packet, prices);
+      if (const std::size_t xsk = xsk_of(nic, scenario, packet.queue); xsk < scenario.xsks.size()) {
+        const auto& params = std::next(scenario.xsks.begin(), static_cast<std::ptrdiff_t>(xsk))->second;
+        demand.queues[packet.queue].add(prices.receive() + price + prices.redirect_to(params, packet));
+        demand.to_reader[{packet.queue, scenario.sockets.size() + xsk}].add(prices.read(params));
+        continue;
+      }
       double time_ns = prices.receive() + price;
       const auto entry = action == XdpAction::redirect && nic.hook.cpus != nullptr
                              ? static_cast<std::size_t>(nic.hook.cpus->index(packet, 0))
@@ -183,7 +212,7 @@ Demand sample(HostNic& nic, const Prices& prices) {
         }
         if (found && !Prices::filtered(*nic.params, packet)) {
           const auto& params = std::next(scenario.sockets.begin(), static_cast<std::ptrdiff_t>(socket))->second;
-          demand.to_socket[{server, socket}].add(prices.read(params, packet));
+          demand.to_reader[{server, socket}].add(prices.read(params, packet));
         }
       }
       demand.queues[packet.queue].add(time_ns);
@@ -201,7 +230,12 @@ class Builder {
 
   Graph build() {
     for (const auto& [name, cpu] : scenario_.cpus) cpus_[name] = add("cpus." + name, "cpu");
-    for (const auto& [name, socket] : scenario_.sockets) sockets_.push_back(add("sockets." + name, "socket"));
+    for (const auto& [name, socket] : scenario_.sockets) {
+      readers_.push_back({add("sockets." + name, "socket"), socket.cpu, socket.reader.paused, socket.reader.rate_pps});
+    }
+    for (const auto& [name, xsk] : scenario_.xsks) {
+      readers_.push_back({add("xsks." + name, "xsk"), xsk.cpu, xsk.application.paused, 0});
+    }
     for (const auto& nic : host_.nics()) add_nic(*nic);
     // Every CPU's softirq load is known now: what it cannot serve stays in the rings.
     for (const Waiting& entry : queues_) {
@@ -209,10 +243,10 @@ class Builder {
       const double served = std::min(1.0, 1 / std::max(cpu.utilisation, 1e-12));
       Stage& queue = graph_[entry.queue];
       queue.capacity_pps = served < 1 ? queue.offered_pps * served : unlimited;
-      for (const auto& [socket, flow] : entry.to_socket) {
+      for (const auto& [number, flow] : entry.to_reader) {
         const double pps = flow.packets * entry.reached / entry.seconds * served;
-        edge(entry.queue, sockets_[socket], {pps, 0});
-        Stage& reader = graph_[sockets_[socket]];
+        edge(entry.queue, readers_[number].vertex, {pps, 0});
+        Stage& reader = graph_[readers_[number].vertex];
         reader.demand_ns =
             (reader.demand_ns * reader.offered_pps + flow.mean_ns() * pps) / std::max(reader.offered_pps + pps, 1e-12);
         reader.offered_pps += pps;
@@ -228,7 +262,14 @@ class Builder {
     std::string cpu;
     double seconds;
     double reached;  ///< share of its packets that PCIe lets through
-    std::map<std::size_t, Flow> to_socket;
+    std::map<std::size_t, Flow> to_reader;
+  };
+  /// An application with what it reads: the sockets, then the AF_XDP sockets.
+  struct Reader {
+    Vertex vertex;
+    std::string cpu;
+    bool paused;
+    double rate_pps;  ///< 0: no limit
   };
 
   Vertex add(const std::string& component, const std::string& kind) {
@@ -291,8 +332,8 @@ class Builder {
     load(server, both, both > 0 ? work / both : 0);
     edge(vertex, cpus_[cpu], {stage.offered_pps, std::max(stage.demand_ns, 1e-9)});
     Waiting& waiting = queues_.emplace_back(Waiting{vertex, cpu, demand.seconds, reached, {}});
-    for (const auto& [key, to_socket] : demand.to_socket) {
-      if (key.first == index) waiting.to_socket[key.second] = to_socket;
+    for (const auto& [key, to_reader] : demand.to_reader) {
+      if (key.first == index) waiting.to_reader[key.second] = to_reader;
     }
     return vertex;
   }
@@ -300,26 +341,24 @@ class Builder {
   void add_readers() {
     std::map<std::string, double> left;
     for (const auto& [name, vertex] : cpus_) left[name] = std::max(0.0, 1 - graph_[vertex].utilisation);
-    std::size_t index = 0;
-    for (const auto& [name, params] : scenario_.sockets) {
-      Stage& stage = graph_[sockets_[index]];
-      load(stage, stage.offered_pps, stage.demand_ns, left[params.cpu]);
-      if (params.reader.paused) stage.capacity_pps = 0;
-      if (params.reader.rate_pps > 0) stage.capacity_pps = std::min(stage.capacity_pps, params.reader.rate_pps);
+    for (const Reader& reader : readers_) {
+      Stage& stage = graph_[reader.vertex];
+      load(stage, stage.offered_pps, stage.demand_ns, left[reader.cpu]);
+      if (reader.paused) stage.capacity_pps = 0;
+      if (reader.rate_pps > 0) stage.capacity_pps = std::min(stage.capacity_pps, reader.rate_pps);
       if (stage.capacity_pps <= 0) {
         stage.utilisation = stage.offered_pps > 0 ? unlimited : 0;
       } else {
         stage.utilisation = std::max(stage.utilisation, stage.offered_pps / stage.capacity_pps);
       }
       // What its reader takes of a CPU is at most what softirqs leave.
-      Stage& cpu = graph_[cpus_[params.cpu]];
+      Stage& cpu = graph_[cpus_[reader.cpu]];
       const double served = std::min(stage.offered_pps, stage.capacity_pps);
       cpu.utilisation += served * stage.demand_ns * 1e-9;
       cpu.demand_ns =
           (cpu.demand_ns * cpu.offered_pps + stage.demand_ns * served) / std::max(cpu.offered_pps + served, 1e-12);
       cpu.offered_pps += served;
-      edge(sockets_[index], cpus_[params.cpu], {stage.offered_pps, std::max(stage.demand_ns, 1e-9)});
-      ++index;
+      edge(reader.vertex, cpus_[reader.cpu], {stage.offered_pps, std::max(stage.demand_ns, 1e-9)});
     }
   }
 
@@ -328,7 +367,7 @@ class Builder {
   const Prices& prices_;
   Graph graph_;
   std::map<std::string, Vertex> cpus_;
-  std::vector<Vertex> sockets_;
+  std::vector<Reader> readers_;
   std::vector<Waiting> queues_;
 };
 

@@ -7,6 +7,7 @@
 #include "models/nic/flip_buffers.hpp"
 #include "models/nic/fragment_buffers.hpp"
 #include "models/nic/pool_buffers.hpp"
+#include "models/nic/umem_buffers.hpp"
 
 namespace rxpool {
 namespace {
@@ -110,6 +111,9 @@ RxBuffersMade make_rx_buffers(const RxBuffersRequest& request, PagePools& pools,
   };
   switch (request.driver) {
     case Driver::mlx5:
+      if (request.umem != nullptr) {
+        return {std::make_unique<UmemBuffers>(*request.umem, allocator, mlx5(request).threshold), nullptr};
+      }
       return from_pool(mlx5(request));
     case Driver::mlx5_striding:
       return from_pool(mlx5_striding(request));

@@ -13,6 +13,8 @@
 
 namespace rxpool {
 
+class Xsk;
+
 struct DriverProfile {
   scenario::Driver driver;
   std::string_view no_descriptor;  ///< metric of packets lost to an empty ring
@@ -30,6 +32,7 @@ struct RxBuffersRequest {
   std::uint8_t node = 0;                          ///< of the queue's CPU
   bool xdp = false;                               ///< a program is or will be attached: 256 bytes of headroom
   const std::int32_t* napi_list_owner = nullptr;  ///< PP-22
+  Xsk* umem = nullptr;                            ///< zero-copy AF_XDP socket whose frames it uses instead
 };
 
 struct RxBuffersMade {

@@ -53,7 +53,17 @@ void RxQueue::observe_sent(Time now) {
   if (xmit_ != nullptr) xmit_->observe(now);
 }
 
-void RxQueue::completion_planned(Core& by) {
+/// XD-63: marks a NAPI that is scheduled already; otherwise the NIC is asked for an interrupt.
+void RxQueue::wake_up(Core& by) {
+  if (scheduled) {
+    missed = true;
+    return;
+  }
+  line_.trigger(by.now() + Core::remote_latency);
+  line_changed(by);
+}
+
+void RxQueue::line_changed(Core& by) {
   by.engine().set_running_at(by.now());
   line_.update();
   if (line_.core == &by) {
@@ -82,6 +92,10 @@ void RxQueue::Line::update() {
   const Time tx_at = queue_.xmit_ == nullptr ? Time::never() : queue_.xmit_->fires(armed_);
   if (tx_at < at_) {
     at_ = tx_at;
+    exact_ = true;
+  }
+  if (triggered_ < at_) {
+    at_ = std::max(triggered_, armed_);
     exact_ = true;
   }
 }
@@ -137,6 +151,7 @@ Napi::Poll RxQueue::poll(Core& core) {
         busy_ = false;
         poll_start_ = core.now();
         ++stats_.polls;
+        line_.served(core.now());
         core.charge(Step::napi_poll);
         phase_ = Phase::reap;
         break;
@@ -217,9 +232,12 @@ bool RxQueue::run_packets(Core& core) {
 
 /// Is it the turn of the packet at hand to touch what it may touch?
 bool RxQueue::may_handle(Core& core) {
-  const RxBuffers::Reach reach = buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot());
+  const bool to_umem = umem_ != nullptr && hook_.kind == XdpHook::Kind::xsk;
+  const RxBuffers::Reach reach =
+      to_umem ? RxBuffers::Reach::group : buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot());
   const bool shares_maps = hook_.kind == XdpHook::Kind::program && hook_.program->shares_state();
-  if ((shares_maps || reach != RxBuffers::Reach::cpu) && !core.may_step(EventClass::poll)) return false;
+  const bool in_turn = shares_maps || xsk_ != nullptr || reach != RxBuffers::Reach::cpu;
+  if (in_turn && !core.may_step(EventClass::poll)) return false;
   return reach != RxBuffers::Reach::zone || core.may_touch_shared(EventClass::poll);
 }
 

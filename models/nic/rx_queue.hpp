@@ -5,7 +5,8 @@
 //                                         stack -> refill -> complete or repoll
 //
 // One packet is one step; where nothing but drops happens and nobody can interfere, a run of packets is worked off in
-// one go with the same result. Rules: NA-1, NA-20 to NA-25, NA-50, DR-10 to DR-22, SK-1 to SK-5, SK-13, XD-10 to XD-12.
+// one go with the same result. Rules: NA-1, NA-20 to NA-25, NA-50, DR-10 to DR-22, SK-1 to SK-5, SK-13, XD-10 to XD-12,
+// XD-41, XD-60 to XD-64.
 
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,7 @@
 #include "models/nic/rx_buffers.hpp"
 #include "models/nic/rx_ring.hpp"
 #include "models/nic/tx_queue.hpp"
+#include "models/nic/umem_buffers.hpp"
 #include "models/stack/normal_list.hpp"
 #include "models/stack/stack.hpp"
 #include "models/xdp/program.hpp"
@@ -68,7 +70,7 @@ struct RxEnvironment {
   Journal* journal = nullptr;
 };
 
-class RxQueue final : public Napi, private TxOwner {
+class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
  public:
   RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, const NetfilterParams& netfilter,
           const XdpHook& hook);
@@ -87,6 +89,12 @@ class RxQueue final : public Napi, private TxOwner {
     xmit_ = &queue;
     queue.set_owner(*this);
   }
+  /// The AF_XDP socket bound to this queue; `buffers` are its own with zero-copy, null otherwise.
+  void set_xsk(Xsk& xsk, UmemBuffers* buffers) {
+    xsk_ = &xsk;
+    umem_ = buffers;
+    xsk.set_driver(*this);
+  }
   const XdpRedirect& redirect() const { return redirect_; }
   /// Brings the gauges up to `now`.
   void observe(Time now);
@@ -101,6 +109,8 @@ class RxQueue final : public Napi, private TxOwner {
   RxRing& ring() { return ring_; }
   RxBuffers& buffers() { return *buffers_; }
   Core& irq_core() { return *line_.core; }
+  /// Whose CPU polls it: that of its NAPI thread, or the interrupt's.
+  const Core& poll_core() const { return thread_ != nullptr ? *thread_->home : *line_.core; }
   const RxQueueStats& stats() const { return stats_; }
   Moderation& moderation() { return moderation_; }
   Histogram& latency() { return latency_; }
@@ -119,12 +129,19 @@ class RxQueue final : public Napi, private TxOwner {
     void unmask(Core& core, Time at);
     /// Computes when the interrupt fires, as far as it is known.
     void update();
+    /// The NIC interrupts for an application that wants to be served, at `at` or as soon as it is unmasked.
+    void trigger(Time at) { triggered_ = std::min(triggered_, at); }
+    /// A poll begins at `now`: what was asked for until then is served.
+    void served(Time now) {
+      if (triggered_ <= now) triggered_ = Time::never();
+    }
     Core* core = nullptr;
 
    private:
     RxQueue& queue_;
     Time armed_{0};
     Time rx_at_ = Time::never();
+    Time triggered_ = Time::never();
     bool masked_ = false;
     bool exact_ = true;  ///< otherwise at_ is only the earliest instant possible
   };
@@ -163,11 +180,15 @@ class RxQueue final : public Napi, private TxOwner {
   void touch(Core& core, const Packet& packet);
   void touch_frame(Core& core);
   void refuse(Core& core, const Packet& packet, std::uint32_t slot);
-  void completion_planned(Core& by) override;
+  void completion_planned(Core& by) override { line_changed(by); }
+  void wake_up(Core& by) override;
+  void line_changed(Core& by);
   void not_sent(Core& core, const Packet& packet, std::uint32_t slot, XdpAction action);
   bool redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   void redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot, CpumapEntry* entry,
                        const XdpVerdict& verdict);
+  bool redirect_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, Xsk* xsk);
+  bool copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot);
   bool transmit(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
   bool deliver(Core& core) { return normal_list_.deliver(core, *env_.stack, netfilter_); }
@@ -185,6 +206,8 @@ class RxQueue final : public Napi, private TxOwner {
   std::unique_ptr<RxBuffers> buffers_;
   TxQueue* xdp_tx_ = nullptr;
   TxQueue* xmit_ = nullptr;
+  Xsk* xsk_ = nullptr;
+  UmemBuffers* umem_ = nullptr;
   XdpRedirect redirect_;
   Moderation moderation_;
   Line line_;

@@ -249,6 +249,12 @@ XdpAction RxQueue::built_in(Core& core, const Packet& packet) {
       if (hook_.cpus == nullptr || hook_.cpus->reads_packet()) touch(core, packet);
       core.charge(Step::xdp_program_redirect);
       return XdpAction::redirect;
+    case XdpHook::Kind::xsk:
+      core.charge(Step::xdp_call);
+      core.charge(Step::xdp_program_redirect);
+      if (xsk_ != nullptr) return XdpAction::redirect;
+      ++stats_.xdp_pass;
+      return XdpAction::pass;
     case XdpHook::Kind::program:
       break;
   }
@@ -284,77 +290,6 @@ void RxQueue::not_sent(Core& core, const Packet& packet, std::uint32_t slot, Xdp
   if (action != XdpAction::redirect) ++stats_.xdp_exception;
   env_.journal->ended(packet, fate, core.now());
   buffers_->drop(core, ring_, slot);
-}
-
-/// XD-15: success means queued. False: xdp_do_redirect refuses.
-bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
-  if (hook_.kind == XdpHook::Kind::redirect && hook_.cpus != nullptr) {
-    redirect_to_cpu(core, packet, slot, nullptr, verdict);
-    return true;
-  }
-  const XdpTarget built_in{hook_.target, nullptr};
-  std::span<const XdpTarget> targets(&built_in, 1);
-  if (hook_.kind == XdpHook::Kind::program) {
-    if (verdict.redirection == nullptr) return false;
-    targets = verdict.redirection->targets;
-    if (!targets.empty() && targets.front().cpu != nullptr) {
-      redirect_to_cpu(core, packet, slot, targets.front().cpu, verdict);
-      return true;
-    }
-  } else if (hook_.target == nullptr || !hook_.target->fits(packet.frame_bytes)) {
-    return false;
-  }
-  core.charge(Step::xdp_redirect);
-  redirect_.accepted();
-  if (targets.empty()) {  // XD-24: a broadcast to nobody
-    env_.journal->ended(packet, Fate::xdp_devmap_empty, core.now());
-    buffers_->drop(core, ring_, slot);
-    return true;
-  }
-  XdpFrame frame = frame_of(core, packet, slot, verdict);
-  for (const XdpTarget& target : targets.first(targets.size() - 1)) {
-    core.charge(Step::page_alloc_single);
-    core.charge_bytes(Step::copy_to_user, frame.packet.frame_bytes);
-    XdpFrame copy = frame;
-    copy.page = no_page;
-    copy.copy = true;
-    redirect_.enqueue(target, copy);
-  }
-  redirect_.enqueue(targets.back(), frame);
-  return true;
-}
-
-/// Bound for the stack of another CPU: the breaker is asked here (CT-36). The frame lies where its skb will be. Without
-/// an entry the built-in program chooses one.
-void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot, CpumapEntry* entry,
-                              const XdpVerdict& verdict) {
-  if (gate_.level != BreakerGate::Level::closed && !gate_.admits(false)) [[unlikely]] {
-    refuse(core, packet, slot);
-    return;
-  }
-  const PageId page = buffers_->take(core, ring_, slot);
-  if (page == no_page) {
-    no_memory(core, packet);
-    return;
-  }
-  core.charge(Step::xdp_redirect);
-  const SkbId id = env_.slab->allocate();
-  Skb& frame = (*env_.slab)[id];
-  frame.packet = packet;
-  if (verdict.frame_bytes != 0) frame.packet.frame_bytes = verdict.frame_bytes;
-  frame.pages = buffers_.get();
-  frame.page = page;
-  frame.truesize = buffers_->truesize();
-  frame.return_hook = nullptr;
-  redirect_.enqueue(entry != nullptr ? *entry : hook_.cpus->choose(packet, core.cpu()), id);
-}
-
-/// The packet leaves its slot, with the length that the program gave it. Its record is a second line of the buffer.
-XdpFrame RxQueue::frame_of(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
-  touch_frame(core);
-  XdpFrame frame{.packet = packet, .pages = buffers_.get(), .page = buffers_->take_frame(core, ring_, slot)};
-  if (verdict.frame_bytes != 0) frame.packet.frame_bytes = verdict.frame_bytes;
-  return frame;
 }
 
 /// XD-10, XD-11: one descriptor; the page is away until the completion. False: the ring is full.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <utility>
 
 #include "models/scenario/control_checks.hpp"
 #include "models/scenario/cpu_redirect.hpp"
@@ -36,6 +37,7 @@ class Checks {
     memory();
     for (const auto& [name, nic_params] : s_.nics) nic("nics." + name, nic_params);
     sockets();
+    xsks();
     check_control(s_, origin_);
     for (const auto& [name, traffic] : s_.traffic) refer("traffic." + name + ".nic", "NIC", traffic.nic, s_.nics);
     for (const auto& [name, policy] : s_.policies) {
@@ -210,14 +212,53 @@ class Checks {
       if (!is_new)
         fail(place + ".port", "port " + std::to_string(socket.port) + " is taken by sockets." + other->second);
       zero_or_at_least(place + ".reader.rate_pps", socket.reader.rate_pps, 0.001, "0.001 packets/s");
-      for (const auto& [pause_name, pause] : socket.reader.pauses) {
-        const std::string at = place + ".reader.pauses." + pause_name;
-        if (!(pause.for_ms > 0)) fail(at + ".for_ms", "must be above 0 ms");
-        zero_or_at_least(at + ".every_ms", pause.every_ms, 0.001, "0.001 ms");
-        if (pause.every_ms != 0 && pause.every_ms < pause.for_ms) {
-          fail(at + ".every_ms", "is shorter than for_ms: it would never read again");
-        }
+      pauses(place + ".reader", socket.reader);
+    }
+  }
+
+  void pauses(const std::string& place, const WorkParams& work) const {
+    for (const auto& [name, pause] : work.pauses) {
+      const std::string at = place + ".pauses." + name;
+      if (!(pause.for_ms > 0)) fail(at + ".for_ms", "must be above 0 ms");
+      zero_or_at_least(at + ".every_ms", pause.every_ms, 0.001, "0.001 ms");
+      if (pause.every_ms != 0 && pause.every_ms < pause.for_ms) {
+        fail(at + ".every_ms", "is shorter than for_ms: it would never read again");
       }
+    }
+  }
+
+  /// What bind(2) would be refused for (XD-41, XD-60).
+  void xsks() const {
+    std::map<std::pair<std::string, std::string>, std::string> bound;
+    for (const auto& [name, xsk] : s_.xsks) {
+      const std::string place = "xsks." + name;
+      refer(place + ".nic", "NIC", xsk.nic, s_.nics);
+      const NicParams& nic = s_.nics.at(xsk.nic);
+      refer(place + ".queue", "RX queue", xsk.queue, nic.rx_queues);
+      refer(place + ".cpu", "CPU", xsk.cpu, s_.cpus);
+      const auto [other, is_new] = bound.emplace(std::pair{xsk.nic, xsk.queue}, name);
+      if (!is_new) {
+        fail(place + ".queue", "EBUSY: xsks." + other->second + " is bound to " + xsk.queue + " of " + xsk.nic +
+                                   "; sockets that share a umem are not modelled, bind to another queue");
+      }
+      for (const auto& [ring, size] : {std::pair{"fill_ring", xsk.fill_ring}, {"rx_ring", xsk.rx_ring}}) {
+        if (std::has_single_bit(size)) continue;
+        fail(place + "." + ring, "EINVAL: " + std::to_string(size) + " is no power of two; use " +
+                                     std::to_string(std::bit_floor(size)) + " or " +
+                                     std::to_string(std::bit_ceil(size)));
+      }
+      if (xsk.zero_copy) zero_copy(place + ".mode", nic);
+      pauses(place + ".application", xsk.application);
+    }
+  }
+
+  void zero_copy(const std::string& place, const NicParams& nic) const {
+    const std::string driver(driver_defaults(nic.driver).name);
+    if ((xdp_features(nic.driver).act & xdp_act::xsk_zerocopy) == 0) {
+      fail(place, "EOPNOTSUPP: " + driver + " has no zero-copy (NETDEV_XDP_ACT_XSK_ZEROCOPY); use copy");
+    }
+    if (nic.driver != Driver::mlx5) {
+      fail(place, "zero-copy of " + driver + " is not modelled; use copy, or driver mlx5");
     }
   }
 

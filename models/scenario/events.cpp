@@ -13,8 +13,8 @@ using nlohmann::json;
 
 const std::vector<std::string_view>& event_paths() {
   static const std::vector<std::string_view> paths = {
-      "nics.*.rx_queues.*.cpu",  "nics.*.link_gbps",   "nics.*.link_up", "policies.*",
-      "sockets.*.reader.paused", "traffic.*.rate_pps",
+      "nics.*.rx_queues.*.cpu", "nics.*.link_gbps",          "nics.*.link_up", "policies.*", "sockets.*.reader.paused",
+      "traffic.*.rate_pps",     "xsks.*.application.paused",
   };
   return paths;
 }

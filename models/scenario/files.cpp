@@ -1,7 +1,10 @@
 #include "models/scenario/files.hpp"
 
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 #include "models/scenario/json_text.hpp"
 
@@ -71,16 +74,18 @@ std::string find_calibration(const std::string& named, const LoadOptions& option
 
 std::string find_policy(const std::string& program, const std::string& place, const LoadOptions& options,
                         const Origin& origin) {
-  if (program == "none" || program == "pass" || program == "drop" || program == "tx" || program == "redirect")
-    return "";
+  constexpr std::array<std::string_view, 6> built_in = {"none", "pass", "drop", "tx", "redirect", "xsk_def_prog"};
+  if (std::find(built_in.begin(), built_in.end(), program) != built_in.end()) return "";
   if (program.find(':') != std::string::npos && program.find('/') == std::string::npos) {
     origin.fail(place, in_quotes(program) + " is a Python function; only rxpool.run and the rxpool command call those");
   }
   if (!is_plain_name(program)) return find_path(program, place, options, origin);
   const auto found = find_shipped(program + ".bpf.c", "policies", "", options);
   if (!found) {
-    origin.fail(place, "no policy " + in_quotes(program) +
-                           "; use none, pass, drop, tx, redirect, a shipped policy's name, or a .bpf.c or .bpf.o file");
+    origin.fail(
+        place,
+        "no policy " + in_quotes(program) +
+            "; use none, pass, drop, tx, redirect, xsk_def_prog, a shipped policy's name, or a .bpf.c or .bpf.o file");
   }
   return *found;
 }

@@ -1,7 +1,8 @@
 #pragma once
 // `policies.<nic>`: the XDP program of a NIC and the values of its `const volatile` variables. A plain string is the
-// program. Built in are `none`, `pass`, `drop`, `tx` (swaps the addresses and sends back)
-// and `redirect` (the same, out of the NIC that `params.to` names, or to the CPUs that `params.cpu` names).
+// program. Built in are `none`, `pass`, `drop`, `tx` (swaps the addresses and sends back), `redirect` (the same, out of
+// the NIC that `params.to` names, or to the CPUs that `params.cpu` names) and `xsk_def_prog` (libxdp's: to the AF_XDP
+// socket of the packet's queue, on to the stack where there is none).
 
 #include <map>
 #include <memory>
@@ -52,8 +53,9 @@ struct PolicyParams {
 
 inline void fields(FieldVisitor& v, PolicyParams& p) {
   v.text("program", p.program,
-         "`none`, `pass`, `drop`, `tx`, `redirect`, a shipped policy's name, a `.bpf.c` or `.bpf.o` file, or, from "
-         "Python, `module:function`.");
+         "`none`, `pass`, `drop`, `tx`, `redirect`, `xsk_def_prog` (to the AF_XDP socket of the queue), a shipped "
+         "policy's "
+         "name, a `.bpf.c` or `.bpf.o` file, or, from Python, `module:function`.");
   v.values(
       "params", p.params,
       "Values of the program's `const volatile` variables. Of `redirect`: a NIC in `to`, or, as xdp-bench names "

@@ -36,6 +36,7 @@ void fields(FieldVisitor& v, Scenario& p) {
   v.object("memory", p.memory, "Memory and what else uses it.");
   v.children("nics", p.nics, "Network devices.");
   v.children("sockets", p.sockets, "UDP sockets with the applications that read them.");
+  v.children("xsks", p.xsks, "AF_XDP sockets with the applications that read them.");
   v.children("traffic", p.traffic, "Who sends what; the order of their names breaks ties in time.");
   v.children("policies", p.policies, "XDP program of each NIC, by the NIC's name.", {}, "program");
   v.object("control", p.control, "Detectors, signal, circuit breaker, pool limit (docs/control.md).");

@@ -22,6 +22,7 @@
 #include "models/scenario/record_params.hpp"
 #include "models/scenario/socket_params.hpp"
 #include "models/scenario/traffic_fields.hpp"
+#include "models/scenario/xsk_params.hpp"
 #include "sim/time.hpp"
 
 namespace rxpool {
@@ -49,6 +50,7 @@ struct Scenario {
   scenario::MemoryParams memory;
   scenario::Named<scenario::NicParams> nics;
   scenario::Named<scenario::SocketParams> sockets;
+  scenario::Named<scenario::XskParams> xsks;
   scenario::Named<scenario::TrafficParams> traffic;
   scenario::Named<scenario::PolicyParams> policies;  ///< by NIC name
   scenario::ControlParams control;

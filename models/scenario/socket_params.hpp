@@ -26,26 +26,34 @@ inline void fields(FieldVisitor& v, PauseParams& p) {
 
 enum class ServiceLaw { constant, exponential };
 
-struct ReaderParams {
-  std::uint32_t batch = 1;
+/// An application's work per packet and its pauses.
+struct WorkParams {
   double service_ns = 0;
   ServiceLaw service_law = ServiceLaw::constant;
-  double rate_pps = 0;
   std::int32_t nice = 0;
   bool paused = false;
   Named<PauseParams> pauses;
 };
 
-inline void fields(FieldVisitor& v, ReaderParams& p) {
-  v.number("batch", p.batch, {1, 1024, "packets"}, "Messages per system call (recvmmsg); 1 is recvmsg.");
+inline void work_fields(FieldVisitor& v, WorkParams& p) {
   v.number("service_ns", p.service_ns, {0, 1e12, "ns"}, "Work of the application per packet after reading it.");
   v.choice<ServiceLaw>("service_law", p.service_law,
                        {{"constant", ServiceLaw::constant}, {"exponential", ServiceLaw::exponential}},
                        "Whether that work is always the same, or drawn with service_ns as its mean.");
-  v.number("rate_pps", p.rate_pps, {0, 1e9, "packets/s"}, "Most it reads per second; 0 as fast as it can.");
-  v.number("nice", p.nice, {-20, 19}, "Nice value of the reading thread.");
+  v.number("nice", p.nice, {-20, 19}, "Nice value of its thread.");
   v.flag("paused", p.paused, "Whether it is paused at the start; a timed change can switch it.");
   v.children("pauses", p.pauses, "Times at which it does not read.");
+}
+
+struct ReaderParams : WorkParams {
+  std::uint32_t batch = 1;
+  double rate_pps = 0;
+};
+
+inline void fields(FieldVisitor& v, ReaderParams& p) {
+  v.number("batch", p.batch, {1, 1024, "packets"}, "Messages per system call (recvmmsg); 1 is recvmsg.");
+  v.number("rate_pps", p.rate_pps, {0, 1e9, "packets/s"}, "Most it reads per second; 0 as fast as it can.");
+  work_fields(v, p);
 }
 
 struct SocketParams {

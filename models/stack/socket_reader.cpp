@@ -3,19 +3,18 @@
 #include <algorithm>
 #include <utility>
 
-#include "sim/distribution.hpp"
-
 namespace rxpool {
 
 SocketReader::SocketReader(SocketReaderParams params, Socket& socket, SkbSlab& slab, SkbFree& free, Journal& journal)
     : Task(Context::application),
-      params_(std::move(params)),
+      batch_(params.batch),
+      interval_(params.interval),
+      application_(std::move(params.application)),
       socket_(socket),
       slab_(slab),
       free_(free),
       journal_(journal),
-      timer_(*this),
-      paused_(params_.paused) {}
+      timer_(*this) {}
 
 void SocketReader::attach(Core& core) {
   core.add_thread(*this);
@@ -23,28 +22,13 @@ void SocketReader::attach(Core& core) {
   timer_.start(core, Time{0});  // starts as a process does: runs, finds nothing, blocks
 }
 
-Time SocketReader::paused_until(Time now) const {
-  if (paused_) return Time::never();
-  Time until{0};
-  for (const SocketReaderParams::Pause& pause : params_.pauses) {
-    if (now < pause.at) continue;
-    const Time into = pause.every.ps == 0 ? now - pause.at : (now - pause.at) % pause.every;
-    if (into < pause.length) until = std::max(until, now - into + pause.length);
-  }
-  return until;
-}
-
 Time SocketReader::enter_call(Core& core) {
-  const Time until = std::max(paused_until(core.now()), next_read_);
+  const Time until = std::max(application_.paused_until(core.now()), next_read_);
   if (until > core.now()) return until;
   received_ = 0;
   core.charge(Step::syscall_entry);
   phase_ = Phase::receive;
   return Time{0};
-}
-
-Time SocketReader::next_service() {
-  return params_.exponential ? ExponentialTime(params_.service)(*params_.exponential) : params_.service;
 }
 
 Task::Outcome SocketReader::sleep_until(Core& core, Time at) {
@@ -53,7 +37,7 @@ Task::Outcome SocketReader::sleep_until(Core& core, Time at) {
 }
 
 void SocketReader::set_paused(Core& core, bool paused) {
-  paused_ = paused;
+  application_.set_paused(paused);
   if (!paused) core.wake_remotely(*this, core.engine().now());
 }
 
@@ -91,10 +75,10 @@ Task::Outcome SocketReader::step(Core& core) {
     }
     case Phase::free:
       if (!free_.attempt_defer(core, message_)) return Outcome::waiting;
-      core.charge(Work::application, next_service());
-      if (params_.interval.ps != 0) next_read_ = std::max(next_read_, core.now() - params_.interval) + params_.interval;
+      core.charge(Work::application, application_.next_service());
+      if (interval_.ps != 0) next_read_ = std::max(next_read_, core.now() - interval_) + interval_;
       phase_ = Phase::receive;
-      if (++received_ == params_.batch) {
+      if (++received_ == batch_) {
         phase_ = Phase::call;
         enter_call(core);
       }

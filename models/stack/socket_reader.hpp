@@ -5,29 +5,20 @@
 
 #include <cstdint>
 #include <optional>
-#include <vector>
 
+#include "models/cpu/application.hpp"
 #include "models/cpu/core.hpp"
 #include "models/cpu/sleep_timer.hpp"
 #include "models/journal.hpp"
 #include "models/stack/skb_free.hpp"
 #include "models/stack/socket.hpp"
-#include "sim/random.hpp"
 
 namespace rxpool {
 
 struct SocketReaderParams {
-  struct Pause {
-    Time at;
-    Time length;
-    Time every;  ///< 0: once
-  };
-  std::uint32_t batch = 1;                  ///< messages per system call
-  Time service;                             ///< application's work per message
-  std::optional<RandomStream> exponential;  ///< then `service` is the mean of an exponential law
-  Time interval;                            ///< shortest time between two reads; 0: as fast as it can
-  bool paused = false;                      ///< at the start
-  std::vector<Pause> pauses;
+  std::uint32_t batch = 1;  ///< messages per system call
+  Time interval;            ///< shortest time between two reads; 0: as fast as it can
+  ApplicationParams application;
 };
 
 class SocketReader final : public Task {
@@ -48,13 +39,13 @@ class SocketReader final : public Task {
 
  private:
   enum class Phase : std::uint8_t { call, receive, free };
-  Time paused_until(Time now) const;
   /// Enters recvmsg unless it has to wait; then it returns until when.
   Time enter_call(Core& core);
-  Time next_service();
   Outcome sleep_until(Core& core, Time at);
 
-  SocketReaderParams params_;
+  std::uint32_t batch_;
+  Time interval_;
+  Application application_;
   Socket& socket_;
   SkbSlab& slab_;
   SkbFree& free_;
@@ -64,7 +55,6 @@ class SocketReader final : public Task {
   std::uint32_t received_ = 0;
   SkbId message_ = 0;
   Time next_read_{0};
-  bool paused_;
   bool waits_for_packet_ = false;
 };
 

@@ -18,12 +18,14 @@ class ReturnHook;
 enum class XdpAction : std::uint32_t { aborted = 0, drop = 1, pass = 2, tx = 3, redirect = 4 };
 
 class DevmapProgram;
+class Xsk;
 
-/// One device, or one CPU, that XDP_REDIRECT leads to.
+/// One device, CPU or AF_XDP socket that XDP_REDIRECT leads to.
 struct XdpTarget {
   const XdpDevice* device = nullptr;
   DevmapProgram* program = nullptr;  ///< of the devmap entry
   CpumapEntry* cpu = nullptr;        ///< instead of a device
+  Xsk* xsk = nullptr;                ///< instead of either
 };
 
 /// Where an XDP_REDIRECT leads: one target, or those of a broadcast, of which all but the last get a copy (XD-24).
@@ -65,7 +67,7 @@ class XdpProgram {
 
 /// What is attached to a NIC.
 struct XdpHook {
-  enum class Kind : std::uint8_t { none, drop, pass, tx, redirect, program };
+  enum class Kind : std::uint8_t { none, drop, pass, tx, redirect, xsk, program };
   Kind kind = Kind::none;
   XdpProgram* program = nullptr;
   const XdpDevice* target = nullptr;  ///< of the built-in program that redirects to a device

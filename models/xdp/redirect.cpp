@@ -93,7 +93,11 @@ bool XdpRedirect::send_overfull(Core& core) {
 }
 
 bool XdpRedirect::flush(Core& core) {
-  return flush_devices(core) && (!cpus_.pending() || cpus_.flush(core));
+  if (!flush_devices(core) || (cpus_.pending() && !cpus_.flush(core))) return false;
+  if (xsk_ == nullptr) return true;
+  if (!xsk_->flush(core)) return false;
+  xsk_ = nullptr;
+  return true;
 }
 
 bool XdpRedirect::flush_devices(Core& core) {

@@ -22,6 +22,7 @@
 #include "models/xdp/device.hpp"
 #include "models/xdp/devmap_program.hpp"
 #include "models/xdp/frame.hpp"
+#include "models/xdp/xsk.hpp"
 
 namespace rxpool {
 
@@ -47,11 +48,16 @@ class XdpRedirect {
     ++stats_.redirect;
     cpus_.enqueue(entry, frame);
   }
+  /// __xsk_map_redirect: the packet is in the socket's RX ring.
+  void enqueue(Xsk& xsk) {
+    ++stats_.redirect;
+    xsk_ = &xsk;
+  }
   bool overfull() const { return !overfull_.empty() || cpus_.overfull(); }
   /// The bulks that one frame too many was added to are sent first. Resumable; false: others come first.
   bool send_overfull(Core& core);
-  bool pending() const { return !flush_list_.empty() || cpus_.pending(); }
-  /// xdp_do_flush: devices, then CPUs. Resumable; false: others come first.
+  bool pending() const { return !flush_list_.empty() || cpus_.pending() || xsk_ != nullptr; }
+  /// xdp_do_flush: devices, CPUs, then the AF_XDP socket. Resumable; false: others come first.
   bool flush(Core& core);
 
   const CpumapBulk& cpus() const { return cpus_; }
@@ -86,6 +92,7 @@ class XdpRedirect {
   std::vector<BulkQueue*> flush_list_;
   std::vector<BulkQueue*> overfull_;
   CpumapBulk cpus_;
+  Xsk* xsk_ = nullptr;  ///< got packets since the last flush; an RX queue has one at most (XD-41)
   XdpRedirectStats stats_;
 };
 

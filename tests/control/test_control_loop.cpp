@@ -8,6 +8,7 @@
 #include "tests/host/agreement.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
+#include "tests/host/same_as_reference.hpp"
 
 using namespace rxpool;
 
@@ -35,10 +36,6 @@ std::string two_queues(const std::string& control, const std::string& more = "",
 
 const std::string breaker =
     R"({"breaker": {"threshold": "pages", "pages": 2000, "reference_rtt_ms": 2, "probe_one_in": 5}})";
-
-void same_as_reference(const Scenario& scenario) {
-  CHECK(compare_with_reference(scenario).differences == std::vector<std::string>{});
-}
 
 }  // namespace
 

@@ -130,6 +130,24 @@ Json make_control(Draw& draw) {
   return control;
 }
 
+/// An AF_XDP socket on a queue of nic0; zero-copy where the driver has it and nobody asks for a page_pool.
+Json make_xsk(Draw& draw, const Json& scenario, std::uint64_t cpus, double duration_ms) {
+  const Json& nic = scenario["nics"]["nic0"];
+  Json xsk = {{"nic", "nic0"},
+              {"queue", "rx" + std::to_string(draw.below(nic["rx_queues"].size()))},
+              {"cpu", cpu_name(draw.below(cpus))}};
+  if (nic["driver"] == "mlx5" && !scenario.contains("control") && draw.chance(60)) xsk["mode"] = "zerocopy";
+  if (draw.chance(20)) xsk["need_wakeup"] = false;
+  if (draw.chance(70)) {
+    xsk["frames"] = draw.one_of<int>({40, 200, 1000});
+    xsk["fill_ring"] = draw.one_of<int>({64, 256, 1024});
+    xsk["rx_ring"] = draw.one_of<int>({32, 128, 1024});
+  }
+  xsk["application"] = make_reader(draw, duration_ms);
+  xsk["application"].erase("rate_pps");
+  return xsk;
+}
+
 }  // namespace
 
 std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& options) {
@@ -202,6 +220,10 @@ std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& opt
         driver == "mlx5" || driver == "mlx5_striding" || driver == "ice" || driver == "vmxnet3" || driver == "veth";
   }
   if (pools && draw.chance(40)) scenario["control"] = make_control(draw);
+  if (draw.chance(25)) {
+    scenario["policies"]["nic0"] = "xsk_def_prog";
+    scenario["xsks"]["user"] = make_xsk(draw, scenario, cpus, options.duration_ms);
+  }
   return scenario.dump(1);
 }
 

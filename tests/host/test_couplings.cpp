@@ -7,14 +7,11 @@
 #include "tests/host/agreement.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
+#include "tests/host/same_as_reference.hpp"
 
 using namespace rxpool;
 
 namespace {
-
-void same_as_reference(const Scenario& scenario) {
-  CHECK(compare_with_reference(scenario).differences == std::vector<std::string>{});
-}
 
 const std::string traffic_4000 = R"("sizes": 128, "flows": {"count": 20, "destination_ports": "4000"})";
 

@@ -3,11 +3,10 @@
 
 #include "models/host/host.hpp"
 #include "models/result.hpp"
-#include "sim/error.hpp"
-#include "tests/host/agreement.hpp"
 #include "tests/host/invariants.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
+#include "tests/host/same_as_reference.hpp"
 
 using namespace rxpool;
 
@@ -32,17 +31,8 @@ Scenario chain(double rate_pps, const Chain& chain = {}) {
                      std::to_string(rate_pps) + R"(, "flows": {"count": 100, "destination_ports": "4000-4001"}}}})");
 }
 
-std::string refusal(const std::string& redirect) {
-  try {
-    chain(1e5, {.redirect = redirect});
-    return "";
-  } catch (const InputError& error) {
-    return error.what();
-  }
-}
-
-void same_as_reference(const Scenario& scenario) {
-  CHECK(compare_with_reference(scenario).differences == std::vector<std::string>{});
+std::string refused(const std::string& redirect) {
+  return refusal([&] { chain(1e5, {.redirect = redirect}); });
 }
 
 const std::string rx0 = "nics.nic0.rx_queues.rx0";
@@ -101,15 +91,15 @@ TEST_CASE("the program of an entry runs on the remote CPU", "[XD-33]") {
 }
 
 TEST_CASE("a redirect to CPUs that the kernel would refuse is refused with its name and a remedy", "[XD-30]") {
-  CHECK(refusal(R"("cpu": "cpu7")").find("policies.nic0.params.cpu: ENODEV: no CPU \"cpu7\"") != std::string::npos);
+  CHECK(refused(R"("cpu": "cpu7")").find("policies.nic0.params.cpu: ENODEV: no CPU \"cpu7\"") != std::string::npos);
   CHECK(
-      refusal(R"("cpu": "cpu1", "qsize": 20000)").find("EOVERFLOW: the queue of a cpumap entry holds at most 16384") !=
+      refused(R"("cpu": "cpu1", "qsize": 20000)").find("EOVERFLOW: the queue of a cpumap entry holds at most 16384") !=
       std::string::npos);
-  CHECK(refusal(R"("cpu": "cpu1", "qsize": 0)").find("use 1 … 16384 frames") != std::string::npos);
-  CHECK(refusal(R"("cpu": "cpu1,cpu1")").find("named twice") != std::string::npos);
-  CHECK(refusal(R"("cpu": "cpu1", "to": "nic0")").find("given beside cpu") != std::string::npos);
-  CHECK(refusal(R"("cpu": "cpu1", "program_mode": "l3")").find("use l4-hash, round-robin") != std::string::npos);
-  CHECK(refusal(R"("cpu": "cpu1", "size": 3)").find("a redirect to CPUs takes cpu, qsize") != std::string::npos);
+  CHECK(refused(R"("cpu": "cpu1", "qsize": 0)").find("use 1 … 16384 frames") != std::string::npos);
+  CHECK(refused(R"("cpu": "cpu1,cpu1")").find("named twice") != std::string::npos);
+  CHECK(refused(R"("cpu": "cpu1", "to": "nic0")").find("given beside cpu") != std::string::npos);
+  CHECK(refused(R"("cpu": "cpu1", "program_mode": "l3")").find("use l4-hash, round-robin") != std::string::npos);
+  CHECK(refused(R"("cpu": "cpu1", "size": 3)").find("a redirect to CPUs takes cpu, qsize") != std::string::npos);
 }
 
 TEST_CASE("redirecting to a CPU agrees with the reference engine", "[couplings][XD-31][XD-32][XD-33]") {

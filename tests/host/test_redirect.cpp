@@ -4,10 +4,9 @@
 
 #include "models/host/host.hpp"
 #include "models/result.hpp"
-#include "sim/error.hpp"
-#include "tests/host/agreement.hpp"
 #include "tests/host/outcome.hpp"
 #include "tests/host/random_scenario.hpp"
+#include "tests/host/same_as_reference.hpp"
 
 using namespace rxpool;
 
@@ -36,17 +35,8 @@ Scenario redirects(double rate_pps, const Pair& pair = {}) {
                      R"(, "flows": {"count": 100}}}})");
 }
 
-std::string refusal(double rate_pps, const Pair& pair) {
-  try {
-    redirects(rate_pps, pair);
-    return "";
-  } catch (const InputError& error) {
-    return error.what();
-  }
-}
-
-void same_as_reference(const Scenario& scenario) {
-  CHECK(compare_with_reference(scenario).differences == std::vector<std::string>{});
+std::string refused(double rate_pps, const Pair& pair) {
+  return refusal([&] { redirects(rate_pps, pair); });
 }
 
 const std::string rx0 = "nics.nic0.rx_queues.rx0";
@@ -100,16 +90,16 @@ TEST_CASE("pages come home over the ring where the target is served by another C
 }
 
 TEST_CASE("a redirect that the kernel would refuse is refused with its name and a remedy", "[XD-51][XD-52]") {
-  const std::string mlx4 = refusal(1e5, {.to = R"("driver": "mlx4")"});
+  const std::string mlx4 = refused(1e5, {.to = R"("driver": "mlx4")"});
   CHECK(mlx4.find("policies.nic0.params.to: EOPNOTSUPP: mlx4 has no ndo_xdp_xmit") != std::string::npos);
-  const std::string bare = refusal(1e5, {.attached = ""});
+  const std::string bare = refused(1e5, {.attached = ""});
   CHECK(bare.find("ENXIO: mlx5 has transmit queues for redirects only while a program is attached") !=
         std::string::npos);
   CHECK(bare.find("set policies.nic1 to \"pass\"") != std::string::npos);
-  const std::string channels = refusal(1e5, {.from_queues = R"("rx0": {"cpu": "cpu1"})", .cpus = two_cpus});
+  const std::string channels = refused(1e5, {.from_queues = R"("rx0": {"cpu": "cpu1"})", .cpus = two_cpus});
   CHECK(channels.find("ENXIO: mlx5 transmits on the queue with the number of the CPU, and nic1 has 1 for CPU 1") !=
         std::string::npos);
-  CHECK(refusal(1e5, {.to = R"("driver": "ixgbe")", .from_queues = R"("rx0": {"cpu": "cpu1"})", .cpus = two_cpus}) ==
+  CHECK(refused(1e5, {.to = R"("driver": "ixgbe")", .from_queues = R"("rx0": {"cpu": "cpu1"})", .cpus = two_cpus}) ==
         "");
 }
 

@@ -32,6 +32,13 @@ std::unique_ptr<ControlLoop> make_control_loop(const Scenario& scenario, std::ve
         }
         reading.queue.polls = queue.polls;
         reading.queue.full_polls = queue.full_polls;
+        const TxRing* ring = &queue.xdp_tx;
+        if (nic.target != nullptr) {
+          const TxRing* const out = nic.target->ring_of(queue.poll_cpu().number());
+          if (out != nullptr && out->fill() * ring->size() > ring->fill() * out->size()) ring = out;
+        }
+        reading.queue.tx_fill = ring->fill();
+        reading.queue.tx_size = ring->size();
         reading.posted = static_cast<std::uint32_t>(queue.buffers->posted);
         reading.inflight = static_cast<std::uint32_t>(queue.buffers->pool->inflight());
         reading.held = static_cast<std::uint32_t>(queue.buffers->pool->outside()) - reading.posted;

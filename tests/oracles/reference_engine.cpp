@@ -10,6 +10,7 @@
 #include "models/host/prices.hpp"
 #include "models/host/redirect.hpp"
 #include "models/host/tcp.hpp"
+#include "models/host/xsk.hpp"
 #include "models/memory/background.hpp"
 #include "models/memory/page_pools.hpp"
 #include "models/nic/driver_profile.hpp"
@@ -40,6 +41,7 @@ class ReferenceHost final : KswapdListener {
   void connect_cpumaps();
   void plan_scaling(std::size_t nic);
   void connect_tcp();
+  void bind_xsks(std::uint32_t replication);
   void power_on();
   void plan_memory();
   void plan_changes();
@@ -72,6 +74,7 @@ class ReferenceHost final : KswapdListener {
   Stack stack_;
   TcpMemory tcp_memory_;
   std::vector<std::unique_ptr<Nic>> nics_;
+  std::vector<std::unique_ptr<Xsk>> xsks_;
   std::unique_ptr<ControlLoop> control_;
   std::set<Time> change_times_;
   Time end_;
@@ -104,6 +107,7 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
   connect_redirects();
   connect_cpumaps();
   connect_tcp();
+  bind_xsks(replication);
   power_on();
 }
 
@@ -119,6 +123,26 @@ void ReferenceHost::connect_tcp() {
           socket.connections.emplace(connection.number,
                                      Socket::Endpoint{TcpConnection(connection, tcp_memory_), source});
         }
+      }
+    }
+  }
+}
+
+/// Each AF_XDP socket its umem and its queue.
+void ReferenceHost::bind_xsks(std::uint32_t replication) {
+  for (const auto& [name, params] : scenario_.xsks) {
+    const std::string component = "xsks." + name;
+    xsks_.push_back(std::make_unique<Xsk>(component, params,
+                                          RandomStream(scenario_.seed, replication, component + ".service"), journal_));
+    Xsk& xsk = *xsks_.back();
+    xsk.component_id = xsk_component_id(xsks_.size() - 1);
+    MemoryContext context = cpu(params.cpu).context_now(false);
+    if (!xsk.populate(context, *allocator_)) throw InputError("too little memory for the umem");
+    for (const auto& nic : nics_) {
+      for (const auto& queue : nic->queues) {
+        if (queue->name != "nics." + params.nic + ".rx_queues." + params.queue) continue;
+        queue->xsk = &xsk;
+        xsk.wake_driver = [&queue = *queue](Cpu& by) { queue.wake_up(by); };
       }
     }
   }
@@ -300,7 +324,13 @@ void ReferenceHost::power_on() {
       request.node = on.node();
       request.xdp = ever_has_program(scenario_, nic->name);
       request.list_owner = &queue->list_owner;
-      queue->buffers = make_buffers(request, queue->ring, *pools_, *allocator_);
+      if (queue->xsk != nullptr && queue->xsk->params.zero_copy) {
+        auto umem = std::make_unique<UmemPages>(*queue->xsk, queue->ring, *allocator_);
+        queue->umem = umem.get();
+        queue->buffers = std::move(umem);
+      } else {
+        queue->buffers = make_buffers(request, queue->ring, *pools_, *allocator_);
+      }
       MemoryContext context = on.context_now(true);
       if (!queue->buffers->fill(context)) throw InputError("too little memory to fill the ring");
       queue->set_affinity(on);
@@ -311,6 +341,7 @@ void ReferenceHost::power_on() {
   }
   std::size_t i = 0;
   for (const auto& [name, params] : scenario_.sockets) readers_[i++]->start(cpu(params.cpu));
+  for (const auto& xsk : xsks_) xsk->start(cpu(xsk->params.cpu));
   for (const auto& on : cpus_) on->power_on();
   plan_memory();
   for (std::size_t number = 0; number < nics_.size(); ++number) plan_scaling(number);
@@ -427,6 +458,10 @@ void ReferenceHost::change(const std::string& path, const scenario::ParamValue& 
     for (const auto& socket : sockets_) {
       if (socket->name == "sockets." + part[1]) socket->reader->set_paused(std::get<bool>(value), now);
     }
+  } else if (part[0] == "xsks") {
+    for (const auto& xsk : xsks_) {
+      if (xsk->name == "xsks." + part[1]) xsk->set_paused(std::get<bool>(value), now);
+    }
   } else if (part[0] == "traffic") {
     for (const auto& n : nics_) {
       for (std::size_t i = 0; i < n->source_names.size(); ++i) {
@@ -464,6 +499,7 @@ Ledger ReferenceHost::packet_ledger() const {
   for (const auto& socket : sockets_) {
     ledger.places["in_flight." + socket->name] = socket->queue.size() + socket->waiting.size();
   }
+  for (const auto& xsk : xsks_) ledger.places["in_flight." + xsk->name] = xsk->received_waiting() + xsk->in_hand();
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = journal_.count(fate);
@@ -519,6 +555,11 @@ Ledger ReferenceHost::page_ledger() {
       for (const SkbPtr& frame : entry->held()) hold("cpumap", frame);
     }
   }
+  for (const auto& xsk : xsks_) {
+    ledger.places["xsk_fill"] += xsk->to_fill();
+    ledger.places["xsk_rx"] += xsk->received_waiting();
+    ledger.places["xsk_application"] += xsk->application_frames();
+  }
   return ledger;
 }
 
@@ -540,6 +581,10 @@ ReferenceResult ReferenceHost::run() {
       count("interrupts", queue->interrupts);
       count("polls", queue->polls);
       if (!nic->cpumap.empty()) count("xdp_redirect", queue->redirect.redirected);
+      if (nic->program == "xsk_def_prog") {
+        count("xdp_redirect", queue->redirect.redirected);
+        count("xdp_redirect_err", queue->redirect.errors);
+      }
       if (nic->target != nullptr) {
         count("xdp_redirect", queue->redirect.redirected);
         count("xdp_redirect_err", queue->redirect.errors);
@@ -584,6 +629,14 @@ ReferenceResult ReferenceHost::run() {
       result.counters[entry->name + ".xdp_cpumap_kthread_xdp_pass"] = entry->passed;
       result.counters[entry->name + ".xdp_cpumap_kthread_xdp_drop"] = entry->dropped;
     }
+  }
+  for (const auto& xsk : xsks_) {
+    result.counters[xsk->name + ".rx_dropped"] = xsk->rx_dropped;
+    result.counters[xsk->name + ".rx_ring_full"] = xsk->rx_ring_full;
+    result.counters[xsk->name + ".rx_fill_ring_empty_descs"] = xsk->fill_empty;
+    result.counters[xsk->name + ".xsk_received"] = xsk->received;
+    result.counters[xsk->name + ".xsk_wakeups"] = xsk->wakeups;
+    result.counters[xsk->name + ".xsk_polls"] = xsk->polls;
   }
   result.events = events_.fired();
   return result;

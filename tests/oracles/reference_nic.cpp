@@ -254,7 +254,7 @@ void Queue::Line::update() {
 }
 
 void Queue::Line::take(Cpu& on) {
-  const bool received = rx_fires() <= queue.xmit.fires(armed);
+  const bool received = rx_fires() <= other_fires();
   at = Time::never();
   masked = true;
   on.enter_hardirq(Step::hardirq);
@@ -270,6 +270,15 @@ void Queue::Line::take(Cpu& on) {
     on.schedule(queue);
   }
   on.leave_hardirq();
+}
+
+void Queue::wake_up(Cpu& by) {
+  if (scheduled) {
+    missed = true;
+    return;
+  }
+  line_.triggered = std::min(line_.triggered, by.clock + Core::remote_latency);
+  line_.update();
 }
 
 void Queue::Watchdog::take(Cpu& cpu) {

@@ -22,6 +22,7 @@
 #include "tests/oracles/reference_ring.hpp"
 #include "tests/oracles/reference_stack.hpp"
 #include "tests/oracles/reference_tx.hpp"
+#include "tests/oracles/reference_xsk.hpp"
 
 namespace rxpool::reference {
 
@@ -66,6 +67,11 @@ class Queue final : public Napi {
     xmit.redirected = {&pools, locked, moderation, [this] { line_.update(); }};
   }
 
+  /// Whose CPU polls it.
+  const Cpu& poll_cpu() const { return process_ != nullptr ? *process_->home : *line_.cpu; }
+  /// ndo_xsk_wakeup.
+  void wake_up(Cpu& by);
+
   const std::string name;
   const scenario::QueueParams& params;
   Ring ring;
@@ -75,6 +81,8 @@ class Queue final : public Napi {
   TxRing xmit;  ///< of redirected frames
   Redirect redirect;
   CpumapBulks cpumap_bulks;
+  Xsk* xsk = nullptr;         ///< bound to this queue
+  UmemPages* umem = nullptr;  ///< its frames as buffers, with zero-copy
   std::uint64_t out_of_buffer = 0;
   std::uint64_t rx_packets = 0, rx_bytes = 0, interrupts = 0, polls = 0, full_polls = 0, xdp_tx_xmit = 0,
                 xdp_tx_full = 0;
@@ -86,11 +94,13 @@ class Queue final : public Napi {
     void take(Cpu& cpu) override;
     void update();
     Time rx_fires() const;
-    Time fires() const { return std::min(rx_fires(), queue.xmit.fires(armed)); }
+    Time other_fires() const { return std::min(queue.xmit.fires(armed), std::max(triggered, armed)); }
+    Time fires() const { return std::min(rx_fires(), other_fires()); }
     Queue& queue;
     Cpu* cpu = nullptr;
     bool masked = false;
     Time armed{0};
+    Time triggered = Time::never();  ///< by an application
   };
   struct Watchdog final : Interrupt {
     explicit Watchdog(Queue& q) : Interrupt(false), queue(q) {}
@@ -106,6 +116,9 @@ class Queue final : public Napi {
 
   void one_packet(Cpu& cpu);
   void redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion);
+  /// False: the socket does not take it.
+  bool redirect_to_xsk(Cpu& cpu, const Ring::Completion& completion, Time begin);
+  bool copy_to_xsk(Cpu& cpu, const Ring::Completion& completion, Time begin);
   /// The breaker is asked; true: it drops the packet.
   bool refused(Cpu& cpu, const Ring::Completion& completion);
   Time touch(Cpu& cpu, const Packet& packet);

@@ -22,6 +22,7 @@ Job Queue::poll(Cpu& cpu) {
   co_await cpu.step(EventClass::poll);
   ++polls;
   const Time begin = cpu.clock;
+  if (line_.triggered <= begin) line_.triggered = Time::never();
   cpu.charge(Step::napi_poll);
   co_await xmit.reap(cpu);
   co_await xdp_tx.reap(cpu);
@@ -38,6 +39,7 @@ Job Queue::poll(Cpu& cpu) {
   co_await xdp_tx.doorbell(cpu);
   co_await redirect.flush(cpu);
   co_await cpumap_bulks.flush(cpu);
+  if (xsk != nullptr) co_await xsk->flush(cpu);
   co_await deliver(cpu);
   co_await buffers->refill(cpu);
   co_await cpu.step(EventClass::poll);
@@ -46,10 +48,12 @@ Job Queue::poll(Cpu& cpu) {
 }
 
 void Queue::one_packet(Cpu& cpu) {
+  const Time begin = cpu.clock;
   const Ring::Completion completion = ring.completions.front();
   ring.completions.pop_front();
   --ring.in_use;
   const Packet& packet = completion.packet;
+  ring.bytes_at_hand = packet.frame_bytes;
   cpu.charge(Step::rx_descriptor);
   cpu.charge(Step::dma_sync);
   ++rx_packets;
@@ -93,6 +97,16 @@ void Queue::one_packet(Cpu& cpu) {
     cpu.charge(miss);
     redirect.enqueue(*nic_.target, {packet, buffers.get(), buffers->take_frame(cpu, completion.slot)});
     return;
+  }
+  if (nic_.program == "xsk_def_prog") {
+    cpu.charge(Step::xdp_program_redirect);
+    if (xsk != nullptr) {
+      if (redirect_to_xsk(cpu, completion, begin)) return;
+      ++redirect.errors;
+      nic_.journal.ended(packet, Fate::xdp_redirect_err, cpu.clock);
+      buffers->drop(cpu, completion.slot);
+      return;
+    }
   }
   if (nic_.program == "pass") cpu.charge(Step::xdp_program_pass);
 
@@ -148,6 +162,49 @@ void Queue::redirect_to_cpu(Cpu& cpu, const Ring::Completion& completion) {
   frame->page = page;
   frame->truesize = buffers->truesize;
   cpumap_bulks.enqueue(*nic_.cpumap[entry], frame);
+}
+
+bool Queue::redirect_to_xsk(Cpu& cpu, const Ring::Completion& completion, Time begin) {
+  if (umem == nullptr) return copy_to_xsk(cpu, completion, begin);
+  cpu.charge(Step::xdp_redirect);
+  if (!xsk->has_room(begin)) {
+    ++xsk->rx_ring_full;
+    return false;
+  }
+  cpu.charge(Step::xsk_ring_put);
+  xsk->receive(completion.packet, umem->hand_over(completion.slot));
+  ++redirect.redirected;
+  return true;
+}
+
+bool Queue::copy_to_xsk(Cpu& cpu, const Ring::Completion& completion, Time begin) {
+  if (refused(cpu, completion)) return true;
+  cpu.charge(Step::xdp_redirect);
+  const std::uint32_t bytes = completion.packet.frame_bytes - 4u;
+  const bool fits = bytes <= 4096 - 256;
+  const PageId frame = fits ? xsk->allocate(begin) : no_page;
+  if (frame == no_page) {
+    ++xsk->rx_dropped;
+    xsk->fill_empty += fits ? 1 : 0;
+    return false;
+  }
+  cpu.charge(Step::xsk_ring_get);
+  touch(cpu, completion.packet);
+  cpu.charge(cpu.price(Step::copy_to_user) + Time{cpu.price_per_byte(Step::copy_to_user) * bytes});
+  if (!xsk->has_room(begin)) {
+    ++xsk->rx_ring_full;
+    xsk->kernel_list.push_back(frame);
+    return false;
+  }
+  cpu.charge(Step::xsk_ring_put);
+  xsk->receive(completion.packet, frame);
+  ++redirect.redirected;
+  const PageId page = buffers->take_frame(cpu, completion.slot);
+  if (page == no_page) return true;
+  MemoryContext context = cpu.context_now(true);
+  buffers->put_direct(context, page);
+  cpu.charge(context.cost);
+  return true;
 }
 
 /// First read of packet data; what a second line of the buffer costs after it.

@@ -45,6 +45,7 @@ struct Ring {
   std::uint32_t transfers = 0;              ///< begun, not yet visible
   std::uint32_t in_use = 0;                 ///< posted and not yet polled
   std::uint32_t next_to_post = 0;
+  std::uint32_t bytes_at_hand = 0;  ///< of the packet that the driver works on
 };
 
 class Buffers {

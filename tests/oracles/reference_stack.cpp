@@ -152,10 +152,10 @@ void Reader::Alarm::take(Cpu& cpu) {
   cpu.leave_hardirq();
 }
 
-Time Reader::may_read_at(Time now) const {
-  if (paused_) return Time::never();
-  Time at = next_read_;
-  for (const auto& [when, pause] : params_.pauses) {
+Time paused_until(const scenario::WorkParams& work, bool paused, Time now) {
+  if (paused) return Time::never();
+  Time at{0};
+  for (const auto& [when, pause] : work.pauses) {
     const Time begin = time_from_ms(pause.at_ms);
     if (now < begin) continue;
     Time into = now - begin;
@@ -163,6 +163,15 @@ Time Reader::may_read_at(Time now) const {
     if (into < time_from_ms(pause.for_ms)) at = std::max(at, now - into + time_from_ms(pause.for_ms));
   }
   return at;
+}
+
+Time service_time(const scenario::WorkParams& work, RandomStream& stream) {
+  const Time mean = time_from_ns(work.service_ns);
+  return work.service_law == scenario::ServiceLaw::exponential ? ExponentialTime(mean)(stream) : mean;
+}
+
+Time Reader::may_read_at(Time now) const {
+  return std::max(next_read_, paused_until(params_, paused_, now));
 }
 
 void Reader::sleep_until(Time at) {
@@ -215,9 +224,7 @@ Job Reader::unit(Cpu& cpu) {
     case Next::free:
       frees_.attempt_defer(cpu, in_hand);
       in_hand.reset();
-      cpu.charge(params_.service_law == scenario::ServiceLaw::exponential
-                     ? ExponentialTime(time_from_ns(params_.service_ns))(service_)
-                     : time_from_ns(params_.service_ns));
+      cpu.charge(service_time(params_, service_));
       if (interval_.ps != 0) next_read_ = std::max(next_read_ + interval_, cpu.clock);
       ++received_;
       next_ = Next::receive;

@@ -86,6 +86,11 @@ struct Socket {
   SkbPtr pop();
 };
 
+/// An application may go on from then on; in the past when it may at once.
+Time paused_until(const scenario::WorkParams& work, bool paused, Time now);
+/// Its work on the next packet.
+Time service_time(const scenario::WorkParams& work, RandomStream& stream);
+
 class Reader final : public Process {
  public:
   Reader(const scenario::ReaderParams& params, RandomStream service, Socket& socket, Frees& frees, Journal& journal);

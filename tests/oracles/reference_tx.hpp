@@ -53,7 +53,10 @@ class TxRing {
          Journal& journal)
       : name(std::move(of)), size_(size), link_(link), events_(events), component_(component), journal_(journal) {}
 
-  bool full() const { return written_.size() + sent_.size() + done_.size() >= size_; }
+  std::uint32_t size() const { return size_; }
+  /// Descriptors in use.
+  std::uint32_t fill() const { return static_cast<std::uint32_t>(written_.size() + sent_.size() + done_.size()); }
+  bool full() const { return fill() >= size_; }
   void write(const Frame& frame) { written_.push_back(frame); }
   /// As many as there is room for; the lock is waited for.
   std::uint32_t xmit(Cpu& cpu, const std::vector<Frame>& frames);

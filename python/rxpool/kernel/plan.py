@@ -78,6 +78,7 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
             raise InputError(f"cpus.{name}: this host has no CPU {index}", ExitCode.NOT_AVAILABLE)
     if what["memory"]["free_mib"]:
         left_out.append("memory.free_mib: the host's memory is as it is")
+    left_out += [f"xsks.{name}: the lab opens no AF_XDP sockets" for name in sorted(what["xsks"])]
     left_out += [f"events.{name}: timed changes are not made on the kernel" for name in sorted(what["events"])]
     napi_cpu = cpus[queue["thread_cpu"] or queue["cpu"]]
     threaded = bool(queue["napi_threaded"])
@@ -151,6 +152,8 @@ def policy_of(
             f"kernel backend: the built-in {program} to a device or to several CPUs is not in the lab; "
             "use none, pass, drop, redirect to one CPU, or a policy"
         )
+    if program == "xsk_def_prog":
+        raise InputError("kernel backend: AF_XDP sockets are not in the lab; use none, pass, drop, or a policy")
     from rxpool.kernel.build import policy_object
 
     remote = _remote(nic, policy["maps"], cpus, left_out)
