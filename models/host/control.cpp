@@ -29,8 +29,8 @@ const TxQueue* fullest_ring(const HostNic& nic, const HostQueue& queue) {
   for (const XdpDevice* target : nic.targets) {
     const TxQueue* const ring = target->queue_of(queue.queue->poll_core().cpu());
     if (ring == nullptr) continue;
-    const bool fuller =
-        fullest == nullptr || std::uint64_t{ring->fill()} * fullest->size() > std::uint64_t{fullest->fill()} * ring->size();
+    const bool fuller = fullest == nullptr ||
+                        std::uint64_t{ring->fill()} * fullest->size() > std::uint64_t{fullest->fill()} * ring->size();
     if (fuller) fullest = ring;
   }
   return fullest;
@@ -52,6 +52,7 @@ QueueReading read_queue(HostNic& nic, HostQueue& host_queue, std::uint32_t index
   if (const TxQueue* const ring = fullest_ring(nic, host_queue); ring != nullptr) {
     reading.queue.tx_fill = ring->fill();
     reading.queue.tx_size = ring->size();
+    reading.queue.tx_backoff = queue.redirect().backs_off();
   }
   reading.held = queue.buffers().held();
   reading.inflight = queue.buffers().inflight();

@@ -75,6 +75,9 @@ constexpr MetricDefinition definitions[] = {
     {"kthread_pps", "packets/s", derived, "frames that the entry's thread took per second", "rxpool"},
     {"cpumap_queue", "packets", level, "frames in the entry's ring", "rxpool"},
     {"cpus_in_use", "CPUs", level, "remote CPUs that the agent lets the redirect use (CT-62)", "rxpool"},
+    {"xdp_egress_drop", "packets", counter, "dropped by the egress program (XD-71)", "rxpool: no kernel has this hook"},
+    {"xdp_egress_redirect", "packets", counter, "sent to another device by the egress program", "rxpool"},
+    {"xdp_egress_backoff", "events", counter, "runs in which the egress program asked to back off (XD-72)", "rxpool"},
     // AF_XDP sockets.
     {"rx_ring_full", "packets", counter, "packets that found the RX ring full",
      "getsockopt XDP_STATISTICS rx_ring_full"},

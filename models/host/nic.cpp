@@ -300,6 +300,7 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
   nic->program = make_program(name, scenario, replication, calibration, readable);
   nic->hook.program = nic->program.get();
   if (nic->program != nullptr && nic->program->has_return()) nic->hook.returns = nic->program.get();
+  if (nic->program != nullptr && nic->program->has_egress()) nic->hook.egress = nic->program.get();
   if (is_function(scenario, name)) {
     nic->function = std::make_unique<FunctionProgram>(
         policy->second.given->function, static_cast<std::uint32_t>(params.rx_queues.size()), calibration, readable);

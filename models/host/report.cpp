@@ -78,6 +78,13 @@ void register_redirect(MetricRegistry& registry, const RxQueue& queue, bool to_d
   registry.counter(queue.name(), "xdp_devmap_xmit_drops", &stats.drops);
 }
 
+void register_egress(MetricRegistry& registry, const RxQueue& queue) {
+  const XdpRedirectStats& stats = queue.redirect().stats();
+  registry.counter(queue.name(), "xdp_egress_drop", &stats.egress_drops);
+  registry.counter(queue.name(), "xdp_egress_redirect", &stats.egress_redirects);
+  registry.counter(queue.name(), "xdp_egress_backoff", &stats.egress_backoffs);
+}
+
 void register_cpumap_entry(MetricRegistry& registry, const CpumapEntry& entry) {
   const CpumapStats& stats = entry.stats();
   registry.counter(entry.name, "xdp_cpumap_enqueue", &stats.enqueue);
@@ -213,6 +220,7 @@ void register_metrics(Host& host) {
       if (!nic->targets.empty() || !nic->cpumap.empty() || to_xsk) {
         register_redirect(registry, *queue.queue, !nic->targets.empty());
       }
+      if (nic->hook.egress != nullptr) register_egress(registry, *queue.queue);
       if (queue.xmit != nullptr) {
         registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
         registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);

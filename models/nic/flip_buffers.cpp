@@ -1,6 +1,5 @@
 #include "models/nic/flip_buffers.hpp"
 
-#include <algorithm>
 #include <bit>
 
 namespace rxpool {
@@ -15,11 +14,8 @@ FlipBuffers::FlipBuffers(const FlipBuffersParams& params, PageAllocator& allocat
     : params_(params), allocator_(allocator), reusable_(std::bit_ceil(ring_size)) {}
 
 bool FlipBuffers::fill(MemoryContext& context, RxRing& ring) {
-  const std::uint32_t slots = ring.missing();
-  std::uint32_t filled = 0;
-  while (filled < slots && next_page(context, ring, ring.slot_ahead(filled))) ++filled;
-  ring.post(filled, Time{0});
-  return filled == slots;
+  return SlotRefill::fill(context, ring,
+                          [&](MemoryContext& at, std::uint32_t slot) { return next_page(at, ring, slot); });
 }
 
 bool FlipBuffers::next_page(MemoryContext& context, RxRing& ring, std::uint32_t slot) {
@@ -40,33 +36,11 @@ bool FlipBuffers::next_page(MemoryContext& context, RxRing& ring, std::uint32_t 
 }
 
 RxBuffers::Refill FlipBuffers::refill(Core& core, RxRing& ring) {
-  if (!refilling_) {
-    if (ring.missing() < params_.threshold) return Refill::done;
-    refilling_ = true;
-    refilled_ = 0;
-    core.charge(Step::refill_bulk);
-  }
-  const std::uint32_t target = ring.missing();
-  bool failed = false;
-  while (refilled_ < target && !failed) {
-    const std::uint32_t slots = std::min(params_.unit, target - refilled_);
-    if (core.interrupt_due() || !core.may_step(EventClass::poll)) return Refill::waiting;
-    if (reusable_count_ < slots && !core.may_touch_shared(EventClass::poll)) return Refill::waiting;
-    MemoryContext& context = core.memory(true);
-    std::uint32_t got = 0;
-    while (got < slots && next_page(context, ring, ring.slot_ahead(refilled_ + got))) ++got;
-    core.charge_memory();
-    core.charge(Step::refill_descriptor, got);
-    refilled_ += got;
-    failed = got != slots;
-  }
-  if (failed) ++stats_.alloc_fail;
-  refilling_ = false;
-  if (refilled_ != 0) {
-    core.charge(Step::doorbell);
-    ring.post(refilled_, core.now());
-  }
-  return failed && params_.repoll_on_failure ? Refill::repoll : Refill::done;
+  if (!refill_.under_way() && ring.missing() < params_.threshold) return Refill::done;
+  return refill_.run(
+      core, ring, params_.unit, stats_.alloc_fail, params_.repoll_on_failure,
+      [&](std::uint32_t slots) { return reusable_count_ >= slots || core.may_touch_shared(EventClass::poll); },
+      [&](MemoryContext& context, std::uint32_t slot) { return next_page(context, ring, slot); });
 }
 
 void FlipBuffers::reuse(BufferId half) {

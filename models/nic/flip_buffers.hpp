@@ -8,6 +8,7 @@
 
 #include "models/memory/page_allocator.hpp"
 #include "models/nic/rx_buffers.hpp"
+#include "models/nic/slot_refill.hpp"
 
 namespace rxpool {
 
@@ -55,8 +56,7 @@ class FlipBuffers final : public RxBuffers {
   std::uint32_t reusable_count_ = 0;
   std::uint32_t posted_ = 0;  ///< pages the driver holds: in slots or waiting for one
   std::uint32_t held_ = 0;    ///< pages that only skbs hold
-  std::uint32_t refilled_ = 0;
-  bool refilling_ = false;
+  SlotRefill refill_;
 };
 
 }  // namespace rxpool

@@ -1,7 +1,5 @@
 #include "models/nic/fragment_buffers.hpp"
 
-#include <algorithm>
-
 namespace rxpool {
 
 PageId FragmentBuffers::next_buffer(MemoryContext& context) {
@@ -29,51 +27,24 @@ void FragmentBuffers::put_reference(MemoryContext& context, PageId page) {
   allocator_.put_page(context, page);
 }
 
+bool FragmentBuffers::put_buffer(MemoryContext& context, RxRing& ring, std::uint32_t slot) {
+  const PageId page = next_buffer(context);
+  if (page == no_page) return false;
+  ring.set_page(slot, page, last_half());
+  return true;
+}
+
 bool FragmentBuffers::fill(MemoryContext& context, RxRing& ring) {
-  const std::uint32_t slots = ring.missing();
-  std::uint32_t filled = 0;
-  for (; filled < slots; ++filled) {
-    const PageId page = next_buffer(context);
-    if (page == no_page) break;
-    ring.set_page(ring.slot_ahead(filled), page, last_half());
-  }
-  ring.post(filled, Time{0});
-  return filled == slots;
+  return SlotRefill::fill(context, ring,
+                          [&](MemoryContext& at, std::uint32_t slot) { return put_buffer(at, ring, slot); });
 }
 
 RxBuffers::Refill FragmentBuffers::refill(Core& core, RxRing& ring) {
-  if (!refilling_) {
-    if (ring.missing() <= params_.threshold) return Refill::done;
-    refilling_ = true;
-    refilled_ = 0;
-    core.charge(Step::refill_bulk);
-  }
-  const std::uint32_t target = ring.missing();
-  bool failed = false;
-  while (refilled_ < target && !failed) {
-    const std::uint32_t slots = std::min(params_.unit, target - refilled_);
-    if (core.interrupt_due() || !core.may_step(EventClass::poll) || !core.may_touch_shared(EventClass::poll)) {
-      return Refill::waiting;
-    }
-    MemoryContext& context = core.memory(true);
-    std::uint32_t got = 0;
-    for (; got < slots; ++got) {
-      const PageId page = next_buffer(context);
-      if (page == no_page) break;
-      ring.set_page(ring.slot_ahead(refilled_ + got), page, last_half());
-    }
-    core.charge_memory();
-    core.charge(Step::refill_descriptor, got);
-    refilled_ += got;
-    failed = got != slots;
-  }
-  if (failed) ++stats_.alloc_fail;
-  refilling_ = false;
-  if (refilled_ != 0) {
-    core.charge(Step::doorbell);
-    ring.post(refilled_, core.now());
-  }
-  return failed && params_.repoll_on_failure ? Refill::repoll : Refill::done;
+  if (!refill_.under_way() && ring.missing() <= params_.threshold) return Refill::done;
+  return refill_.run(
+      core, ring, params_.unit, stats_.alloc_fail, params_.repoll_on_failure,
+      [&](std::uint32_t) { return core.may_touch_shared(EventClass::poll); },
+      [&](MemoryContext& context, std::uint32_t slot) { return put_buffer(context, ring, slot); });
 }
 
 PageId FragmentBuffers::take(Core&, RxRing& ring, std::uint32_t slot) {

@@ -6,6 +6,7 @@
 
 #include "models/memory/page_allocator.hpp"
 #include "models/nic/rx_buffers.hpp"
+#include "models/nic/slot_refill.hpp"
 
 namespace rxpool {
 
@@ -46,6 +47,8 @@ class FragmentBuffers final : public RxBuffers {
   static constexpr unsigned block_order = 3;  // SKB_FRAG_PAGE_ORDER
   /// Next buffer's block, with a reference for it; no_page when memory is short.
   PageId next_buffer(MemoryContext& context);
+  /// That buffer into the slot; false when memory is short.
+  bool put_buffer(MemoryContext& context, RxRing& ring, std::uint32_t slot);
   /// Where in its block that buffer begins.
   std::uint32_t last_half() const { return (offset_ - params_.buffer_bytes) / (page_bytes / 2); }
   void put_reference(MemoryContext& context, PageId page);
@@ -55,8 +58,7 @@ class FragmentBuffers final : public RxBuffers {
   PageId block_ = no_page;  ///< being cut; holds one reference of its own
   std::uint32_t offset_ = 0;
   std::uint32_t blocks_pages_ = 0;
-  std::uint32_t refilled_ = 0;
-  bool refilling_ = false;
+  SlotRefill refill_;
 };
 
 }  // namespace rxpool

@@ -15,7 +15,7 @@ RxQueue::RxQueue(RxQueueParams params, Port& port, RxEnvironment environment, co
       netfilter_(netfilter),
       hook_(hook),
       ring_(params_.ring_size),
-      redirect_(*environment.journal, stats_.xdp_exception),
+      redirect_(*environment.journal, stats_.xdp_exception, hook.egress),
       moderation_(params_.coalescing, params_.adaptive_rx, params_.cqe_mode),
       line_(*this),
       watchdog_(*this),

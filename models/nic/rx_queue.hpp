@@ -55,6 +55,7 @@ struct RxQueueStats {
   std::uint64_t xdp_aborted = 0;
   std::uint64_t xdp_tx = 0;         ///< verdict XDP_TX and a descriptor found
   std::uint64_t xdp_tx_full = 0;    ///< verdict XDP_TX, ring full
+  std::uint64_t xdp_tx_egress = 0;  ///< verdict XDP_TX, dropped by the egress program
   std::uint64_t xdp_exception = 0;  ///< tracepoint xdp:xdp_exception: aborted, or not sent
   std::uint64_t interrupts = 0;
   std::uint64_t polls = 0;
@@ -190,6 +191,8 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   bool redirect_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, Xsk* xsk);
   bool copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot);
   bool transmit(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
+  void leave_elsewhere(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict,
+                       const EgressHook::Verdict& egress);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
   bool deliver(Core& core) { return normal_list_.deliver(core, *env_.stack, netfilter_); }
   void no_memory(Core& core, const Packet& packet);

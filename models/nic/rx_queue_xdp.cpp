@@ -294,11 +294,37 @@ void RxQueue::not_sent(Core& core, const Packet& packet, std::uint32_t slot, Xdp
 
 /// XD-10, XD-11: one descriptor; the page is away until the completion. False: the ring is full.
 bool RxQueue::transmit(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
+  if (hook_.egress != nullptr && hook_.kind == XdpHook::Kind::program) {
+    const EgressHook::Verdict egress =
+        redirect_.ask_egress(core, packet, *xdp_tx_, {0, params_.index, xdp_tx_->fill(), xdp_tx_->size()});
+    if (egress.action != XdpAction::pass) {
+      leave_elsewhere(core, packet, slot, verdict, egress);
+      return true;
+    }
+  }
   if (xdp_tx_->full()) return false;
   core.charge(Step::tx_descriptor);
   xdp_tx_->post(frame_of(core, packet, slot, verdict));
   ++stats_.xdp_tx;
   return true;
+}
+
+/// XD-71: the egress program sends the packet to another device, or drops it.
+void RxQueue::leave_elsewhere(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict,
+                              const EgressHook::Verdict& egress) {
+  if (egress.action == XdpAction::redirect && egress.target.device != nullptr) {
+    redirect_.sent_elsewhere();
+    core.charge(Step::xdp_redirect);
+    XdpFrame frame = frame_of(core, packet, slot, verdict);
+    frame.met_egress = true;
+    redirect_.accepted();
+    redirect_.enqueue({egress.target.device, nullptr}, frame);
+    return;
+  }
+  redirect_.dropped_by_egress();
+  ++stats_.xdp_tx_egress;
+  env_.journal->ended(packet, Fate::xdp_egress_drop, core.now());
+  buffers_->drop(core, ring_, slot);
 }
 
 }  // namespace rxpool

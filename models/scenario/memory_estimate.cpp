@@ -12,6 +12,7 @@ namespace {
 constexpr double process_bytes = 24.0 * 1048576;  // the program, its libraries, tables of the models
 constexpr double page_record_bytes = 48;          // PageTable, two lines of the LLC
 constexpr double descriptor_bytes = 128;          // RxRing: a packet, a time, a page, per slot
+constexpr double xsk_slot_bytes = 96;             // XskRing: a packet, a frame, a time
 constexpr double histogram_bytes = 65536;         // latency of one component
 constexpr double flow_bytes = 96;                 // key, hash, queue, popularity
 constexpr double capture_factor = 3;              // a capture's file, its records and its flows
@@ -33,6 +34,7 @@ double pages_in_circulation(const Scenario& s) {
     const double rcvbuf = socket.rcvbuf == 0 ? s.kernel.rmem_default : 2.0 * std::min(socket.rcvbuf, s.kernel.rmem_max);
     pages += rcvbuf / smallest_truesize + rings;
   }
+  for (const auto& [name, xsk] : s.xsks) pages += xsk.frames;
   pages += static_cast<double>(s.cpus.size()) * (per_cpu_list_pages + s.kernel.netdev_max_backlog);
   const double run_ms = s.warmup_ms + s.duration_ms;
   for (const auto& [name, user] : s.memory.background) {
@@ -68,10 +70,13 @@ std::uint64_t memory_estimate_bytes(const Scenario& s) {
       descriptors += queue.rx_ring + nic.tx_ring;
     }
   }
-  const double components =
-      queues + static_cast<double>(s.cpus.size() + s.sockets.size() + s.traffic.size()) + s.memory.nodes;
-  double bytes =
-      process_bytes + page_record_bytes * pages_in_circulation(s) + descriptor_bytes * descriptors + traffic_bytes(s);
+  double xsk_slots = 0;
+  for (const auto& [name, xsk] : s.xsks) xsk_slots += xsk.fill_ring + xsk.rx_ring;
+  const double components = queues +
+                            static_cast<double>(s.cpus.size() + s.sockets.size() + s.xsks.size() + s.traffic.size()) +
+                            s.memory.nodes;
+  double bytes = process_bytes + page_record_bytes * pages_in_circulation(s) + descriptor_bytes * descriptors +
+                 xsk_slot_bytes * xsk_slots + traffic_bytes(s);
   if (s.record.latency) bytes += histogram_bytes * components;
   if (s.record.every_us > 0) {
     const double samples = std::ceil((s.warmup_ms + s.duration_ms) * 1000 / s.record.every_us);

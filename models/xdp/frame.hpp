@@ -16,6 +16,7 @@ struct XdpFrame {
   RxPages* pages = nullptr;  ///< who takes the page back
   PageId page = no_page;     ///< no_page where the frame brought memory of its own (veth, copies of a broadcast)
   bool copy = false;         ///< of a broadcast: the packet itself ends elsewhere
+  bool met_egress = false;   ///< an egress program has said where it goes
   std::uint32_t kept = KeptFrames::none;  ///< its bytes, for the program of a devmap entry
 };
 

@@ -171,8 +171,7 @@ class PolicyProgram::Cpumap final : public CpumapProgram {
     policy.context(rx_slot).rx_queue_index = 0;  // XD-37: not handed on, and no hints
     policy.view(rx_slot).facts.has_hash = false;
     policy.view(rx_slot).facts.has_timestamp = false;
-    policy.set_cpu(cpu);
-    policy.set_random(owner_.random_[cpu].get());
+    owner_.enter(cpu);
     OneRun one;
     policy.run_while(program_, rx_slot, one);
     return one.verdict();
@@ -207,8 +206,7 @@ class PolicyProgram::Devmap final : public DevmapProgram {
     policy.set_packet_size(devmap_slot, static_cast<std::uint32_t>(shown), meta);
     policy.context(devmap_slot).data_meta -= static_cast<std::uint32_t>(metadata.size());
     owner_.kept_->release(frame.kept);
-    policy.set_cpu(cpu);
-    policy.set_random(owner_.random_[cpu].get());
+    owner_.enter(cpu);
     policy.set_now(start);
     OneRun one;
     policy.run_while(program_, devmap_slot, one);
@@ -243,6 +241,11 @@ PolicyProgram::PolicyProgram(const PolicyProgramParams& params, const Calibratio
 }
 
 PolicyProgram::~PolicyProgram() = default;
+
+void PolicyProgram::enter(std::uint16_t cpu) {
+  policy_->set_cpu(cpu);
+  policy_->set_random(random_[cpu].get());
+}
 
 /// The packet's bytes, context and metadata, into the one slot.
 void PolicyProgram::load(const Packet& packet, Time at) {
@@ -334,8 +337,7 @@ Time PolicyProgram::returned(const Packet& packet, std::uint64_t cookie, std::ui
   context.bytes = packet.frame_bytes - 4u;  // without FCS
   context.consumer = consumer_stack;
   context.cpu = cpu;
-  policy_->set_cpu(cpu);
-  policy_->set_random(random_[cpu].get());
+  enter(cpu);
   policy_->set_now(now);
   return Time{policy_->run_return(context).cost_ps};
 }
@@ -346,8 +348,7 @@ std::optional<bpf::MapAccess> PolicyProgram::map(const std::string& name) const 
 }
 
 void PolicyProgram::run(std::span<const Packet> packets, std::uint16_t cpu, Time start, XdpLoop& loop) {
-  policy_->set_cpu(cpu);
-  policy_->set_random(random_[cpu].get());
+  enter(cpu);
   Feed feed(*this, packets, loop);
   load(packets.front(), start);
   policy_->run_while(entry_, rx_slot, feed);

@@ -1,7 +1,7 @@
 #pragma once
 // A policy object in a driver's XDP hook: puts each packet's bytes into the policy's box, runs the entry program at the
 // instant the driver reaches the packet, and turns outcome and executed cost into verdict and CPU time; the return
-// program likewise, when the packet's skb is freed. One object
+// program likewise, when the packet's skb is freed, the egress program where a frame meets a transmit ring. One object
 // serves all queues of its NIC; what the queues share through its maps couples their CPUs.
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include "models/stack/return_hook.hpp"
 #include "models/traffic/source.hpp"
 #include "models/xdp/cpumap_program.hpp"
+#include "models/xdp/egress_hook.hpp"
 #include "models/xdp/kept_frames.hpp"
 #include "models/xdp/policy_redirect.hpp"
 #include "models/xdp/program.hpp"
@@ -40,7 +41,7 @@ struct PolicyProgramParams {
   std::uint32_t replication = 0;
 };
 
-class PolicyProgram final : public XdpProgram, public ReturnHook {
+class PolicyProgram final : public XdpProgram, public ReturnHook, public EgressHook {
  public:
   /// `sources` indexed by Packet::source. Throws InputError (policy_rejected, bad_input).
   PolicyProgram(const PolicyProgramParams& params, const Calibration& calibration, std::vector<const Source*> sources);
@@ -54,6 +55,8 @@ class PolicyProgram final : public XdpProgram, public ReturnHook {
   bool has_return() const { return policy_->has(bpf::Hook::rxpool_return); }
   std::uint64_t cookie() const override;
   Time returned(const Packet& packet, std::uint64_t cookie, std::uint16_t cpu, Time now) override;
+  bool has_egress() const { return policy_->has(bpf::Hook::rxpool_egress); }
+  Verdict leaves(const Packet& packet, const Ring& ring, std::uint16_t cpu, Time start) override;
   /// The object's map of that name, if it has it.
   std::optional<bpf::MapAccess> map(const std::string& name) const;
 
@@ -70,6 +73,8 @@ class PolicyProgram final : public XdpProgram, public ReturnHook {
   class Feed;
   class Devmap;
   class Cpumap;
+  /// A program is about to run on that CPU.
+  void enter(std::uint16_t cpu);
   void load(const Packet& packet, Time at);
   XdpVerdict verdict_of(const Packet& packet, const bpf::Outcome& outcome);
   void clear_payload(std::size_t from, std::size_t to);

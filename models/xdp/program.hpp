@@ -12,6 +12,7 @@
 
 namespace rxpool {
 
+class EgressHook;
 class ReturnHook;
 
 /// enum xdp_action; what a program returns.
@@ -73,6 +74,7 @@ struct XdpHook {
   const XdpDevice* target = nullptr;  ///< of the built-in program that redirects to a device
   CpumapSpread* cpus = nullptr;       ///< of the one that redirects to CPUs
   ReturnHook* returns = nullptr;      ///< the policy's return program
+  EgressHook* egress = nullptr;       ///< its egress program
 };
 
 /// What a circuit breaker lets pass from one RX queue to the stack, copies for cpumap and AF_XDP included; XDP_TX and

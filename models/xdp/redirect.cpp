@@ -38,11 +38,11 @@ bool XdpRedirect::may_drop(Core& core, const BulkQueue& queue, std::uint32_t cou
 }
 
 /// xdp_return_frame_rx_napi: in the poll of the NAPI that the pages belong to.
-void XdpRedirect::drop(Core& core, std::span<const XdpFrame> frames) {
+void XdpRedirect::drop(Core& core, std::span<const XdpFrame> frames, Fate fate) {
   if (frames.empty()) return;
   MemoryContext& context = core.memory(true);
   for (const XdpFrame& frame : frames) {
-    if (!frame.copy) journal_.ended(frame.packet, Fate::xdp_devmap_xmit, core.now());
+    if (!frame.copy) journal_.ended(frame.packet, fate, core.now());
     if (frame.page != no_page) frame.pages->put_direct(context, frame.page);
   }
   core.charge_memory();
@@ -61,9 +61,70 @@ std::uint32_t XdpRedirect::run_program(Core& core, BulkQueue& queue, std::uint32
       continue;
     }
     if (verdict.action != XdpAction::drop) ++exceptions_;
-    drop(core, {&frame, 1});
+    drop(core, {&frame, 1}, Fate::xdp_devmap_xmit);
   }
   return passed;
+}
+
+EgressHook::Verdict XdpRedirect::ask_egress(Core& core, const Packet& packet, const TxQueue& ring,
+                                            const EgressHook::Ring& state) {
+  core.charge(Step::xdp_call);
+  const EgressHook::Verdict verdict = egress_->leaves(packet, state, core.cpu(), core.now());
+  core.charge(Work::xdp_program, verdict.cost);
+  if (verdict.backoff != 0) {
+    backoff_ = {&ring, verdict.backoff};
+    ++stats_.egress_backoffs;
+  }
+  return verdict;
+}
+
+bool XdpRedirect::backs_off() const {
+  return backoff_.ring != nullptr && backoff_.ring->fill() >= backoff_.mark;
+}
+
+/// XD-71: frames that may take a descriptor move to the front; how many these are.
+std::uint32_t XdpRedirect::run_egress(Core& core, BulkQueue& queue, const TxQueue& ring, std::uint32_t count) {
+  std::uint32_t passed = 0;
+  const std::uint16_t cpu = core.cpu();
+  const auto number = static_cast<std::uint32_t>(cpu % queue.device->queues.size());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    XdpFrame& frame = queue.frames[i];
+    XdpAction action = XdpAction::pass;
+    if (!frame.met_egress) {
+      const EgressHook::Verdict verdict =
+          ask_egress(core, frame.packet, ring, {queue.device->ifindex, number, ring.fill() + passed, ring.size()});
+      frame.met_egress = true;
+      action = verdict.action;
+      if (action == XdpAction::redirect && verdict.target.device != nullptr) {
+        sent_elsewhere();
+        diverted_.push_back({verdict.target.device, frame});
+        continue;
+      }
+    }
+    if (action == XdpAction::pass) {
+      queue.frames[passed++] = frame;
+    } else {
+      dropped_by_egress();
+      drop(core, {&frame, 1}, Fate::xdp_egress_drop);
+    }
+  }
+  return passed;
+}
+
+/// Frames that an egress program has sent elsewhere join the bulk queue of that device. Resumable; false: others come
+/// first.
+bool XdpRedirect::place_diverted(Core& core) {
+  while (!diverted_.empty()) {
+    const Diverted next = diverted_.front();
+    BulkQueue& queue = queue_of(*next.device);
+    if (queue.count > bulk) {
+      if (!xmit_all(core, queue)) return false;
+      continue;
+    }
+    diverted_.erase(diverted_.begin());
+    enqueue({next.device, nullptr}, next.frame);
+  }
+  return true;
 }
 
 bool XdpRedirect::xmit_all(Core& core, BulkQueue& queue) {
@@ -71,14 +132,17 @@ bool XdpRedirect::xmit_all(Core& core, BulkQueue& queue) {
   const std::uint32_t count = std::min(queue.count, bulk);
   TxQueue* tx = queue.device->queue_of(core.cpu());
   const std::uint32_t room = tx == nullptr ? 0 : tx->size() - tx->fill();
-  if ((room < count || queue.program != nullptr) && !may_drop(core, queue, count)) return false;
-  const std::uint32_t passed = queue.program == nullptr ? count : run_program(core, queue, count);
+  const bool asks_egress = egress_ != nullptr && tx != nullptr;
+  if ((room < count || queue.program != nullptr || asks_egress) && !may_drop(core, queue, count)) return false;
+  std::uint32_t passed = queue.program == nullptr ? count : run_program(core, queue, count);
+  const std::uint32_t dropped = count - passed;
+  if (asks_egress) passed = run_egress(core, queue, *tx, passed);
   const auto frames = std::span(queue.frames).first(passed);
   const std::uint32_t sent = tx == nullptr || passed == 0 ? 0 : tx->xmit(core, frames);
-  drop(core, frames.subspan(sent));
+  drop(core, frames.subspan(sent), Fate::xdp_devmap_xmit);
   ++stats_.devmap_xmit;
   stats_.sent += sent;
-  stats_.drops += count - sent;
+  stats_.drops += dropped + passed - sent;
   std::copy(queue.frames.begin() + count, queue.frames.begin() + queue.count, queue.frames.begin());
   queue.count -= count;
   return true;
@@ -86,9 +150,11 @@ bool XdpRedirect::xmit_all(Core& core, BulkQueue& queue) {
 
 bool XdpRedirect::send_overfull(Core& core) {
   while (!overfull_.empty()) {
-    if (!xmit_all(core, *overfull_.front())) return false;
+    BulkQueue& queue = *overfull_.front();
+    if (queue.count > bulk && !xmit_all(core, queue)) return false;
     overfull_.erase(overfull_.begin());
   }
+  if (!place_diverted(core)) return false;
   return !cpus_.overfull() || cpus_.send_overfull(core);
 }
 
@@ -103,17 +169,18 @@ bool XdpRedirect::flush(Core& core) {
 bool XdpRedirect::flush_devices(Core& core) {
   overfull_.clear();
   // The list is filled at its head: the target added last comes first.
-  while (!flush_list_.empty()) {
+  while (place_diverted(core) && !flush_list_.empty()) {
     BulkQueue& queue = *flush_list_.back();
-    while (queue.count != 0) {
+    if (queue.count != 0) {
       if (!xmit_all(core, queue)) return false;
+      continue;  // its egress program may have filled another queue
     }
     TxQueue* tx = queue.device->queue_of(core.cpu());
     if (tx != nullptr && !tx->ring_doorbell(core)) return false;
     queue.listed = false;
     flush_list_.pop_back();
   }
-  return true;
+  return diverted_.empty();
 }
 
 }  // namespace rxpool

@@ -30,7 +30,7 @@ TEST_CASE("the kernel's verifier accepts every shipped policy", "[policies][kern
     WARN("skipped: " << reason);
     return;
   }
-  const char* name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "flow_fair_share",
+  const char* name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "egress_classes", "flow_fair_share",
                               "heavy_hitter_shed", "load_balancer", "redirect_cpu", "rx_overload_shed", "rxq_count",
                               "rxq_read", "syn_guard", "token_bucket");
   CAPTURE(name);

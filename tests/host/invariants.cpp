@@ -20,11 +20,13 @@ Numbers numbers_of(Host& host) {
       const RxQueueStats& stats = queue.stats();
       const std::uint64_t redirected = queue.redirect().stats().redirect + queue.redirect().stats().redirect_err;
       made.queues.push_back({queue.name(), stats.rx_packets,
-                             stats.xdp_drop + stats.xdp_tx + stats.xdp_tx_full + redirected, stats.xdp_aborted,
-                             stats.skb_alloc_fail, stats.polls, queue.ring().size(), queue.ring().missing(),
-                             queue.ring().fill(), queue.ring().completed()});
+                             stats.xdp_drop + stats.xdp_tx + stats.xdp_tx_full + stats.xdp_tx_egress + redirected,
+                             stats.xdp_aborted, stats.skb_alloc_fail, stats.polls, queue.ring().size(),
+                             queue.ring().missing(), queue.ring().fill(), queue.ring().completed()});
       numbers.to_stack += stats.rx_packets - stats.xdp_drop - stats.xdp_aborted - stats.skb_alloc_fail - stats.xdp_tx -
-                          stats.xdp_tx_full - redirected - queue.gate().refused - queue.gate().refused_hard;
+                          stats.xdp_tx_full - stats.xdp_tx_egress - redirected - queue.gate().refused -
+                          queue.gate().refused_hard;
+      numbers.frames_out += stats.xdp_tx_egress;
       if (nic->queues[i].xdp_tx != nullptr) {
         const TxQueue& out = *nic->queues[i].xdp_tx;
         numbers.frames_out += stats.xdp_tx;
@@ -44,7 +46,7 @@ Numbers numbers_of(Host& host) {
       if (to_xsk) numbers.redirected_to_xsks += queue.redirect().stats().redirect;
       if (nic->cpumap.empty() && !to_xsk) numbers.frames_out += queue.redirect().stats().redirect;
       if (!nic->cpumap.empty()) numbers.redirected_to_cpus += queue.redirect().stats().redirect;
-      numbers.frames_left += queue.redirect().stats().drops;
+      numbers.frames_left += queue.redirect().stats().drops + queue.redirect().stats().egress_drops;
       queue.redirect().for_each_frame([&](const XdpFrame&) { ++numbers.frames_flying; });
       numbers.in_stack += queue.undelivered().size();
       PagePool* pool = nic->queues[i].pool;
@@ -103,8 +105,7 @@ Numbers numbers_of(Host& host) {
   }
   for (const HostXsk& xsk : host.xsks()) {
     numbers.to_xsks += xsk.xsk->stats().received;
-    numbers.xsk_ends +=
-        xsk.application->stats().delivered + xsk.application->waiting() + xsk.xsk->frames_received();
+    numbers.xsk_ends += xsk.application->stats().delivered + xsk.application->waiting() + xsk.xsk->frames_received();
     numbers.delivered_by_xsks += xsk.application->stats().delivered;
   }
   numbers.frames_left += host.journal().count(Fate::tx_discards_phy);

@@ -14,11 +14,11 @@ using namespace rxpool;
 namespace {
 
 struct Form {
-  std::string xsk;                         ///< members of the socket
-  std::string application;                 ///< of its application
+  std::string xsk = "";                     ///< members of the socket
+  std::string application = "";             ///< of its application
   std::string nic = R"("driver": "mlx5")";  ///< of the NIC
   std::string app_cpu = "cpu1";
-  std::string more;  ///< of the scenario
+  std::string more = "";  ///< of the scenario
   int frame_bytes = 64;
 };
 
@@ -121,8 +121,8 @@ TEST_CASE("packets of a queue without a socket pass", "[XD-64]") {
 }
 
 TEST_CASE("what bind(2) refuses is refused with the kernel's name and a remedy", "[XD-40][XD-51]") {
-  CHECK(refused({.xsk = R"("rx_ring": 1000)"}).find("xsks.app.rx_ring: EINVAL: 1000 is no power of two; use 512 or 1024") !=
-        std::string::npos);
+  CHECK(refused({.xsk = R"("rx_ring": 1000)"})
+            .find("xsks.app.rx_ring: EINVAL: 1000 is no power of two; use 512 or 1024") != std::string::npos);
   CHECK(refused({.xsk = zero_copy, .nic = R"("driver": "mlx4")"}).find("EOPNOTSUPP: mlx4 has no zero-copy") !=
         std::string::npos);
   CHECK(refused({.xsk = zero_copy, .nic = R"("driver": "ice")"}).find("zero-copy of ice is not modelled") !=

@@ -1,6 +1,6 @@
 #pragma once
-// AF_XDP sockets of the reference engine (XD-40 to XD-44, XD-60 to XD-64): FILL and RX ring as lists of what can be seen
-// from when on, the application as a process, and RX buffers that are frames of a socket.
+// AF_XDP sockets of the reference engine (XD-40 to XD-44, XD-60 to XD-64): FILL and RX ring as lists of what can be
+// seen from when on, the application as a process, and RX buffers that are frames of a socket.
 
 #include <cstdint>
 #include <deque>

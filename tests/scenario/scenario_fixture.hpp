@@ -34,6 +34,7 @@ inline const std::string rich_scenario = R"({
   "nics": {"nic0": {"rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu1", "napi_threaded": true}},
                     "rss": {"indirection": {"rx0": 1, "rx1": 3}},
                     "ntuple": {"dns": {"protocol": "udp", "dst_port": 53, "src": "198.18.0.0/16", "queue": "rx1"}}}},
+  "xsks": {"user": {"nic": "nic0", "queue": "rx0", "cpu": "cpu1", "application": {"pauses": {"gc": {"for_ms": 1}}}}},
   "sockets": {"app": {"port": 4000, "cpu": "cpu1", "reader": {"pauses": {"gc": {"at_ms": 1, "for_ms": 1, "every_ms": 5}}}}},
   "traffic": {
     "a_constant": {"nic": "nic0", "kind": "constant", "rate_gbps": 1, "schedule": {"up": {"at_ms": 1, "factor": 2}}},
