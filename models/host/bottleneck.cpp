@@ -20,7 +20,9 @@ class Search {
   Search(std::uint64_t offered, Time run) : offered_(offered), run_(run) {}
 
   void port(const HostNic& nic);
-  void queue(const HostNic& nic, std::uint32_t number);
+  /// `umem`: of the zero-copy AF_XDP socket whose frames are the queue's descriptors; null without one.
+  void queue(const HostNic& nic, std::uint32_t number, const Xsk* umem);
+  void xsk(const Xsk& xsk);
   void socket(const HostSocket& socket);
   void cpumap(const CpumapEntry& entry);
   void journal(const Journal& journal);
@@ -54,10 +56,15 @@ void Search::port(const HostNic& nic) {
             "PCIe of " + nic.name + " is the bottleneck: its packet buffer overflowed for " + lost()};
 }
 
-void Search::queue(const HostNic& nic, std::uint32_t number) {
+void Search::queue(const HostNic& nic, std::uint32_t number, const Xsk* umem) {
   if (!is_worst(nic.port->queue(number).out_of_buffer)) return;
   RxQueue& queue = *nic.queues[number].queue;
-  if (queue.buffers().stats().alloc_fail != 0) {
+  const bool starved = queue.buffers().stats().alloc_fail != 0;
+  if (starved && umem != nullptr) {
+    worst_ = {umem->params().name, "The application of " + umem->params().name +
+                                       " is the bottleneck: it gave too few frames back and the ring of " +
+                                       queue.name() + " was empty for " + lost()};
+  } else if (starved) {
     worst_ = {"memory",
               "Memory is the bottleneck: refills of " + queue.name() + " failed and its ring ran empty for " + lost()};
   } else {
@@ -70,6 +77,12 @@ void Search::socket(const HostSocket& socket) {
   if (!is_worst(socket.socket->stats().rcvbuf_errors)) return;
   worst_ = {socket.name,
             "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " + lost()};
+}
+
+void Search::xsk(const Xsk& xsk) {
+  if (!is_worst(xsk.stats().rx_dropped + xsk.stats().rx_ring_full)) return;
+  worst_ = {xsk.params().name, "The application of " + xsk.params().name +
+                                   " is the bottleneck: its rings had no room or no frame for " + lost()};
 }
 
 void Search::cpumap(const CpumapEntry& entry) {
@@ -95,9 +108,14 @@ Bottleneck find_bottleneck(Host& host, Time run) {
   Search search(offered, run);
   for (const auto& nic : host.nics()) {
     search.port(*nic);
-    for (std::uint32_t number = 0; number < nic->queues.size(); ++number) search.queue(*nic, number);
+    std::uint32_t number = 0;
+    for (const auto& [name, params] : nic->params->rx_queues) {
+      const Xsk* const bound = xsk_of(host.xsks(), nic->name, name);
+      search.queue(*nic, number++, bound != nullptr && bound->params().zero_copy ? bound : nullptr);
+    }
   }
   for (const HostSocket& socket : host.sockets()) search.socket(socket);
+  for (const HostXsk& xsk : host.xsks()) search.xsk(*xsk.xsk);
   for (const auto& nic : host.nics()) {
     for (const auto& entry : nic->cpumap) search.cpumap(*entry);
   }

@@ -69,9 +69,11 @@ TEST_CASE("the record holds what the loop read, with a valid bit for each field"
   CHECK((signal.state & bpf::signal_state::rx_overload) != 0);
   CHECK(signal.held == control.reading.held);
   CHECK(signal.rx_size == 1024);
+  CHECK(signal.tx_size == 1024);  // of the ring for XDP_TX, which a driver makes for every program
+  CHECK(signal.tx_fill == 0);
   namespace valid = bpf::signal_valid;
-  CHECK(signal.valid ==
-        (valid::state | valid::held | valid::inflight | valid::rx_fill | valid::rx_size | valid::hw_drops_total));
+  CHECK(signal.valid == (valid::state | valid::held | valid::inflight | valid::rx_fill | valid::rx_size |
+                         valid::tx_fill | valid::tx_size | valid::hw_drops_total));
   CHECK(metric(result, control.queue.name, "rx_overload_time") > 0);
 }
 

@@ -99,7 +99,7 @@ TEST_CASE("a queue without an AF_XDP socket: the low bits of the flags are the v
   const ReplicationResult none = run({R"("way": 5)", ""});
   CHECK(metric(none, rx0, "xdp_aborted") == metric(none, rx0, "rx_packets"));
   CHECK(place(none.packets, "dropped.xdp_aborted") > 1500);
-  CHECK(refusal({R"("way": 5)", entry("sockets", "0", "xsk0")}).find("EOPNOTSUPP: \"xsk0\" is no AF_XDP socket") !=
+  CHECK(refused({R"("way": 5)", entry("sockets", "0", "xsk0")}).find("EOPNOTSUPP: \"xsk0\" is no AF_XDP socket") !=
         std::string::npos);
 }
 
