@@ -48,6 +48,14 @@ struct {
   __type(value, __u64);
 } schedule SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct PoolSnapshot);
+} sampled SEC(".maps");
+
 static __always_inline int ours(struct net_device* dev) {
   return dev && BPF_CORE_READ(dev, nd_net.net, ns.inum) == shared.control.netns;
 }
@@ -135,6 +143,12 @@ int BPF_PROG(on_poll, struct napi_struct* napi, int work, int budget) {
     __sync_fetch_and_add(&shared.counters.polls, 1);
     __sync_fetch_and_add(&shared.counters.full_polls, work >= budget);
     __sync_fetch_and_add(&shared.counters.poll_work, work);
+    struct page_pool* pool = (struct page_pool*)shared.counters.pool;
+    struct PoolRead read = {};
+    if (pool && read_pool(pool, &read)) {
+      __s64 held = (__s32)(read.hold - read.release) - (__s32)(read.cache + read.ring);
+      shared.counters.peak_held = held > shared.counters.peak_held ? held : shared.counters.peak_held;
+    }
   }
   return 0;
 }
@@ -203,6 +217,19 @@ int BPF_PROG(on_pcpu_drain) {
 }
 
 // --- snapshot, run on demand ---
+
+// A timer's interrupt on a CPU that the pool's owner is not on: softirqs do not delay it, and no refill stands still
+// under it.
+SEC("perf_event")
+int sample(void* ctx) {
+  __u32 index = shared.counters.timer_ticks;
+  struct PoolSnapshot* place = shared.control.begin_ns ? bpf_map_lookup_elem(&sampled, &index) : 0;
+  if (place) {
+    take_snapshot((struct page_pool*)shared.counters.pool, place);
+    shared.counters.timer_ticks = index + 1;
+  }
+  return 0;
+}
 
 SEC("raw_tp")
 int snapshot(void* ctx) {

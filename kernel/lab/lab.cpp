@@ -24,6 +24,7 @@ namespace {
 
 constexpr const char* receiver_address = "198.18.0.1";  // RFC 2544 benchmark range
 constexpr std::int64_t settle_ns = 50'000'000;          // generator up, pool known, before the first send
+constexpr std::int64_t timer_ns = 1'000'000;            // of the sampler in the kernel
 
 void shell(const std::string& command) {
   if (std::system((command + " >/dev/null 2>&1").c_str()) != 0) {
@@ -83,7 +84,8 @@ Lab::Lab(const Plan& plan, const std::string& schedule_path, std::string realise
     fail("mounting sysfs in the lab's namespace");
   }
   const char* objects = std::getenv("RXPOOL_LAB_OBJECTS");
-  probes_ = std::make_unique<Probes>(std::string(objects != nullptr ? objects : ".") + "/lab.bpf.o", schedule_path);
+  probes_ = std::make_unique<Probes>(std::string(objects != nullptr ? objects : ".") + "/lab.bpf.o", schedule_path,
+                                     static_cast<std::size_t>(plan.duration_ms * 1e6 / timer_ns) + 100);
   make_devices();
   policy_ = std::make_unique<LabPolicy>(plan, *probes_);
   policy_->attach(static_cast<int>(probes_->control().receiver));
@@ -182,8 +184,6 @@ std::string Lab::run() {
   struct sigaction action{};
   action.sa_handler = on_stop;
   sigaction(SIGUSR1, &action, nullptr);
-  const auto count = static_cast<std::size_t>(plan_.duration_ms * 1000 / plan_.sample_us) + 1;
-  samples_.reserve(count);
   std::thread generator([this] { generate(); });
   const std::int64_t limit_ns = now_ns() + 2'000'000'000;
   while (probes_->counters().pool == 0 && now_ns() < limit_ns) {
@@ -192,7 +192,9 @@ std::string Lab::run() {
   const bool running = probes_->counters().pool != 0;
   begin_ns_ = now_ns() + settle_ns;
   if (running) {
-    run_on_cpu(plan_.sockets.empty() ? 1 - plan_.generator_cpu : plan_.sockets.front().cpu);
+    const int cpu = plan_.sockets.empty() ? 1 - plan_.generator_cpu : plan_.sockets.front().cpu;
+    run_on_cpu(cpu);
+    probes_->start_timer(cpu, timer_ns);
     for (const auto& reader : readers_) {
       reader->start(begin_ns_);
     }
@@ -200,11 +202,7 @@ std::string Lab::run() {
     if (agent_) {
       agent_->start();
     }
-    probes_->control().begin_ns = static_cast<std::uint64_t>(begin_ns_);
-    for (std::size_t i = 0; i < count; ++i) {
-      sleep_until_ns(begin_ns_ + static_cast<std::int64_t>(static_cast<double>(i) * plan_.sample_us * 1000));
-      samples_.push_back(sample());
-    }
+    watch();
   }
   if (agent_) {
     agent_->stop();
@@ -220,6 +218,23 @@ std::string Lab::run() {
   }
   probes_->write_realised(realised_path_);
   return report();
+}
+
+void Lab::watch() {
+  const auto count = static_cast<std::size_t>(plan_.duration_ms * 1000 / plan_.sample_us) + 1;
+  samples_.reserve(count);
+  probes_->start_account();
+  const std::int64_t account_end_ns = begin_ns_ + static_cast<std::int64_t>(plan_.warmup_ms * 1e6);
+  const std::int64_t account_begin_ns = now_ns();
+  probes_->control().begin_ns = static_cast<std::uint64_t>(begin_ns_);
+  for (std::size_t i = 0; i < count; ++i) {
+    sleep_until_ns(begin_ns_ + static_cast<std::int64_t>(static_cast<double>(i) * plan_.sample_us * 1000));
+    if (account_ns_ == 0 && now_ns() >= account_end_ns) {
+      costs_ = probes_->costs();
+      account_ns_ = now_ns() - account_begin_ns;
+    }
+    samples_.push_back(sample());
+  }
 }
 
 std::string Lab::report() const {
@@ -275,6 +290,17 @@ std::string Lab::report() const {
     }
   }
   result["missing"] = probes_->missing();
+  result["peak_held"] = totals_.peak_held;
+  result["timer"] = {{"time_ns", json::array()}, {"held", json::array()}};
+  for (const PageLevels& levels : probes_->timer_samples()) {
+    result["timer"]["time_ns"].push_back(levels.time_ns - begin_ns_);
+    result["timer"]["held"].push_back(levels.held);
+  }
+  result["account_ns"] = account_ns_;
+  result["costs"] = json::object();
+  for (const ProbeCost& cost : costs_) {
+    result["costs"][cost.name] = {{"runs", cost.runs}, {"time_ns", cost.time_ns}};
+  }
   if (agent_) {
     result["agent"] = agent_->report(begin_ns_);
   }

@@ -38,6 +38,8 @@ struct LabCounters {
   __u64 redirect_errors, xdp_exceptions;
   __u64 cpumap_processed, cpumap_drops;
   __u64 pages_allocated, pages_freed, pcp_refilled, pcp_drained;
+  __s64 peak_held;  /* of all ends of a poll */
+  __u64 timer_ticks; /* of the sampler; its next place */
   __u64 skb_drops[LAB_REASONS];
 };
 

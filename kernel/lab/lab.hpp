@@ -43,6 +43,7 @@ class Lab {
   void make_devices();
   void start_threaded_napi();
   void generate();
+  void watch();
   Sample sample();
   std::string report() const;
 
@@ -56,6 +57,8 @@ class Lab {
   std::vector<std::uint8_t> frame_;
   std::int64_t begin_ns_ = 0;
   LabCounters totals_{};
+  std::vector<ProbeCost> costs_;
+  std::int64_t account_ns_ = 0;  ///< how long the costs were counted
   std::string sender_, receiver_;
 };
 

@@ -15,6 +15,7 @@ Plan read_plan(const std::string& path) {
   const auto json = nlohmann::json::parse(file);
   Plan plan;
   json.at("duration_ms").get_to(plan.duration_ms);
+  json.at("warmup_ms").get_to(plan.warmup_ms);
   json.at("sample_us").get_to(plan.sample_us);
   json.at("batch").get_to(plan.batch);
   json.at("frame_bytes").get_to(plan.frame_bytes);

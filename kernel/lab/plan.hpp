@@ -40,6 +40,7 @@ struct RemoteCpu {
 
 struct Plan {
   double duration_ms = 0;
+  double warmup_ms = 0;  ///< in which the probes' cost is measured
   double sample_us = 1000;
   std::uint32_t batch = 64;        ///< live frames per round, and the ring of their pool
   std::uint32_t frame_bytes = 60;  ///< without FCS

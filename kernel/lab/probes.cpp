@@ -1,10 +1,13 @@
 #include "kernel/lab/probes.hpp"
 
 #include <fcntl.h>
+#include <linux/perf_event.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -24,7 +27,7 @@ void quiet() {
 
 }  // namespace
 
-Probes::Probes(const std::string& object_path, const std::string& schedule_path) {
+Probes::Probes(const std::string& object_path, const std::string& schedule_path, std::size_t ticks) : ticks_(ticks) {
   quiet();
   if (access("/sys/kernel/btf/vmlinux", R_OK) != 0) {
     throw Unavailable("the kernel has no BTF (/sys/kernel/btf/vmlinux); the probes need it");
@@ -41,6 +44,8 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path)
   }
   bpf_map* schedule = bpf_object__find_map_by_name(object_, "schedule");
   bpf_map__set_max_entries(schedule, static_cast<std::uint32_t>(entries_));
+  bpf_map* sampled = bpf_object__find_map_by_name(object_, "sampled");
+  bpf_map__set_max_entries(sampled, static_cast<std::uint32_t>(ticks_));
   if (bpf_object__load(object_) != 0) {
     throw Unavailable("the probes cannot be loaded (needs CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN): " + reason());
   }
@@ -50,6 +55,11 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path)
   }
   schedule_ = static_cast<const char*>(entries);
   close(file);
+  void* samples = mmap(nullptr, ticks_ * sizeof(PoolSnapshot), PROT_READ, MAP_SHARED, bpf_map__fd(sampled), 0);
+  if (samples == MAP_FAILED) {
+    throw Unavailable("the timer's samples cannot be mapped: " + reason());
+  }
+  sampled_ = static_cast<const char*>(samples);
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object_) {
     if (std::string(bpf_map__name(map)).ends_with(".bss")) {
@@ -79,7 +89,56 @@ void Probes::write_realised(const std::string& path) const {
 }
 
 Probes::~Probes() {
+  close(account_);
   bpf_object__close(object_);
+}
+
+void Probes::start_timer(int cpu, std::int64_t period_ns) {
+  perf_event_attr attributes{};
+  attributes.size = sizeof(attributes);
+  attributes.type = PERF_TYPE_SOFTWARE;
+  attributes.config = PERF_COUNT_SW_CPU_CLOCK;
+  attributes.sample_period = static_cast<std::uint64_t>(period_ns);
+  const auto event = static_cast<int>(syscall(SYS_perf_event_open, &attributes, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC));
+  bpf_program* sample = bpf_object__find_program_by_name(object_, "sample");
+  if (event < 0 || bpf_program__attach_perf_event(sample, event) == nullptr) {
+    missing_.push_back("cpu-clock: " + reason());
+  }
+}
+
+std::vector<PageLevels> Probes::timer_samples() const {
+  std::vector<PageLevels> levels;
+  const std::size_t count = std::min<std::size_t>(bss_->counters.timer_ticks, ticks_);
+  for (std::size_t i = 0; i < count; ++i) {
+    PoolSnapshot snapshot;
+    std::memcpy(&snapshot, sampled_ + i * sizeof(snapshot), sizeof(snapshot));
+    levels.push_back(median_levels(snapshot));
+  }
+  return levels;
+}
+
+void Probes::start_account() {
+  account_ = bpf_enable_stats(BPF_STATS_RUN_TIME);
+  if (account_ < 0) {
+    missing_.push_back("run_time_ns: " + reason());
+  }
+}
+
+std::vector<ProbeCost> Probes::costs() {
+  std::vector<ProbeCost> costs;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object_) {
+    bpf_prog_info info{};
+    std::uint32_t size = sizeof(info);
+    // What is on the packets' way is generator and verdict, not probe.
+    if (bpf_program__type(program) != BPF_PROG_TYPE_XDP &&
+        bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0 && info.run_cnt != 0) {
+      costs.push_back({.name = bpf_program__name(program), .runs = info.run_cnt, .time_ns = info.run_time_ns});
+    }
+  }
+  close(account_);
+  account_ = -1;
+  return costs;
 }
 
 int Probes::program(const char* name) const {

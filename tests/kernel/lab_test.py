@@ -7,6 +7,7 @@ too: packets and pages are conserved, bounds are exact, nothing is left behind.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -32,7 +33,7 @@ def plan(**changes: Any) -> dict[str, Any]:
     socket |= {"paused": False, "pauses": []} | changes.pop("socket", {})
     document = {"duration_ms": 300, "sample_us": 1000, "batch": 64, "frame_bytes": 60, "generator_cpu": 0}
     document |= {"threaded": False, "napi_cpu": 0, "policy": "pass", "params": {}, "ports": [4000], "sockets": [socket]}
-    document |= {"control": {}, "hz": 250, "remote": None}
+    document |= {"control": {}, "hz": 250, "remote": None, "warmup_ms": 50}
     return document | changes
 
 
@@ -144,6 +145,28 @@ class Lab(unittest.TestCase):
         seen = run(plan(policy="drop", sockets=[], threaded=True, napi_cpu=1), 10000, 20000)
         drops = seen["series"]["tx_xdp_xmit_errors"][-1]
         self.assertEqual(seen["counters"]["poll_work"] + drops, 10000)
+
+    def test_the_kernels_own_sampler_sees_what_the_thread_sees_and_is_in_time(self) -> None:
+        seen = run(plan(socket={"paused": True}), 4000, 50000)
+        timer = seen["timer"]
+        self.assertGreaterEqual(len(timer["held"]), 280)
+        times = timer["time_ns"]
+        gaps = sorted(after - before for before, after in itertools.pairwise(times))
+        self.assertLess(gaps[len(gaps) // 2], 1_100_000)
+        bound = 212992 // TRUESIZE
+        late = [held for at, held in zip(times, timer["held"], strict=True) if 150e6 < at < 300e6]
+        self.assertEqual(sorted(late)[len(late) // 2], sorted(seen["series"]["held"][-20:])[10])
+        self.assertGreaterEqual(seen["peak_held"], bound)
+
+    def test_the_probes_say_what_they_cost(self) -> None:
+        seen = run(plan(policy="drop", sockets=[]), 20000, 10000)
+        self.assertGreaterEqual(seen["account_ns"], 50_000_000)
+        self.assertGreater(seen["costs"]["on_poll"]["runs"], 1000)
+        self.assertNotIn("pace", seen["costs"])
+        for name, cost in seen["costs"].items():
+            self.assertGreater(cost["time_ns"], 0, name)
+            self.assertLess(cost["time_ns"] / cost["runs"], 20000, name)
+        self.assertLess(seen["costs"]["on_poll"]["runs"], 20000, "only the warm-up is counted")
 
     def test_unknown_policies_are_refused(self) -> None:
         with tempfile.TemporaryDirectory() as folder:

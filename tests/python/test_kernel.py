@@ -111,6 +111,21 @@ def test_validate_compares_both_backends_and_says_what_it_is_not(rxpool_command:
 
 
 @pytest.mark.usefixtures("lab")
+def test_a_run_says_how_regular_its_samplers_were_and_what_its_probes_cost() -> None:
+    from rxpool.kernel import run
+
+    done = run(SITUATIONS / "threaded-overload.json")
+    rx = "nics.veth0.rx_queues.rx0"
+    assert done.value("probes", "timer_period_p50") == pytest.approx(1e6, rel=0.1)
+    assert done.value("probes", "timer_period_p99") < 2e6, "an interrupt is in time whatever the CPUs do"
+    timer = done.series[done.series.metric == "held_timer"]
+    assert timer.value.max() == pytest.approx(done.value(rx, "held_max"), abs=64)
+    assert done.value(rx, "held_peak") >= timer.value.median()
+    assert 0 < done.probe_cost.sum() < 20
+    assert "probes.on_poll" in done.probe_cost.index
+
+
+@pytest.mark.usefixtures("lab")
 def test_the_lab_writes_down_when_it_sent() -> None:
     from rxpool.kernel import run
 

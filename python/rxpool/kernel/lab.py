@@ -71,6 +71,12 @@ class KernelRun:
         names = rows.component + "." + rows.metric
         return dict(zip(names, rows.source.str.removeprefix("missing: "), strict=True))
 
+    @property
+    def probe_cost(self) -> pd.Series[float]:
+        """What each probe took of one CPU in percent, median over the replications."""
+        rows = self.metrics[self.metrics.metric == "cpu_share"]
+        return rows.groupby("component").value.median()
+
     def value(self, component: str, metric: str) -> float:
         """Median over the replications. Raises ``KeyError`` for a metric that is not there."""
         rows = self.metrics[(self.metrics.component == component) & (self.metrics.metric == metric)]
@@ -175,9 +181,26 @@ def _metrics(
     rows.append((rx, "posted", "pages", float("nan"), f"missing: {_MISSING['posted']}"))
     rows.append((pool, "alloc_fast", "events", float("nan"), f"missing: {_MISSING['alloc_fast']}"))
     rows += [("probes", name.partition(":")[0], "", float("nan"), f"missing: {name}") for name in seen["missing"]]
+    rows += _probes(rx, seen)
     if "agent" in seen:
         rows += [(rx, *row) for row in _signal(seen["agent"], sent_ns)]
     return pd.DataFrame(rows, columns=["component", "metric", "unit", "value", "source"])
+
+
+def _probes(rx: str, seen: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float, str]]:
+    """What the other two samplers saw, how regular the samplers were, and what the probes took of the CPUs."""
+    yield rx, "held_peak", "pages", float(seen["peak_held"]), "struct page_pool at the end of each poll"
+    samplers = {"snapshot": ("between two reads of the thread", seen["series"]["time_ns"])}
+    if len(seen["timer"]["time_ns"]) > 1:
+        samplers["timer"] = ("between two interrupts of the timer", seen["timer"]["time_ns"])
+    for name, (source, times) in samplers.items():
+        gaps = np.diff(np.array(times))
+        for statistic, quantile in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+            yield "probes", f"{name}_period_{statistic}", "ns", float(np.quantile(gaps, quantile)), source
+    account = "BPF run-time statistics over the warm-up, reading the clock for them included"
+    for name, cost in sorted(seen["costs"].items()):
+        yield f"probes.{name}", "run_time", "ns", cost["time_ns"] / cost["runs"], account
+        yield f"probes.{name}", "cpu_share", "%", 100 * cost["time_ns"] / seen["account_ns"], account
 
 
 def _signal(agent: Mapping[str, Any], sent_ns: npt.NDArray[np.int64]) -> Iterator[tuple[str, str, float, str]]:
@@ -226,6 +249,8 @@ def _series(nic: str, queue: str, seen: Mapping[str, Any]) -> pd.DataFrame:
         )
         for name, socket in seen["sockets"].items()
     ]
+    timer = {"component": rx, "metric": "held_timer", "unit": "pages", "time_ns": seen["timer"]["time_ns"]}
+    frames.append(pd.DataFrame(timer | {"value": seen["timer"]["held"]}))
     if "agent" in seen:
         agent = seen["agent"]
         for name, unit in (("working_set", "pages"), ("state", "bits")):

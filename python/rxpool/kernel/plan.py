@@ -88,6 +88,7 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
     policy, params, remote = policy_of(scenario, nic_name, asked, cpus, left_out)
     document = {
         "duration_ms": end_ms,
+        "warmup_ms": float(what["warmup_ms"]),
         "sample_us": min(float(what["record"]["every_us"]) or 1000.0, 1000.0),
         "batch": batch,
         "frame_bytes": frame_bytes - _FCS_BYTES,

@@ -37,6 +37,10 @@ def print_validation(console: Console, validation: Validation) -> None:
         else "the simulator does NOT beat both guesses (nothing is held; every buffer is full)"
     )
     console.print(f"prices of the simulated side: {printable(validation.scenario.resolved['calibration'])}")
+    cost = validation.kernel.probe_cost
+    if not cost.empty:
+        most = printable(str(cost.idxmax()))
+        console.print(f"the probes took {cost.sum():.2g} % of one CPU, most of it {most} ({cost.max():.2g} %)")
     for limit in validation.kernel.limits:
         console.print(f"limit: {printable(limit)}")
     for text in validation.kernel.not_honoured:
