@@ -3,6 +3,7 @@
 // emptied between phases, never during one, so that reading does not disturb the order of calls. A record that was
 // lost, or a probe that was skipped, ends the run with an error: a gap would make the log worthless.
 //   agent PROBES.bpf.o TRAFFIC.bpf.o DISK NODE_SHIFT OPERATIONS SEED
+//   agent FROM TO PACKETS      sends so many frames out of one NIC to another one's address
 
 #include <cstdio>
 #include <exception>
@@ -123,7 +124,7 @@ class Phases {
         knobs.mix = draw(0, 2) == 0 ? 1 : 0;
         traffic_.set(knobs);
         const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, draw(60, 1500));
-        traffic_.send("pool0", frame, draw(300, 2000), draw(1, 100));
+        send("pool0", frame, draw(300, 2000), draw(1, 100));
         reader.drain();
         log_.flush();
       }
@@ -153,7 +154,7 @@ class Phases {
         knobs.redirect_cpu = 1;
         traffic_.set(knobs);
         const Bytes frame = udp_frame(mac_of("wire1"), address(2, 9), address(2, 1), 4001, length());
-        traffic_.send("wire0", frame, draw(300, 1500), draw(8, 200));
+        send("wire0", frame, draw(300, 1500), draw(8, 200));
         usleep(100000);
         reader.drain();
         log_.flush();
@@ -172,7 +173,7 @@ class Phases {
     for (int i = 0; i < 4; ++i) {
       reader.pause(draw(0, 1) == 0);
       const Bytes frame = udp_frame(mac_of("wire0"), address(3, 9), address(3, 1), 4002, length());
-      traffic_.send("wire1", frame, draw(300, 1500), draw(8, 200));
+      send("wire1", frame, draw(300, 1500), draw(8, 200));
       usleep(100000);
       reader.drain();
       log_.flush();
@@ -188,6 +189,11 @@ class Phases {
   Traffic& traffic_;
   std::mt19937 random_;
 };
+
+void send_between(const std::string& from, const std::string& to, std::uint32_t packets) {
+  constexpr std::uint32_t pause_every = 8;
+  send(from, udp_frame(mac_of(to), address(2, 9), address(2, 1), 4001, 64), packets, pause_every);
+}
 
 int run(char** arguments) {
   Log log(arguments[1], arguments[3], static_cast<std::uint32_t>(std::stoul(arguments[4])));
@@ -208,11 +214,15 @@ int run(char** arguments) {
 }  // namespace rxpool::guest
 
 int main(int count, char** arguments) {
-  if (count != 7) {
-    std::fprintf(stderr, "agent: PROBES TRAFFIC DISK NODE_SHIFT OPERATIONS SEED\n");
+  if (count != 7 && count != 4) {
+    std::fprintf(stderr, "agent: PROBES TRAFFIC DISK NODE_SHIFT OPERATIONS SEED, or FROM TO PACKETS\n");
     return 2;
   }
   try {
+    if (count == 4) {
+      rxpool::guest::send_between(arguments[1], arguments[2], static_cast<std::uint32_t>(std::stoul(arguments[3])));
+      return 0;
+    }
     return rxpool::guest::run(arguments);
   } catch (const std::exception& error) {
     std::printf("agent: %s\n", error.what());

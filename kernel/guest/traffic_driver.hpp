@@ -17,6 +17,27 @@
 
 namespace rxpool::guest {
 
+/// `count` copies through a packet socket, `gap_every` of them between short sleeps.
+inline void send(const std::string& interface, const Bytes& frame, std::uint32_t count, std::uint32_t gap_every) {
+  const int socket_fd = check(socket(AF_PACKET, SOCK_RAW, 0), "packet socket");
+  sockaddr_ll to{};
+  to.sll_family = AF_PACKET;
+  to.sll_protocol = htons(ETH_P_IP);
+  to.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+  to.sll_halen = 6;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    // A full queue is not an error here: what is not sent is not received.
+    if (sendto(socket_fd, frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)) < 0 &&
+        errno != ENOBUFS && errno != EAGAIN) {
+      fail("sending on " + interface);
+    }
+    if (i % gap_every == gap_every - 1) {
+      usleep(1000);
+    }
+  }
+  close(socket_fd);
+}
+
 class Traffic {
  public:
   explicit Traffic(const std::string& object) {
@@ -62,26 +83,6 @@ class Traffic {
     options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
     options.batch_size = batch;
     check(bpf_prog_test_run_opts(fd("generate"), &options), "live frames");
-  }
-  /// `count` copies through a packet socket, `gap_every` of them between short sleeps.
-  void send(const std::string& interface, const Bytes& frame, std::uint32_t count, std::uint32_t gap_every) {
-    const int socket_fd = check(socket(AF_PACKET, SOCK_RAW, 0), "packet socket");
-    sockaddr_ll to{};
-    to.sll_family = AF_PACKET;
-    to.sll_protocol = htons(ETH_P_IP);
-    to.sll_ifindex = index(interface);
-    to.sll_halen = 6;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      // A full queue is not an error here: what is not sent is not received.
-      if (sendto(socket_fd, frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&to), sizeof(to)) < 0 &&
-          errno != ENOBUFS && errno != EAGAIN) {
-        fail("sending on " + interface);
-      }
-      if (i % gap_every == gap_every - 1) {
-        usleep(1000);
-      }
-    }
-    close(socket_fd);
   }
 
  private:
