@@ -92,11 +92,12 @@ class RxQueue::ProgramRun final : public XdpLoop {
   bool answered(const XdpVerdict& verdict, Time& start) override {
     now_ += verdict.cost;
     program_ += verdict.cost;
-    verdict_ = verdict;
     bytes_ += packet_->frame_bytes;
     latencies_ps_[count_++] = (now_ - packet_->arrival).ps;
-    if (verdict.action != XdpAction::drop || packet_ == last_ || now_ > limit_ || packet_[1].completed > now_)
+    if (verdict.action != XdpAction::drop || packet_ == last_ || now_ > limit_ || packet_[1].completed > now_) {
+      verdict_ = verdict;
       return false;
+    }
     Journal::add(drops_, *packet_++, Fate::xdp_drop, now_);
     start = begin();
     return true;
