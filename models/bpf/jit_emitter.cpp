@@ -15,6 +15,8 @@ Emitter::Emitter(asmjit::CodeHolder& holder, const Decoded& code, const JitLayou
                         op.kind == OpKind::call_register || op.kind == OpKind::tail_call;
     calls_out_ = calls_out_ || leaves;
     books_ = books_ || leaves || account || op.kind == OpKind::call_local;
+    const auto is_left = [](std::uint8_t bpf_register) { return bpf_register < 7 || bpf_register == frame_register; };
+    leaves_r7_ = leaves_r7_ && is_left(op.dst) && is_left(op.src) && op.kind != OpKind::tail_call;
   }
 }
 

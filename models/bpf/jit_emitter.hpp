@@ -98,6 +98,7 @@ class Emitter {
   bool has_tail_calls_ = false;
   bool calls_out_ = false;  // some program calls a helper or another program
   bool books_ = false;      // some program books on its way, or calls what may
+  bool leaves_r7_ = true;   // r7, r8 and r9 stay as they are in every program
   std::vector<std::uint32_t> op_begin_;
   std::vector<std::function<void()>> cold_;
 };
