@@ -124,9 +124,9 @@ def load(
     """Reads and checks a scenario.
 
     ``source`` is a path, a dictionary or a scenario; ``set`` maps dotted paths (``nics.nic0.rx_ring``) to new values;
-    ``policy`` goes to every NIC (or to one: ``nic0=drop``); it may be a name, a :class:`rxpool.Policy` or a function
-    (:mod:`rxpool.policy_given`). Files that the scenario names are looked up in ``folder``
-    (default: the scenario file's own) and must lie in it unless ``allow_path``.
+    ``policy`` goes to every NIC (or to one: ``nic0=drop``); it may be a name, a file beside the scenario or in the
+    current folder, a :class:`rxpool.Policy` or a function (:mod:`rxpool.policy_given`). Files that the scenario names
+    are looked up in ``folder`` (default: the scenario file's own) and must lie in it unless ``allow_path``.
     Raises :class:`InputError` with a one-line text.
     """
     from rxpool import _core
@@ -149,6 +149,7 @@ def load(
     brought = source.brought if isinstance(source, Scenario) else ()
     if policy is not None:
         nics, chosen = _policy_target(text, label, policy)
+        chosen = _from_current_folder(chosen, home)
         one = given_policy(chosen)
         value: Any = chosen
         if one is not None:
@@ -169,6 +170,17 @@ def load(
     used = {entry["program"] for entry in json.loads(resolved)["policies"].values()} if brought else frozenset()
     in_use = tuple(policy for policy in brought if policy.name in used)
     return Scenario(_safe_stem(name), resolved, home, label, allow_path, text, tuple(overrides), in_use)
+
+
+def _from_current_folder(policy: PolicySource, home: str) -> PolicySource:
+    """A policy's file that is not beside the scenario but where the caller is: what it holds."""
+    from rxpool.policy import Policy
+
+    if not isinstance(policy, str) or not policy.endswith((".bpf.c", ".bpf.o")):
+        return policy
+    if (Path(home) / policy).is_file() or not Path(policy).is_file():
+        return policy
+    return Policy.load(policy)
 
 
 def parse_set(assignments: Sequence[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import rxpool
 from policy_packets import udp_frame
 from rxpool.errors import ExitCode, InputError
 from rxpool.policy import Policy
+from rxpool.shipped import shipped_folder
 
 MAPS = """
 #include "policy.bpf.h"
@@ -236,6 +237,18 @@ if sys.argv[1] == "after":
 contained(policy)
 ctypes.string_at(8)
 """
+
+
+def test_a_policy_file_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Path(shipped_folder()) / "policies" / "drop_udp_port.bpf.c"
+    (tmp_path / "mine.bpf.c").write_text(source.read_text())
+    (tmp_path / "mine.bpf.o").write_bytes(Policy.load("mine.bpf.c").code)
+    flood = Path(shipped_folder()) / "udp-flood.json"
+    for name in ("mine.bpf.c", "mine.bpf.o", "nic0=./mine.bpf.c"):
+        assert rxpool.load(flood, policy=name).policy == "mine"
+    with pytest.raises(InputError, match=r"other\.bpf\.c"):
+        rxpool.load(flood, policy="other.bpf.c")
 
 
 @pytest.mark.parametrize("when", ["before", "after", "never"])
