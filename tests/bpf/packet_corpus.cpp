@@ -36,12 +36,9 @@ void read_capture(const std::string& path, PacketCorpus& packets) {
 
 PacketCorpus captured_packets() {
   PacketCorpus packets;
-  const char* folder = std::getenv("RXPOOL_CAPTURES");
-  if (folder == nullptr) {
-    return packets;
-  }
+  const char* const named = std::getenv("RXPOOL_CAPTURES");
   std::vector<std::string> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+  for (const auto& entry : std::filesystem::directory_iterator(named != nullptr ? named : RXPOOL_SHIPPED_CAPTURES)) {
     paths.push_back(entry.path().string());
   }
   std::sort(paths.begin(), paths.end());

@@ -248,7 +248,7 @@ TEST_CASE("policies do on captured packets what they do in the kernel", "[polici
   }
   const PacketCorpus packets = captured_packets();
   if (packets.empty()) {
-    WARN("skipped: RXPOOL_CAPTURES names no captures");
+    WARN("skipped: RXPOOL_CAPTURES names a folder without captures");
     return;
   }
   const auto index = GENERATE(range(std::size_t{0}, cases().size()));

@@ -115,9 +115,6 @@ struct Case {
 
 PacketCorpus frames() {
   PacketCorpus packets = captured_packets();
-  if (packets.empty()) {
-    packets = generated_packets(frames_per_policy);
-  }
   std::erase_if(packets, [](const auto& packet) { return packet.size() > largest_frame; });
   return packets;
 }
