@@ -53,6 +53,7 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   build_sockets(replication);
   build_nics(replication);
   xsks_ = make_xsks(scenario_, replication, cores_, journal_);
+  connect_xskmaps(xsks_, nics_);
   connect_tcp();
   build_actors();
   fill_rings();
@@ -370,7 +371,7 @@ ReplicationResult Host::run(const RunOptions& options) {
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();
   for (const auto& nic : nics_) {
-    if (!nic->targets.empty() || !nic->cpumap.empty() || nic->hook.kind == XdpHook::Kind::xsk) continue;
+    if (!nic->targets.empty() || !nic->cpumap.empty() || has_xsk(xsks_, nic->name)) continue;
     std::uint64_t refused = 0;
     for (const HostQueue& queue : nic->queues) refused += queue.queue->redirect().stats().redirect_err;
     if (refused == 0) continue;

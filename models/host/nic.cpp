@@ -164,6 +164,7 @@ std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenar
   for (const auto& [name, cpu] : scenario.cpus) params.cpus.push_back(name);
   params.interfaces = interfaces(scenario);
   params.ifindex = params.interfaces.at(nic);
+  for (const auto& [name, xsk] : scenario.xsks) params.xsks.push_back(name);
   params.queues = static_cast<std::uint32_t>(scenario.nics.at(nic).rx_queues.size());
   params.seed = scenario.seed;
   params.replication = replication;

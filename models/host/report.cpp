@@ -146,22 +146,6 @@ void register_socket(MetricRegistry& registry, HostSocket& socket) {
   registry.rate(socket.name, "goodput", &stats.bytes);
 }
 
-void register_xsk(MetricRegistry& registry, HostXsk& host_xsk, bool latency) {
-  const XskStats& stats = host_xsk.xsk->stats();
-  const std::string& component = host_xsk.name;
-  registry.counter(component, "rx_dropped", &stats.rx_dropped);
-  registry.counter(component, "rx_ring_full", &stats.rx_ring_full);
-  registry.counter(component, "rx_fill_ring_empty_descs", &stats.rx_fill_ring_empty_descs);
-  registry.counter(component, "xsk_received", &stats.received);
-  registry.counter(component, "xsk_wakeups", &stats.wakeups);
-  registry.counter(component, "xsk_polls", &host_xsk.application->stats().polls);
-  registry.rate(component, "delivered_pps", &host_xsk.application->stats().delivered);
-  registry.gauge(component, "xsk_rx_queue", &host_xsk.xsk->depth());
-  registry.level(component, "xsk_fill_queue",
-                 [&xsk = *host_xsk.xsk] { return static_cast<double>(xsk.frames_to_fill()); });
-  if (latency) registry.latency(component, "xsk_latency", &host_xsk.application->latency());
-}
-
 /// What a policy says of the drops that its return program has decided (struct rxpool_lag of policy.bpf.h).
 void register_return_lag(MetricRegistry& registry, const std::string& component, const bpf::MapAccess& map) {
   const auto word = [map](std::size_t index) {
@@ -216,7 +200,7 @@ void register_metrics(Host& host) {
       register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
       if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
       registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
-      const bool to_xsk = nic->hook.kind == XdpHook::Kind::xsk;
+      const bool to_xsk = has_xsk(host.xsks(), nic->name);
       if (!nic->targets.empty() || !nic->cpumap.empty() || to_xsk) {
         register_redirect(registry, *queue.queue, !nic->targets.empty());
       }

@@ -34,6 +34,17 @@ std::vector<HostXsk> make_xsks(const Scenario& scenario, std::uint32_t replicati
   return all;
 }
 
+void connect_xskmaps(const std::vector<HostXsk>& xsks, const std::vector<std::unique_ptr<HostNic>>& nics) {
+  for (const auto& nic : nics) {
+    if (nic->program == nullptr) continue;
+    for (const HostXsk& xsk : xsks) nic->program->redirect().add_xsk(*xsk.xsk);
+  }
+}
+
+bool has_xsk(const std::vector<HostXsk>& xsks, const std::string& nic) {
+  return std::any_of(xsks.begin(), xsks.end(), [&](const HostXsk& xsk) { return xsk.params->nic == nic; });
+}
+
 Xsk* xsk_of(const std::vector<HostXsk>& xsks, const std::string& nic, const std::string& queue) {
   const auto found = std::find_if(xsks.begin(), xsks.end(), [&](const HostXsk& xsk) {
     return xsk.params->nic == nic && xsk.params->queue == queue;
@@ -50,6 +61,22 @@ void populate(std::vector<HostXsk>& xsks, PageAllocator& allocator) {
                      std::to_string(xsk.params->frames) +
                      " pages; raise memory.total_mib or memory.free_mib, or lower frames");
   }
+}
+
+void register_xsk(MetricRegistry& registry, HostXsk& host_xsk, bool latency) {
+  const XskStats& stats = host_xsk.xsk->stats();
+  const std::string& component = host_xsk.name;
+  registry.counter(component, "rx_dropped", &stats.rx_dropped);
+  registry.counter(component, "rx_ring_full", &stats.rx_ring_full);
+  registry.counter(component, "rx_fill_ring_empty_descs", &stats.rx_fill_ring_empty_descs);
+  registry.counter(component, "xsk_received", &stats.received);
+  registry.counter(component, "xsk_wakeups", &stats.wakeups);
+  registry.counter(component, "xsk_polls", &host_xsk.application->stats().polls);
+  registry.rate(component, "delivered_pps", &host_xsk.application->stats().delivered);
+  registry.gauge(component, "xsk_rx_queue", &host_xsk.xsk->depth());
+  registry.level(component, "xsk_fill_queue",
+                 [&xsk = *host_xsk.xsk] { return static_cast<double>(xsk.frames_to_fill()); });
+  if (latency) registry.latency(component, "xsk_latency", &host_xsk.application->latency());
 }
 
 }  // namespace rxpool

@@ -73,8 +73,7 @@ bpf::Bytes value_of(const std::string& text, const bpf::MapDefinition& map, cons
     case bpf::MapType::devmap_hash:
       return devmap_value(text, policy, map.value_size, params.interfaces, entry);
     case bpf::MapType::xskmap:
-      throw InputError(entry + ": EOPNOTSUPP: \"" + text +
-                       "\" is no AF_XDP socket; there are none that the XSKMAP of a policy could hold");
+      return xskmap_value(text, params.xsks, map.value_size, entry);
     default:
       return bpf::parse_element(text, map.value_fields, map.value_size, entry + ": value");
   }

@@ -35,8 +35,9 @@ struct PolicyProgramParams {
   std::map<std::string, std::map<std::string, std::string>> maps;
   std::vector<std::string> cpus{"cpu0"};  ///< of the host, in the order of their numbers
   std::uint32_t ifindex = 1;
-  Interfaces interfaces;     ///< of the host, as devmap entries name them
-  std::uint32_t queues = 1;  ///< of its NIC
+  Interfaces interfaces;          ///< of the host, as devmap entries name them
+  std::vector<std::string> xsks;  ///< AF_XDP sockets of the host, as xskmap entries name them
+  std::uint32_t queues = 1;       ///< of its NIC
   std::uint64_t seed = 1;
   std::uint32_t replication = 0;
 };

@@ -95,6 +95,18 @@ bpf::Bytes cpumap_value(const std::string& text, const bpf::Policy& policy, std:
       qsize, entry.program.empty() ? 0 : parse_program(entry.program, policy, bpf::Hook::xdp_cpumap, what), value_size);
 }
 
+bpf::Bytes xskmap_value(const std::string& text, const std::vector<std::string>& sockets, std::uint32_t value_size,
+                        const std::string& what) {
+  const auto found = std::find(sockets.begin(), sockets.end(), text);
+  if (found == sockets.end()) {
+    std::string known;
+    for (const std::string& name : sockets) known += (known.empty() ? "" : ", ") + name;
+    throw InputError(what + ": EOPNOTSUPP: \"" + text + "\" is no AF_XDP socket; " +
+                     (known.empty() ? "add it to xsks" : "there are " + known));
+  }
+  return entry_value(static_cast<std::uint32_t>(found - sockets.begin()) + 1, 0, value_size);
+}
+
 PolicyRedirect::PolicyRedirect(bpf::Policy& policy)
     : policy_(policy), entries_(policy.object().maps.size()), cpus_(entries_.size()) {
   for (std::uint32_t i = 0; i < entries_.size(); ++i) {
@@ -183,6 +195,10 @@ const XdpRedirection* PolicyRedirect::resolve(const bpf::RedirectInfo& info, std
       CpumapEntry* const entry = cpu(info.map - 1, info.ifindex_or_key);
       if (entry == nullptr) return nullptr;
       targets_.push_back({.cpu = entry});
+    } else if (map.type() == bpf::MapType::xskmap) {
+      const std::uint32_t socket = static_cast<const bpf::RedirectMap&>(map).target(info.ifindex_or_key);
+      if (socket == 0) return nullptr;
+      targets_.push_back({.xsk = xsks_[socket - 1]});
     } else if (!is_device_map(map.type())) {
       return nullptr;
     } else if ((info.flags & bpf::redirect_flag::broadcast) != 0) {

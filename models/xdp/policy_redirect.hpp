@@ -1,8 +1,8 @@
 #pragma once
 // Where the XDP_REDIRECT of an eBPF policy leads: bpf_redirect to the device with that ifindex, bpf_redirect_map over a
 // DEVMAP or DEVMAP_HASH to the device of the entry, or to all of them (XD-15, XD-23, XD-24), over a CPUMAP to the CPU
-// of the entry (XD-30). Entries, devices and CPUs are fixed before time starts: only user space writes such maps.
-// Leaves out: entries of xskmaps, which no scenario can fill.
+// of the entry (XD-30), over an XSKMAP to its AF_XDP socket (XD-41). Entries, devices and CPUs are fixed before time
+// starts: only user space writes such maps.
 
 #include <cstdint>
 #include <map>
@@ -32,6 +32,10 @@ bpf::Bytes devmap_value(const std::string& text, const bpf::Policy& policy, std:
 bpf::Bytes cpumap_value(const std::string& text, const bpf::Policy& policy, std::uint32_t value_size,
                         const std::string& what);
 
+/// The value of an XSKMAP entry from the name of an AF_XDP socket: its number, from 1. Throws InputError.
+bpf::Bytes xskmap_value(const std::string& text, const std::vector<std::string>& sockets, std::uint32_t value_size,
+                        const std::string& what);
+
 class PolicyRedirect {
  public:
   /// An entry of a CPUMAP.
@@ -57,6 +61,9 @@ class PolicyRedirect {
   std::vector<Cpu> cpus() const;
   void set_cpu(const Cpu& at, CpumapEntry& entry);
 
+  /// The AF_XDP sockets that entries of its xskmaps count, in the same order.
+  void add_xsk(Xsk& xsk) { xsks_.push_back(&xsk); }
+
   /// What the helper recorded, for a frame (length with FCS) that came in by `ingress_ifindex`. Nothing:
   /// xdp_do_redirect refuses. The result is valid until the next call.
   const XdpRedirection* resolve(const bpf::RedirectInfo& info, std::uint32_t frame_bytes,
@@ -80,7 +87,8 @@ class PolicyRedirect {
   std::vector<const XdpDevice*> devices_;                      ///< by ifindex
   std::vector<DevmapProgram*> programs_;                       ///< by number in the object
   std::vector<std::vector<CpumapEntry*>> cpus_;                ///< by map and key
-  std::vector<XdpTarget> targets_;                             ///< of the redirect at hand
+  std::vector<Xsk*> xsks_;
+  std::vector<XdpTarget> targets_;  ///< of the redirect at hand
   XdpRedirection redirection_;
 };
 

@@ -47,7 +47,7 @@ struct Numbers {
   std::uint64_t frames_out = 0, frames_left = 0, frames_flying = 0;       ///< of the TX rings
   std::uint64_t redirected_to_cpus = 0, to_cpus = 0;                      ///< by the drivers; in bulks and rings
   std::uint64_t cpumap_processed = 0, cpumap_taken = 0, cpumap_ends = 0;  ///< taken: to the stack
-  std::uint64_t redirected_to_xsks = 0, to_xsks = 0;  ///< by the drivers; into RX rings of AF_XDP sockets
+  std::uint64_t to_xsks = 0;                                              ///< into RX rings of AF_XDP sockets
   std::uint64_t xsk_ends = 0, delivered_by_xsks = 0;  ///< worked on, taken or waiting; of these, worked on
   std::uint64_t to_stack = 0, delivered = 0, stack_drops = 0, in_stack = 0;  ///< packets
 };

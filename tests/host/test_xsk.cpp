@@ -120,6 +120,29 @@ TEST_CASE("packets of a queue without a socket pass", "[XD-64]") {
   CHECK(place(result.packets, "dropped.no_socket") > 500);
 }
 
+TEST_CASE("an XSKMAP of a policy leads to the socket of the packet's queue, and to no other", "[XD-41]") {
+  const auto by_map = [](const std::string& bound) {
+    return load_random(R"({"duration_ms": 2, "cpus": {"cpu0": {"idle_states": "c1"}, "cpu1": {"idle_states": "c1"}},
+      "nics": {"nic0": {"driver": "mlx5", "rss": {"indirection": {"rx0": 1, "rx1": 0}},
+                        "rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu0"}}}},
+      "policies": {"nic0": {"program": ")" +
+                       std::string(RXPOOL_HOST_TEST_OBJECTS) + R"(/redirect.bpf.o", "params": {"way": 5},
+        "maps": {"sockets": {"entries": {"0": "app"}}}}},
+      "xsks": {"app": {"nic": "nic0", "queue": ")" +
+                       bound + R"(", "mode": "zerocopy", "cpu": "cpu1"}},
+      "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 1000000, "flows": {"count": 100}}}})");
+  };
+  const Scenario scenario = by_map("rx0");
+  Host host(scenario, 0);
+  const ReplicationResult own = host.run({});
+  CHECK(violations(numbers_of(host)) == std::vector<std::string>{});
+  CHECK(place(own.packets, "delivered") > 1900);
+  CHECK(metric(own, rx0, "xdp_redirect") == metric(own, app, "xsk_received"));
+  const ReplicationResult other = run_replication(by_map("rx1"), {});
+  CHECK(metric(other, app, "xsk_received") == 0);
+  CHECK(metric(other, rx0, "xdp_redirect_err") == metric(other, rx0, "rx_packets"));
+}
+
 TEST_CASE("what bind(2) refuses is refused with the kernel's name and a remedy", "[XD-40][XD-51]") {
   CHECK(refused({.xsk = R"("rx_ring": 1000)"})
             .find("xsks.app.rx_ring: EINVAL: 1000 is no power of two; use 512 or 1024") != std::string::npos);
