@@ -193,6 +193,15 @@ const std::vector<Case>& cases() {
            pair.write("backends", bytes({i}), bytes({0x0700a8c0 + i, 0x0100a8c0, 0x08060402, 0x0c0a}));
          }
        }},
+      {"egress_classes",
+       "egress_classes",
+       "",
+       {{"urgent_port", 53}},
+       2,
+       [](Pair& pair) {
+         pair.write("devices", bytes({0}), bytes({1, 0}));
+         pair.write("rxpool_signal", bytes({0}), signal_bytes({.abi = signal_abi, .state = signal_state::tx_overload}));
+       }},
       {"rxq_count", "rxq_count", "", {}, 1, nothing},
       {"rxq_read", "rxq_read", "", {{"verdict", XDP_TX}}, 1, nothing},
       {"redirect_cpu",
