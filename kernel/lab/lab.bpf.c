@@ -114,6 +114,18 @@ int to_cpu(struct xdp_md* ctx) {
   return bpf_redirect_map(&cpus, shared.control.remote_cpu, 0);
 }
 
+struct {
+  __uint(type, BPF_MAP_TYPE_XSKMAP);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u32);
+} xsks SEC(".maps");
+
+SEC("xdp")
+int to_xsk(struct xdp_md* ctx) {
+  return bpf_redirect_map(&xsks, ctx->rx_queue_index, XDP_PASS);
+}
+
 // --- probes ---
 
 SEC("tp_btf/page_pool_state_hold")

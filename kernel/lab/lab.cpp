@@ -95,6 +95,9 @@ Lab::Lab(const Plan& plan, const std::string& schedule_path, std::string realise
   if (plan.threaded) {
     start_threaded_napi();
   }
+  if (plan.xsk.frames != 0) {
+    make_xsk();
+  }
   for (const SocketPlan& socket : plan.sockets) {
     const auto on_its_cpu = std::count_if(plan.sockets.begin(), plan.sockets.end(),
                                           [&](const SocketPlan& other) { return other.cpu == socket.cpu; });
@@ -136,6 +139,15 @@ void Lab::make_devices() {
   }
 }
 
+void Lab::make_xsk() {
+  xsk_ = std::make_unique<Xsk>(plan_.xsk, static_cast<int>(probes_->control().receiver));
+  const std::uint32_t queue = 0;
+  const int socket = xsk_->fd();
+  if (bpf_map_update_elem(probes_->map("xsks"), &queue, &socket, BPF_ANY) != 0) {
+    fail("the AF_XDP socket's place in its map");
+  }
+}
+
 void Lab::start_threaded_napi() {
   write_file("/sys/class/net/" + receiver_ + "/threaded", "1");
   bool found = false;
@@ -172,7 +184,8 @@ Lab::Sample Lab::sample() {
                 .devmap_drops = probes_->counters().devmap_drops,
                 .cpumap_drops = probes_->counters().cpumap_drops,
                 .xdp_drops = policy_->dropped(),
-                .sockets = {}};
+                .sockets = {},
+                .xsk = xsk_ ? xsk_->state() : Xsk::State{}};
   sample.pool.time_ns -= begin_ns_;
   for (const auto& reader : readers_) {
     sample.sockets.push_back(reader->state());
@@ -198,6 +211,9 @@ std::string Lab::run() {
     for (const auto& reader : readers_) {
       reader->start(begin_ns_);
     }
+    if (xsk_) {
+      xsk_->start(begin_ns_);
+    }
     go_before_others(Urgency::samples);
     if (agent_) {
       agent_->start();
@@ -212,6 +228,9 @@ std::string Lab::run() {
   generator.join();
   for (const auto& reader : readers_) {
     reader->stop();
+  }
+  if (xsk_) {
+    xsk_->stop();
   }
   if (!running) {
     throw Unavailable("the generator's page_pool was never seen (live frames need kernel 5.18 and CAP_NET_ADMIN)");
@@ -268,6 +287,15 @@ std::string Lab::report() const {
       socket["drops"].push_back(sample.sockets[i].drops);
     }
     result["sockets"][readers_[i]->plan().name] = socket;
+  }
+  if (xsk_) {
+    json& xsk = result["xsk"];
+    for (const Sample& sample : samples_) {
+      xsk["received"].push_back(sample.xsk.received);
+      xsk["rx_dropped"].push_back(sample.xsk.statistics.rx_dropped);
+      xsk["rx_ring_full"].push_back(sample.xsk.statistics.rx_ring_full);
+      xsk["rx_fill_ring_empty_descs"].push_back(sample.xsk.statistics.rx_fill_ring_empty_descs);
+    }
   }
   json counters{{"sent", totals_.sent},
                 {"page_pool_state_hold", totals_.pool_holds},

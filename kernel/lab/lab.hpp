@@ -15,6 +15,7 @@
 #include "kernel/lab/policy.hpp"
 #include "kernel/lab/probes.hpp"
 #include "kernel/lab/reader.hpp"
+#include "kernel/lab/xsk.hpp"
 
 namespace rxpool::lab {
 
@@ -38,12 +39,14 @@ class Lab {
     std::uint64_t cpumap_drops = 0;
     std::optional<std::uint64_t> xdp_drops;  ///< by the policy's own count
     std::vector<Reader::State> sockets;
+    Xsk::State xsk;
   };
 
   void make_devices();
   void start_threaded_napi();
   void generate();
   void watch();
+  void make_xsk();
   Sample sample();
   std::string report() const;
 
@@ -53,6 +56,7 @@ class Lab {
   std::unique_ptr<LabPolicy> policy_;
   std::unique_ptr<Agent> agent_;  ///< where the policy reads a signal
   std::vector<std::unique_ptr<Reader>> readers_;
+  std::unique_ptr<Xsk> xsk_;  ///< where the plan has one
   std::vector<Sample> samples_;
   std::vector<std::uint8_t> frame_;
   std::int64_t begin_ns_ = 0;

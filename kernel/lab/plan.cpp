@@ -6,6 +6,31 @@
 #include "models/scenario/field_reader.hpp"
 
 namespace rxpool::lab {
+namespace {
+
+std::vector<Pause> read_pauses(const nlohmann::json& json) {
+  std::vector<Pause> pauses;
+  for (const auto& pause : json) {
+    pauses.push_back({pause.at("at_ms"), pause.at("for_ms"), pause.at("every_ms")});
+  }
+  return pauses;
+}
+
+XskPlan read_xsk(const nlohmann::json& json) {
+  XskPlan xsk;
+  json.at("name").get_to(xsk.name);
+  json.at("cpu").get_to(xsk.cpu);
+  json.at("frames").get_to(xsk.frames);
+  json.at("fill_ring").get_to(xsk.fill_ring);
+  json.at("rx_ring").get_to(xsk.rx_ring);
+  json.at("batch").get_to(xsk.batch);
+  json.at("service_ns").get_to(xsk.service_ns);
+  json.at("paused").get_to(xsk.paused);
+  xsk.pauses = read_pauses(json.at("pauses"));
+  return xsk;
+}
+
+}  // namespace
 
 Plan read_plan(const std::string& path) {
   std::ifstream file(path);
@@ -41,10 +66,11 @@ Plan read_plan(const std::string& path) {
     item.at("service_ns").get_to(socket.service_ns);
     item.at("rate_pps").get_to(socket.rate_pps);
     item.at("paused").get_to(socket.paused);
-    for (const auto& pause : item.at("pauses")) {
-      socket.pauses.push_back({pause.at("at_ms"), pause.at("for_ms"), pause.at("every_ms")});
-    }
+    socket.pauses = read_pauses(item.at("pauses"));
     plan.sockets.push_back(socket);
+  }
+  if (!json.at("xsk").is_null()) {
+    plan.xsk = read_xsk(json["xsk"]);
   }
   json.at("hz").get_to(plan.hz);
   const scenario::Origin origin(path, {});

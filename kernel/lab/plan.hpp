@@ -30,6 +30,19 @@ struct SocketPlan {
   std::vector<Pause> pauses;
 };
 
+/// An AF_XDP socket on the receiving queue; none where `frames` is 0.
+struct XskPlan {
+  std::string name;
+  int cpu = 0;
+  std::uint32_t frames = 0;     ///< of its umem
+  std::uint32_t fill_ring = 0;  ///< slots
+  std::uint32_t rx_ring = 0;    ///< slots
+  std::uint32_t batch = 64;
+  double service_ns = 0;
+  bool paused = false;
+  std::vector<Pause> pauses;
+};
+
 /// The CPU that a policy redirects to over its cpumap; none where `qsize` is 0.
 struct RemoteCpu {
   std::string map = "cpus";
@@ -47,9 +60,10 @@ struct Plan {
   int generator_cpu = 0;
   bool threaded = false;
   int napi_cpu = 0;
-  std::string policy = "pass";           ///< pass, drop, to_cpu, or a BPF object
+  std::string policy = "pass";           ///< pass, drop, to_cpu, to_xsk, or a BPF object
   std::map<std::string, double> params;  ///< of the object's `const volatile` variables
   RemoteCpu remote;
+  XskPlan xsk;
   std::vector<std::uint16_t> ports;  ///< of each source
   std::vector<SocketPlan> sockets;
   scenario::ControlParams control;  ///< for the agent, where the policy reads a signal

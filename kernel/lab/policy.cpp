@@ -34,7 +34,7 @@ void make_remote_cpu(Probes& probes, const RemoteCpu& remote, int map, int progr
 LabPolicy::LabPolicy(const Plan& plan, Probes& probes) {
   const std::string& name = plan.policy;
   const RemoteCpu& remote = plan.remote;
-  if (name == "pass" || name == "drop" || name == "to_cpu") {
+  if (name == "pass" || name == "drop" || name == "to_cpu" || name == "to_xsk") {
     program_ = probes.program(name.c_str());
   } else {
     object_.emplace(name, plan.params);

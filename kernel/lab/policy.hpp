@@ -17,8 +17,8 @@ namespace rxpool::lab {
 
 class LabPolicy {
  public:
-  /// `plan.policy`: pass, drop, to_cpu, or the path of an object. Throws Unavailable when the kernel does not accept
-  /// it.
+  /// `plan.policy`: pass, drop, to_cpu, to_xsk, or the path of an object. Throws Unavailable when the kernel does not
+  /// accept it.
   LabPolicy(const Plan& plan, Probes& probes);
 
   /// In the driver, without a link: it goes with the device.

@@ -22,12 +22,6 @@ namespace {
 constexpr std::size_t datagram_bytes = 2048;
 constexpr int highest_priority = -20;
 
-void work_ns(double duration_ns) {
-  const std::int64_t end = now_ns() + static_cast<std::int64_t>(duration_ns);
-  while (now_ns() < end) {
-  }
-}
-
 }  // namespace
 
 void run_on_cpu(int cpu) {
@@ -104,14 +98,20 @@ void Reader::stop() {
   }
 }
 
-bool Reader::paused(double at_ms) const {
-  return plan_.paused || std::any_of(plan_.pauses.begin(), plan_.pauses.end(), [&](const Pause& pause) {
-           double since = at_ms - pause.at_ms;
-           if (since >= 0 && pause.every_ms > 0) {
-             since = std::fmod(since, pause.every_ms);
-           }
-           return since >= 0 && since < pause.for_ms;
-         });
+bool pauses_at(const std::vector<Pause>& pauses, double at_ms) {
+  return std::any_of(pauses.begin(), pauses.end(), [&](const Pause& pause) {
+    double since = at_ms - pause.at_ms;
+    if (since >= 0 && pause.every_ms > 0) {
+      since = std::fmod(since, pause.every_ms);
+    }
+    return since >= 0 && since < pause.for_ms;
+  });
+}
+
+void work_ns(double duration_ns) {
+  const std::int64_t end = now_ns() + static_cast<std::int64_t>(duration_ns);
+  while (now_ns() < end) {
+  }
 }
 
 // A reader with a rate takes one batch at each of its instants; one that was late does not hurry to catch up.
@@ -134,7 +134,7 @@ void Reader::read_until_stopped(std::int64_t begin_ns) {
   std::int64_t next_ns = begin_ns;
   while (!stop_) {
     const std::int64_t now = now_ns();
-    if (paused(static_cast<double>(now - begin_ns) / 1e6)) {
+    if (plan_.paused || pauses_at(plan_.pauses, static_cast<double>(now - begin_ns) / 1e6)) {
       sleep_until_ns(now + 100'000);
       continue;
     }

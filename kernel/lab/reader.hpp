@@ -24,6 +24,11 @@ std::vector<int> threads_called(const std::string& beginning);
 /// The scheduler shares CPU time among sessions first; ours becomes one of its own, with the highest weight.
 void leave_autogroup();
 
+/// Is the application in one of its pauses?
+bool pauses_at(const std::vector<Pause>& pauses, double at_ms);
+/// Spends that much time.
+void work_ns(double duration_ns);
+
 class Reader {
  public:
   /// Opens the socket; reads nothing before start(). One that shares its CPU with another reader must leave it to the
@@ -47,7 +52,6 @@ class Reader {
 
  private:
   void read_until_stopped(std::int64_t begin_ns);
-  bool paused(double at_ms) const;
 
   const SocketPlan& plan_;
   bool shares_cpu_;

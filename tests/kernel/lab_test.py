@@ -33,7 +33,7 @@ def plan(**changes: Any) -> dict[str, Any]:
     socket |= {"paused": False, "pauses": []} | changes.pop("socket", {})
     document = {"duration_ms": 300, "sample_us": 1000, "batch": 64, "frame_bytes": 60, "generator_cpu": 0}
     document |= {"threaded": False, "napi_cpu": 0, "policy": "pass", "params": {}, "ports": [4000], "sockets": [socket]}
-    document |= {"control": {}, "hz": 250, "remote": None, "warmup_ms": 50}
+    document |= {"control": {}, "hz": 250, "remote": None, "xsk": None, "warmup_ms": 50}
     return document | changes
 
 
@@ -167,6 +167,19 @@ class Lab(unittest.TestCase):
             self.assertGreater(cost["time_ns"], 0, name)
             self.assertLess(cost["time_ns"] / cost["runs"], 20000, name)
         self.assertLess(seen["costs"]["on_poll"]["runs"], 20000, "only the warm-up is counted")
+
+    def test_an_af_xdp_socket_that_nobody_drains_takes_what_its_rings_hold(self) -> None:
+        xsk = {"name": "app", "cpu": 1, "frames": 1024, "fill_ring": 1024, "rx_ring": 512, "batch": 64}
+        xsk |= {"service_ns": 0, "paused": True, "pauses": []}
+        seen = run(plan(policy="to_xsk", sockets=[], xsk=xsk), 4000, 50000)
+        lost = seen["xsk"]["rx_dropped"][-1] + seen["xsk"]["rx_ring_full"][-1]
+        self.assertEqual(seen["xsk"]["received"][-1], 0)
+        self.assertEqual(lost, 4000 - 512)
+        self.assertLessEqual(max(seen["series"]["held"]), 64 + 8, "its pages are the umem's, not the pool's")
+        seen = run(plan(policy="to_xsk", sockets=[], xsk=xsk | {"paused": False}), 4000, 50000)
+        lost = seen["xsk"]["rx_dropped"][-1] + seen["xsk"]["rx_ring_full"][-1]
+        self.assertAlmostEqual(seen["xsk"]["received"][-1] + lost, 4000, delta=70)
+        self.assertGreater(seen["xsk"]["received"][-1], 3000)
 
     def test_unknown_policies_are_refused(self) -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The twelve shipped situations on this machine's kernel and in the simulator, priced for this host first."""
+"""The shipped situations on this machine's kernel and in the simulator, priced for this host first."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kernel_lab import need_lab
 from rxpool import load
 
 SITUATIONS = sorted((ROOT / "scenarios/kernel").glob("*.json"))
+MISSES_ALLOWED = 2
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def calibration(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.full
-def test_the_simulator_predicts_what_this_kernel_does_in_ten_of_twelve_situations(calibration: Path) -> None:
+def test_the_simulator_predicts_what_this_kernel_does_in_all_but_two_situations(calibration: Path) -> None:
     from rxpool.kernel import validate
 
     misses, beaten = {}, 0
@@ -39,5 +40,5 @@ def test_the_simulator_predicts_what_this_kernel_does_in_ten_of_twelve_situation
             misses[situation.stem] = done.table[~done.table.inside].to_string()
     told = "\n".join(f"{name}\n{table}" for name, table in misses.items())
     print(f"{len(SITUATIONS) - len(misses)} of {len(SITUATIONS)} inside\n{told}")
-    assert len(misses) <= len(SITUATIONS) - 10, told
-    assert beaten <= len(SITUATIONS) - 10, "a guess without a simulator was as good"
+    assert len(misses) <= MISSES_ALLOWED, told
+    assert beaten <= MISSES_ALLOWED, "a guess without a simulator was as good"

@@ -176,6 +176,12 @@ def _metrics(
         rows.append((component, "UdpRcvbufErrors", "packets", drops, "SO_MEMINFO sk_drops"))
         level(component, "rmem_alloc", "bytes", np.array(socket["rmem_alloc"]), "SO_MEMINFO")
         rows.append((component, "socket_queue_mean", "packets", float("nan"), f"missing: {_MISSING['socket_queue']}"))
+    if "xsk" in seen:
+        component = f"xsks.{planned.document['xsk']['name']}"
+        for name in ("rx_dropped", "rx_ring_full", "rx_fill_ring_empty_descs"):
+            rows.append((component, name, "packets", gained(np.array(seen["xsk"][name])), "XDP_STATISTICS"))
+        received = gained(np.array(seen["xsk"]["received"]))
+        rows.append((component, "received", "packets", received, "the application's own counter"))
     for reason, count in seen["skb_drops"].items():
         rows.append(("stack", f"skb_drop_reason_{reason}", "packets", float(count), "tracepoint skb:kfree_skb"))
     rows.append((rx, "posted", "pages", float("nan"), f"missing: {_MISSING['posted']}"))

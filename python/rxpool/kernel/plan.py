@@ -98,6 +98,7 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
         "policy": policy,
         "params": params,
         "remote": remote,
+        "xsk": _xsk(what, nic_name, queue_name, cpus, left_out) if policy == "to_xsk" else None,
         "ports": ports,
         "sockets": [_socket(name, s, cpus) for name, s in sorted(what["sockets"].items())],
         "control": _control(what["control"], left_out),
@@ -133,6 +134,31 @@ def _control(control: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
     return control | {"detectors": detectors}
 
 
+def _xsk(
+    what: dict[str, Any], nic: str, queue: str, cpus: dict[str, int], left_out: list[str]
+) -> dict[str, Any] | None:
+    """The AF_XDP socket on the lab's queue."""
+    here = {name: x for name, x in sorted(what["xsks"].items()) if (x["nic"], x["queue"]) == (nic, queue)}
+    left_out += [f"xsks.{name}: not on the lab's queue" for name in sorted(what["xsks"]) if name not in here]
+    if not here:
+        return None
+    name, xsk = next(iter(here.items()))
+    if xsk["mode"] != "copy":
+        left_out.append(f"xsks.{name}.mode {xsk['mode']}: a veth pair copies")
+    application = xsk["application"]
+    return {
+        "name": name,
+        "cpu": cpus[xsk["cpu"]],
+        "frames": xsk["frames"],
+        "fill_ring": xsk["fill_ring"],
+        "rx_ring": xsk["rx_ring"],
+        "batch": application["batch"],
+        "service_ns": application["service_ns"],
+        "paused": application["paused"],
+        "pauses": [application["pauses"][p] for p in sorted(application["pauses"])],
+    }
+
+
 def policy_of(
     scenario: Scenario, nic: str, policy: dict[str, Any], cpus: dict[str, int], left_out: list[str]
 ) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
@@ -148,6 +174,8 @@ def policy_of(
             raise InputError(f"kernel backend: policies.….params.{unknown[0]}: the lab's redirect takes cpu and qsize")
         to_one = {"map": "cpus", "cpu": cpus[asked["cpu"]], "qsize": asked.get("qsize", _QSIZE), "program": ""}
         return "to_cpu", {}, to_one
+    if program == "xsk_def_prog":
+        return "to_xsk", {}, None
     if program in ("tx", "redirect"):
         raise InputError(
             f"kernel backend: the built-in {program} to a device or to several CPUs is not in the lab; "

@@ -135,6 +135,8 @@ def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]
         "lost before the stack": ("tx_xdp_xmit_errors", "xdp_cpumap_enqueue_drops"),
         "lost in sockets": ("UdpRcvbufErrors",),
     }
+    if plan.document["xsk"]:
+        shares["lost at the AF_XDP socket"] = ("rx_dropped", "rx_ring_full")
     if (kernel.metrics.metric == "xdp_drop").any():
         shares["refused by the policy"] = ("xdp_drop",)
     for name, metrics in shares.items():
