@@ -36,13 +36,19 @@ double CircuitBreaker::limit_of(const BreakerSample& sample) const {
       return params_.factor * std::max(sample.working_set, sample.ring);
     case BreakerThreshold::zone_share:
       return params_.share * sample.zone_pages;
-    case BreakerThreshold::time_to_oom: {
-      const double room = std::max(0.0, sample.free_pages - sample.low);
-      const bool dry = held_slope_ > 0 && held_slope_ * seconds_of(params_.horizon) >= room;
-      return dry ? sample.held : sample.held + room;
-    }
+    case BreakerThreshold::time_to_oom:
+      return limit_by_forecast(sample, params_.horizon);
+    case BreakerThreshold::share_or_oom:
+      // Where less than the share is free, only the growth can tell in time; what outlasts the hold needs no forecast.
+      return std::min(params_.share * sample.zone_pages, limit_by_forecast(sample, params_.hold));
   }
   return HUGE_VAL;
+}
+
+double CircuitBreaker::limit_by_forecast(const BreakerSample& sample, Time horizon) const {
+  const double room = std::max(0.0, sample.free_pages - sample.low);
+  const bool dry = held_slope_ > 0 && held_slope_ * seconds_of(horizon) >= room;
+  return dry ? sample.held : sample.held + room;
 }
 
 void CircuitBreaker::update_slopes(const BreakerSample& sample) {
@@ -58,9 +64,17 @@ void CircuitBreaker::update_slopes(const BreakerSample& sample) {
   const double weight = static_cast<double>(step.ps) / static_cast<double>((params_.forecast + step).ps);
   held_slope_ += weight * ((sample.held - held_) / seconds_of(step) - held_slope_);
   free_slope_ += weight * ((sample.free_pages - free_) / seconds_of(step) - free_slope_);
+  free_fall_ = free_ - sample.free_pages;
+  step_ = step;
   last_ = sample.now;
   held_ = sample.held;
   free_ = sample.free_pages;
+}
+
+/// At its mean slope, or at the one of the last step: a flood that has just begun has moved the mean little.
+bool CircuitBreaker::low_before_next_look(const BreakerSample& sample) const {
+  const double fall = std::max({0.0, free_fall_, -free_slope_ * seconds_of(step_)});
+  return sample.free_pages - fall <= sample.low;
 }
 
 bool CircuitBreaker::low_within_reaction(const BreakerSample& sample) const {
@@ -89,7 +103,7 @@ void CircuitBreaker::observe(const BreakerSample& sample) {
   const bool over = sample.held >= limit_ && sample.held > 0;
   if (over && stats_.first_over == Time::never()) stats_.first_over = now;
 
-  if (state_ != BreakerState::hard && sample.free_pages <= sample.low) {
+  if (state_ != BreakerState::hard && low_before_next_look(sample)) {
     ++stats_.hard;
     if (state_ == BreakerState::closed || state_ == BreakerState::holding) trip_limit_ = limit_;
     enter(BreakerState::hard, now);

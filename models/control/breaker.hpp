@@ -18,13 +18,13 @@
 
 namespace rxpool {
 
-enum class BreakerThreshold : std::uint8_t { none, pages, working_set, zone_share, time_to_oom };
+enum class BreakerThreshold : std::uint8_t { none, pages, working_set, zone_share, time_to_oom, share_or_oom };
 
 struct BreakerParams {
   BreakerThreshold threshold = BreakerThreshold::none;
   double pages = 32768;       ///< threshold pages: held above it
   double factor = 4;          ///< threshold working_set: times the last steady estimate, or the ring if that is more
-  double share = 0.1;         ///< threshold zone_share: of the zone's pages
+  double share = 0.1;         ///< thresholds zone_share, share_or_oom: of the zone's pages
   Time horizon = seconds(1);  ///< threshold time_to_oom: at this queue's growth the zone is at its low mark within it
   Time reference_rtt = milliseconds(200);
   Time hold = milliseconds(200);     ///< over the threshold for so long before it trips
@@ -71,7 +71,10 @@ class CircuitBreaker {
 
  private:
   double limit_of(const BreakerSample& sample) const;
+  /// Held at which it is over because its own growth takes the free pages to the low watermark within `horizon`.
+  double limit_by_forecast(const BreakerSample& sample, Time horizon) const;
   void update_slopes(const BreakerSample& sample);
+  bool low_before_next_look(const BreakerSample& sample) const;
   bool low_within_reaction(const BreakerSample& sample) const;
   void enter(BreakerState state, Time now);
   void trip(Time now, bool early);
@@ -90,6 +93,8 @@ class CircuitBreaker {
   double free_ = 0;
   double held_slope_ = 0;
   double free_slope_ = 0;
+  double free_fall_ = 0;  ///< pages that went away between the last two samples
+  Time step_;             ///< between them
 };
 
 /// One line for each parameter that defeats the breaker's purpose, with the reason; `ring` in descriptors, `where` the

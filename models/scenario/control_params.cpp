@@ -77,7 +77,8 @@ void fields(FieldVisitor& v, BreakerFields& p) {
                               {"pages", BreakerThreshold::pages},
                               {"working_set", BreakerThreshold::working_set},
                               {"zone_share", BreakerThreshold::zone_share},
-                              {"time_to_oom", BreakerThreshold::time_to_oom}},
+                              {"time_to_oom", BreakerThreshold::time_to_oom},
+                              {"share_or_oom", BreakerThreshold::share_or_oom}},
                              "What held is compared with; none: no breaker.");
   const auto of = [&](BreakerThreshold kind, std::string_view name, auto&& block) {
     v.when(b.threshold == kind, name, block);
@@ -88,8 +89,12 @@ void fields(FieldVisitor& v, BreakerFields& p) {
     v.number("factor", b.factor, {0.01, 1e6},
              "Held above so many times the last steady working set, at least the ring.");
   });
-  of(BreakerThreshold::zone_share, "threshold zone_share",
-     [&] { v.number("share", b.share, {0.0001, 1}, "Held above this share of the node's pages is over."); });
+  v.when(b.threshold == BreakerThreshold::zone_share || b.threshold == BreakerThreshold::share_or_oom,
+         "threshold zone_share or share_or_oom", [&] {
+           v.number("share", b.share, {0.0001, 1},
+                    "Held above this share of the node's pages is over; with share_or_oom also a queue whose growth"
+                    " takes the zone to its low watermark within hold_ms.");
+         });
   of(BreakerThreshold::time_to_oom, "threshold time_to_oom", [&] {
     v.number("horizon_ms", p.horizon_ms, time_ms(0.001),
              "Over when this queue's growth takes the zone to its low watermark within it.");
