@@ -24,15 +24,15 @@ struct BreakerParams {
   BreakerThreshold threshold = BreakerThreshold::none;
   double pages = 32768;       ///< threshold pages: held above it
   double factor = 4;          ///< threshold working_set: times the last steady estimate, or the ring if that is more
-  double share = 0.1;         ///< thresholds zone_share, share_or_oom: of the zone's pages
+  double share = 0.2;         ///< thresholds zone_share, share_or_oom: of the zone's pages
   Time horizon = seconds(1);  ///< threshold time_to_oom: at this queue's growth the zone is at its low mark within it
   Time reference_rtt = milliseconds(200);
-  Time hold = milliseconds(200);     ///< over the threshold for so long before it trips
-  Time reaction = milliseconds(20);  ///< sooner than this it cannot have an effect: the hold ends
-  Time forecast = milliseconds(5);   ///< over which the slopes of free pages and held are taken
-  double close_share = 0.5;          ///< held below this share of the threshold: may close
-  Time open = milliseconds(200);   ///< at least so long before it probes; doubles with every failed probe, to 16 times
-  Time probe = milliseconds(200);  ///< of letting a share through without harm before it closes
+  Time hold = milliseconds(200);    ///< over the threshold for so long before it trips
+  Time reaction = milliseconds(5);  ///< sooner than this it cannot have an effect: the hold ends
+  Time forecast = milliseconds(5);  ///< over which the slopes of free pages and held are taken
+  double close_share = 0.5;         ///< held below this share of the threshold: may close
+  Time open = milliseconds(200);    ///< at least so long before it probes; doubles with every failed probe, to 16 times
+  Time probe = milliseconds(200);   ///< of letting a share through without harm before it closes
 };
 
 enum class BreakerState : std::uint8_t { closed, holding, open, half_open, hard };

@@ -53,7 +53,7 @@ struct BreakerFields {
   double horizon_ms = 1000;
   double reference_rtt_ms = 200;
   double hold_ms = 200;
-  double reaction_ms = 20;
+  double reaction_ms = 5;
   double forecast_ms = 5;
   double open_ms = 200;
   double probe_ms = 200;

@@ -24,8 +24,9 @@ READER_PPS = 200_000
 REACH_MS = 260.0
 """How long a run goes on after its burst: a breaker may still trip while what was queued is being read."""
 FLOODED = "nics.nic0.rx_queues.rx0"
-BREAKER: dict[str, Any] = {"threshold": "zone_share", "share": 0.1}
+BREAKER: dict[str, Any] = {"threshold": "share_or_oom"}
 """The defaults of a breaker that is switched on, as scenarios/schema.json has them."""
+NO_LIMIT = (1 << 30) - 1
 
 
 @dataclass(frozen=True)
@@ -70,14 +71,14 @@ def scenario(case: Draw, breaker: Mapping[str, Any] | None = None) -> dict[str, 
         "seed": case.seed,
         "duration_ms": 10 + case.burst_ms + REACH_MS,
         "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}},
-        "kernel": {"rmem_max": (1 << 30) - 1},
+        "kernel": {"rmem_max": NO_LIMIT},
         "memory": {"total_mib": total_mib, "free_mib": max(64, round(total_mib * case.free_share))},
         "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
         "sockets": {
             "flooded": {
                 "port": 4000,
                 "cpu": "cpu1",
-                "rcvbuf": min(case.rcvbuf, (1 << 30) - 1),
+                "rcvbuf": min(case.rcvbuf, NO_LIMIT),
                 "reader": {"rate_pps": READER_PPS},
             }
         },
@@ -115,7 +116,7 @@ class Case:
     draw: Draw
     harmed: bool  # the twin without a breaker
     harmed_with: bool
-    tripped: bool
+    tripped: bool  # or stopped at the low watermark
     peak_share: float  # of the twin: largest held over the zone
     early: bool  # the memory forecast ended the hold
 
@@ -140,6 +141,11 @@ def harm(values: Mapping[str, float]) -> bool:
     return values["memory.alloc_fail"] > 0 or values["control.nr_free_pages_min"] < values["control.watermark_min"]
 
 
+def acts(values: Mapping[str, float]) -> bool:
+    """Did the breaker refuse packets: by a trip, or at the low watermark?"""
+    return values[f"{FLOODED}.breaker_trips"] + values[f"{FLOODED}.breaker_hard"] > 0
+
+
 def outcomes(scenarios: Sequence[Scenario], executor: Executor | None = None, jobs: int = 1) -> list[dict[str, float]]:
     """Component.metric to value, of the one replication of each."""
     results = run_scenarios(scenarios, executor=executor, jobs=jobs)
@@ -162,19 +168,21 @@ def judge(
     cases: list[Case] = []
     for some in _batches(list(seeds), batch):
         draws = [draw(seed) for seed in some]
-        pairs = [load(scenario(case, given)) for case in draws for given in (breaker, None)]
-        values = outcomes(pairs, executor, jobs)
-        for index, case in enumerate(draws):
-            with_breaker, twin = values[2 * index], values[2 * index + 1]
-            zone_pages = case.total_gib * 262_144
+        guarded = outcomes([load(scenario(case, breaker)) for case in draws], executor, jobs)
+        acted = [index for index, values in enumerate(guarded) if acts(values)]
+        # A breaker that refuses nobody changes nothing: then the twin's run is this run.
+        twins = outcomes([load(scenario(draws[index])) for index in acted], executor, jobs)
+        twin_of = dict(zip(acted, twins, strict=True))
+        for index, (case, values) in enumerate(zip(draws, guarded, strict=True)):
+            twin = twin_of.get(index, values)
             cases.append(
                 Case(
                     draw=case,
                     harmed=harm(twin),
-                    harmed_with=harm(with_breaker),
-                    tripped=with_breaker[f"{FLOODED}.breaker_trips"] > 0,
-                    peak_share=twin[f"{FLOODED}.held_max"] / zone_pages,
-                    early=with_breaker[f"{FLOODED}.breaker_early_trips"] > 0,
+                    harmed_with=harm(values),
+                    tripped=index in twin_of,
+                    peak_share=twin[f"{FLOODED}.held_max"] / (case.total_gib * 262_144),
+                    early=values[f"{FLOODED}.breaker_early_trips"] > 0,
                 )
             )
         progress(len(cases))

@@ -1,4 +1,5 @@
 // The breaker's states, one sample every 100 us.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
 
@@ -66,6 +67,7 @@ TEST_CASE("the hold ends when free pages reach the low watermark within the reac
   // Free pages fall by 1000 a millisecond from 100 ms on: at 495 - 20 ms of it the reaction time is all that is left.
   BreakerParams params = pages(10000);
   params.hold = seconds(10);
+  params.reaction = milliseconds(20);
   Rig rig(params);
   rig.hold(100, 100);
   rig.until_ms(700, [](BreakerSample& s, double ms) {
@@ -75,6 +77,60 @@ TEST_CASE("the hold ends when free pages reach the low watermark within the reac
   CHECK(rig.breaker.stats().trips == 1);
   CHECK(rig.breaker.stats().early_trips == 1);
   CHECK(Rig::ms(rig.breaker.stats().first_trip) == Approx(575).margin(0.5));
+}
+
+TEST_CASE("the forecast comes before the hold time, whatever that is", "[CT-33]") {
+  // The same fall, and a hold that ends 200 ms after the threshold: memory lasts for 100 of them, so the forecast trips
+  // it; where memory lasts for 400, the hold does.
+  for (const double lasts_ms : {100.0, 400.0}) {
+    Rig rig(pages(10000));
+    rig.hold(100, 100);
+    rig.until_ms(100 + std::min(lasts_ms, 250.0), [&](BreakerSample& s, double ms) {
+      s.held = 20000;
+      s.free_pages = 5000 + 495000 * (1 - (ms - 100) / lasts_ms);
+    });
+    const bool forecast = lasts_ms < 200;
+    CHECK(rig.breaker.stats().trips == 1);
+    CHECK(rig.breaker.stats().early_trips == (forecast ? 1 : 0));
+    CHECK(Rig::ms(rig.breaker.stats().first_trip) == Approx(forecast ? 195 : 300).margin(1));
+  }
+}
+
+TEST_CASE("a queue far below its share trips when its own growth is about to take the last pages", "[CT-30][CT-33]") {
+  // 16,000 pages are free of 520,000: the share is out of reach.
+  BreakerParams params;
+  params.threshold = BreakerThreshold::share_or_oom;
+  params.share = 0.2;
+  Rig rig(params);
+  rig.until_ms(52, [](BreakerSample& s, double ms) {
+    s.held = 200 * ms;
+    s.free_pages = 16000 - 200 * ms;
+  });
+  CHECK(rig.breaker.stats().early_trips == 1);
+  CHECK(rig.breaker.stats().hard == 0);
+  CHECK(Rig::ms(rig.breaker.stats().first_trip) == Approx(50).margin(1));
+
+  // As fast a burst with room for 200 ms and more is none of its business.
+  Rig roomy(params);
+  roomy.until_ms(50, [](BreakerSample& s, double ms) {
+    s.held = 200 * ms;
+    s.free_pages = 60000 - 200 * ms;
+  });
+  CHECK(roomy.breaker.state() == BreakerState::closed);
+}
+
+TEST_CASE("the hard level looks one step ahead: a look may come after the last page", "[CT-34]") {
+  // 400 pages a look, and 362 between the low and the min watermark of a small host.
+  Rig rig(pages(1e9));
+  rig.sample.low = 1810;
+  rig.sample.free_pages = 16000;
+  double least = 16000;
+  rig.until_ms(10, [&](BreakerSample& s, double) {
+    if (rig.breaker.state() == BreakerState::closed) s.free_pages -= 400;
+    least = std::min(least, s.free_pages);
+  });
+  CHECK(rig.breaker.stats().hard == 1);
+  CHECK(least >= 1810);
 }
 
 TEST_CASE("memory that others take does not trip a queue under its threshold", "[CT-33]") {

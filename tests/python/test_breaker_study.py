@@ -28,7 +28,8 @@ def test_every_draw_is_a_scenario_with_and_without_a_breaker() -> None:
         drawn = breaker_study.draw(seed)
         assert rxpool.load(breaker_study.scenario(drawn)).resolved["control"]["breaker"]["threshold"] == "none"
         given = rxpool.load(breaker_study.scenario(drawn, breaker_study.BREAKER)).resolved
-        assert given["control"]["breaker"]["share"] == 0.1
+        assert given["control"]["breaker"]["threshold"] == "share_or_oom"
+        assert given["control"]["breaker"]["share"] == 0.2
 
 
 def test_misses_and_false_trips_are_shares_of_their_own_scenarios() -> None:
@@ -55,9 +56,22 @@ def test_an_unlimited_consumer_is_harmed_and_the_breaker_prevents_it() -> None:
         tcp=False,
         frame_bytes=64,
     )
+    share_alone = {"threshold": "zone_share", "share": 0.1}
+    given = (breaker_study.BREAKER, share_alone, None)
+    defaults, share, twin = breaker_study.outcomes([rxpool.load(breaker_study.scenario(drawn, one)) for one in given])
+    assert breaker_study.harm(twin)
+    assert not breaker_study.harm(defaults)
+    assert not breaker_study.harm(share)
+    # Both shares are more than was free: the forecast trips in time, without it only the hard level stops the flood.
+    assert defaults[f"{breaker_study.FLOODED}.breaker_early_trips"] > 0
+    assert defaults[f"{breaker_study.FLOODED}.breaker_hard"] == 0
+    assert share[f"{breaker_study.FLOODED}.breaker_hard"] > 0
+
+
+def test_a_breaker_that_refuses_nobody_leaves_its_twin_s_run_as_it_is() -> None:
+    drawn = replace(breaker_study.draw(3), flood=2.0, burst_ms=5.0, total_gib=4, free_share=0.2, tcp=False)
     pairs = [breaker_study.scenario(drawn, given) for given in (breaker_study.BREAKER, None)]
     with_breaker, twin = breaker_study.outcomes([rxpool.load(pair) for pair in pairs])
-    assert breaker_study.harm(twin)
-    assert not breaker_study.harm(with_breaker)
-    # A share of 10 % is more than was free: it is the hard level that stops the flood here.
-    assert with_breaker[f"{breaker_study.FLOODED}.breaker_hard"] > 0
+    assert not breaker_study.acts(with_breaker)
+    common = {name: value for name, value in twin.items() if "breaker" not in name}
+    assert {name: with_breaker[name] for name in common} == pytest.approx(common, nan_ok=True)
