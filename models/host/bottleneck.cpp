@@ -26,6 +26,8 @@ class Search {
   void socket(const HostSocket& socket);
   void cpumap(const CpumapEntry& entry);
   void journal(const Journal& journal);
+  /// Where no stage was short of anything: the rule that most packets fell to.
+  void refused(const Journal& journal);
   const Bottleneck& worst() const { return worst_; }
 
  private:
@@ -37,11 +39,13 @@ class Search {
   std::string lost() const {
     return percent(static_cast<double>(most_) / static_cast<double>(offered_)) + " of the packets.";
   }
+  double busy(const Core& core) const {
+    std::uint64_t total = 0;
+    for (const std::uint64_t ps : core.stats().busy_ps) total += ps;
+    return std::min(1.0, static_cast<double>(total) / static_cast<double>(std::max<std::int64_t>(1, run_.ps)));
+  }
   std::string is_bottleneck(const Core& core) const {
-    std::uint64_t busy = 0;
-    for (const std::uint64_t ps : core.stats().busy_ps) busy += ps;
-    const double share = static_cast<double>(busy) / static_cast<double>(std::max<std::int64_t>(1, run_.ps));
-    return core.name() + " is the bottleneck: " + percent(std::min(1.0, share)) + " busy, ";
+    return core.name() + " is the bottleneck: " + percent(busy(core)) + " busy, ";
   }
 
   std::uint64_t offered_;
@@ -75,8 +79,11 @@ void Search::queue(const HostNic& nic, std::uint32_t number, const Xsk* umem) {
 
 void Search::socket(const HostSocket& socket) {
   if (!is_worst(socket.socket->stats().rcvbuf_errors)) return;
-  worst_ = {socket.name,
-            "The reader of " + socket.name + " is the bottleneck: its receive buffer was full for " + lost()};
+  // A reader that is idle meanwhile pauses, or the packets come in bursts: what is short is the buffer.
+  const double share = busy(*socket.reader->home);
+  worst_ = {socket.name, (share < 0.5 ? "The receive buffer of " : "The reader of ") + socket.name +
+                             " is the bottleneck: the reader's CPU was " + percent(share) +
+                             " busy, the buffer was full for " + lost()};
 }
 
 void Search::xsk(const Xsk& xsk) {
@@ -94,8 +101,27 @@ void Search::journal(const Journal& journal) {
   if (is_worst(journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit))) {
     worst_ = {"transmit", "Transmission is the bottleneck: there was no free transmit descriptor for " + lost()};
   }
+  if (is_worst(journal.count(Fate::skb_alloc_failed))) {
+    worst_ = {"memory", "Memory is the bottleneck: there was none for the skb of " + lost()};
+  }
+  if (is_worst(journal.count(Fate::proto_mem))) {
+    worst_ = {"sockets", "A limit on the memory of all sockets is the bottleneck: it refused " + lost()};
+  }
   if (is_worst(journal.count(Fate::circuit_breaker) + journal.count(Fate::circuit_breaker_hard))) {
     worst_ = {"control", "No stage lost as much as the circuit breakers refused: " + lost()};
+  }
+}
+
+void Search::refused(const Journal& journal) {
+  constexpr std::array by_rule = {Fate::rx_steering_drop, Fate::xdp_aborted,     Fate::xdp_drop,
+                                  Fate::netfilter_drop,   Fate::no_socket,       Fate::unhandled_proto,
+                                  Fate::xdp_redirect_err, Fate::xdp_cpumap_drop, Fate::xdp_devmap_empty,
+                                  Fate::tcp_old_data,     Fate::tx_discards_phy, Fate::xdp_egress_drop};
+  if (most_ != 0) return;
+  for (const Fate fate : by_rule) {
+    if (!is_worst(journal.count(fate))) continue;
+    worst_ = {"", "No stage overflowed: " + std::string(fate_names[static_cast<std::size_t>(fate)]) +
+                      " is what ended " + lost()};
   }
 }
 
@@ -120,6 +146,7 @@ Bottleneck find_bottleneck(Host& host, Time run) {
     for (const auto& entry : nic->cpumap) search.cpumap(*entry);
   }
   search.journal(host.journal());
+  search.refused(host.journal());
   return search.worst();
 }
 
