@@ -31,7 +31,7 @@ enum class Fate : std::uint8_t {
   xdp_cpumap_drop,       ///< the program on that CPU dropped it (XD-33)
   xdp_devmap_empty,      ///< redirected to all entries of a devmap without one that can be sent to (XD-24)
   tcp_old_data,          ///< SKB_DROP_REASON_TCP_OLD_DATA
-  proto_mem,             ///< SKB_DROP_REASON_PROTO_MEM: tcp_mem
+  proto_mem,             ///< SKB_DROP_REASON_PROTO_MEM: tcp_mem, udp_mem, memory.max
   xdp_egress_drop,       ///< dropped by the egress program of the policy that sent it (XD-71)
 };
 inline constexpr std::array<std::string_view, 24> fate_names = {

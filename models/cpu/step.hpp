@@ -19,9 +19,10 @@ enum class Work : std::uint8_t {
   application,  ///< what the reader does with a message
   idle_exit,    ///< wake-up from an idle state
   cold_caches,  ///< what the first packet after a sleep costs more
+  control,      ///< looks of the control loop at the queues
 };
-inline constexpr std::array<std::string_view, 5> work_names = {"page_memory", "xdp_program", "application", "idle_exit",
-                                                               "cold_caches"};
+inline constexpr std::array<std::string_view, 6> work_names = {"page_memory", "xdp_program", "application",
+                                                               "idle_exit",   "cold_caches", "control"};
 inline constexpr std::size_t profile_entries = step_count + work_names.size();
 
 /// Who the CPU worked for; busy time is reported by these.

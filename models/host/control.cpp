@@ -97,6 +97,15 @@ std::unique_ptr<ControlLoop> make_control_loop(Host& host) {
   return std::make_unique<ControlLoop>(scenario.control, scenario.kernel.hz, end, host.allocator(), std::move(queues));
 }
 
+std::unique_ptr<ControlThread> make_control_thread(Host& host) {
+  const scenario::ControlParams& params = host.scenario().control;
+  if (params.cpu.empty()) return nullptr;
+  const Time look = time_from_ns(params.look_ns * static_cast<double>(host.control()->queues().size()));
+  auto thread = std::make_unique<ControlThread>(time_from_us(params.period_us), look);
+  thread->component_id = static_cast<std::uint32_t>(host.sockets().size()) + 1;
+  return thread;
+}
+
 void ControlActor::act(Time now) {
   ControlLoop& loop = *host_.control();
   if (loop.looks_at(now)) settle(host_, now);

@@ -11,6 +11,8 @@ namespace rxpool {
 /// Does the scenario or an attached policy ask for a control loop?
 bool wants_control(Host& host);
 std::unique_ptr<ControlLoop> make_control_loop(Host& host);
+/// Null when the loop costs no CPU of the host.
+std::unique_ptr<ControlThread> make_control_thread(Host& host);
 
 class ControlActor final : public Actor {
  public:

@@ -72,6 +72,7 @@ QueueControl::QueueControl(ControlledQueue controlled, const scenario::ControlPa
       overload(scenario::overload_params(params.overload)),
       breaker(scenario::breaker_params(params.breaker)),
       situation(situation_params(params)),
+      leak(time_from_ms(params.leak.window_ms)),
       page_return(return_params(params.pool)) {
   for (const auto& [name, fields] : params.detectors) {
     const DetectorInputs inputs = detector_inputs(fields.params.kind);
@@ -178,6 +179,7 @@ void ControlLoop::detect(QueueControl& control, Time now) {
   situation.low = static_cast<double>(zone.wmark_pages(Watermark::low));
   situation.rx_overload = control.overload.rx();
   control.situation.observe(situation);
+  if (params_.leak.window_ms > 0) control.leak.observe(now, control.reading.held);
   control.held_most = std::max(control.held_most, static_cast<double>(control.reading.held));
   control.outside_most = std::max(control.outside_most, control.reading.held + control.reading.posted);
 }

@@ -1,9 +1,9 @@
 #pragma once
 // The feedback loop of a host: at a fixed period it reads every RX queue and its memory, runs the detectors and
 // breakers of models/control on what it read, and acts: breaker gates at once, the signal after its latency, pool
-// limits and returned pages at once. It is outside any CPU (an agent, or hardware) and costs none; what its looks and
+// limits and returned pages at once. Its looks take no time here (what they cost a CPU is ControlThread's); what
 // returned pages would have cost is counted. Both the simulator and the reference engine drive it. Rules CT-1 to CT-42
-// and CT-50.
+// and CT-50 to CT-51.
 
 #include <cstdint>
 #include <functional>
@@ -13,6 +13,7 @@
 
 #include "models/bpf/contexts.hpp"
 #include "models/control/breaker.hpp"
+#include "models/control/leak.hpp"
 #include "models/control/overload.hpp"
 #include "models/control/page_return.hpp"
 #include "models/control/situation.hpp"
@@ -64,6 +65,7 @@ struct QueueControl {
   OverloadDetector overload;
   CircuitBreaker breaker;
   SituationObserver situation;
+  LeakObserver leak;
   PageReturn page_return;
   double steady_pages = 0;  ///< last steady estimate
   QueueReading reading;

@@ -72,6 +72,12 @@ void register_control(MetricRegistry& registry, ControlLoop& loop) {
       registry.counter(component, "situation_" + name + "_time", &control->situation_ps[i]);
     }
     registry.level(component, "held_page_seconds", [&c = *control] { return c.held_page_seconds; });
+    if (loop.params().leak.window_ms > 0) {
+      const LeakObserver& leak = control->leak;
+      registry.level(component, "leak_growth", [&leak] { return leak.scores().growth; });
+      registry.level(component, "leak_floor", [&leak] { return leak.scores().floor; });
+      registry.level(component, "leak_trend", [&leak] { return leak.scores().trend; });
+    }
     if (loop.params().breaker.params.threshold != BreakerThreshold::none) register_breaker(registry, loop, *control);
     if (loop.params().score.enabled) {
       const QueueTruth& truth = control->truth;

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "models/host/actors.hpp"
-#include "models/host/application.hpp"
 #include "models/host/bottleneck.hpp"
 #include "models/host/changes.hpp"
 #include "models/host/control.hpp"
@@ -15,6 +14,8 @@
 #include "models/host/prices.hpp"
 #include "models/host/redirect.hpp"
 #include "models/host/report.hpp"
+#include "models/host/socket_memory.hpp"
+#include "models/host/sockets.hpp"
 #include "models/host/tcp.hpp"
 #include "models/nic/driver_profile.hpp"
 #include "sim/error.hpp"
@@ -57,7 +58,10 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   connect_tcp();
   build_actors();
   fill_rings();
-  if (control_actor_ != nullptr) control_ = make_control_loop(*this);
+  if (control_actor_ != nullptr) {
+    control_ = make_control_loop(*this);
+    control_thread_ = make_control_thread(*this);
+  }
   register_metrics(*this);
   power_on();
 }
@@ -143,6 +147,8 @@ void Host::build_sockets(std::uint32_t replication) {
   skb_free_ = std::make_unique<SkbFree>(*slab_, scenario_.kernel.skb_defer_max);
   for (const auto& core : cores_) skb_free_->add(*core);
   stack_ = std::make_unique<Stack>(*slab_, *skb_free_, journal_);
+  udp_memory_ = rxpool::udp_memory(scenario_.kernel, nr_free_buffer_pages(*allocator_));
+  cgroups_ = memory_cgroups(scenario_.memory);
   std::uint32_t component = 0;
   for (const auto& [name, params] : scenario_.sockets) {
     HostSocket& made = sockets_.emplace_back();
@@ -153,21 +159,13 @@ void Host::build_sockets(std::uint32_t replication) {
       stack_->add(*made.tcp);
       made.socket = std::move(socket);
     } else {
-      UdpSocketParams socket;
-      socket.port = params.port;
-      // SK-30: SO_RCVBUF is capped by rmem_max and doubled.
-      socket.sk_rcvbuf =
-          params.rcvbuf == 0 ? scenario_.kernel.rmem_default : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
-      socket.admits_by_size = scenario_.kernel.at_least(6, 15);
-      auto udp = std::make_unique<UdpSocket>(socket, *slab_);
+      auto udp = std::make_unique<UdpSocket>(udp_params(scenario_.kernel, params), *slab_, udp_memory_,
+                                             cgroup_of(cgroups_, params.cgroup));
       stack_->add(*udp);
       made.socket = std::move(udp);
     }
-    SocketReaderParams reader;
-    reader.batch = params.reader.batch;
-    if (params.reader.rate_pps > 0) reader.interval = Time{std::llround(1e12 / params.reader.rate_pps)};
-    reader.application = application_params(params.reader, scenario_, replication, made.name);
-    made.reader = std::make_unique<SocketReader>(reader, *made.socket, *slab_, *skb_free_, journal_);
+    made.reader = std::make_unique<SocketReader>(reader_params(scenario_, name, replication), *made.socket, *slab_,
+                                                 *skb_free_, journal_);
     made.reader->name = made.name;
     made.reader->component_id = ++component;
     made.reader->nice = params.reader.nice;
@@ -177,7 +175,7 @@ void Host::build_sockets(std::uint32_t replication) {
 }
 
 void Host::connect_tcp() {
-  tcp_memory_ = tcp_memory(scenario_.kernel, allocator_->nr_free_pages());
+  tcp_memory_ = tcp_memory(scenario_.kernel, nr_free_buffer_pages(*allocator_));
   std::vector<TcpSource*> sources;
   for (const auto& nic : nics_) {
     for (TcpSource* source : nic->responsive) {
@@ -192,7 +190,8 @@ void Host::connect_tcp() {
     TcpSocket* const socket = sockets_[index++].tcp;
     if (socket == nullptr) continue;
     for (TcpSource* source : sources) {
-      for (const TcpConnectionParams& connection : connections_of(scenario_, params, *source)) {
+      for (TcpConnectionParams connection : connections_of(scenario_, params, *source)) {
+        connection.cgroup = cgroup_of(cgroups_, params.cgroup);
         socket->connect(connection, *source);
       }
     }
@@ -289,6 +288,7 @@ void Host::power_on() {
     sockets_[i].reader->attach(*sockets_[i].socket->reader_core);
   }
   for (HostXsk& xsk : xsks_) xsk.application->attach(*xsk.core);
+  if (control_thread_ != nullptr) control_thread_->attach(core(scenario_.control.cpu));
   for (const auto& core : cores_) core->power_on();
 
   std::size_t next = kswapd_actors_.size();

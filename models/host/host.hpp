@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@
 
 #include "models/calibration/calibration.hpp"
 #include "models/cpu/core.hpp"
+#include "models/host/control_thread.hpp"
 #include "models/host/nic.hpp"
 #include "models/host/xsk.hpp"
 #include "models/journal.hpp"
@@ -82,6 +84,10 @@ class Host final : private KswapdListener {
   Core& core(const std::string& cpu_name);
   std::vector<std::string>& warnings() { return warnings_; }
   ControlLoop* control() { return control_.get(); }
+  /// Null when the loop runs on none of the host's CPUs.
+  const ControlThread* control_thread() const { return control_thread_.get(); }
+  const UdpMemory& udp_memory() const { return udp_memory_; }
+  std::map<std::string, MemoryCgroup>& cgroups() { return cgroups_; }
 
  private:
   void build_memory();
@@ -113,6 +119,8 @@ class Host final : private KswapdListener {
   std::unique_ptr<SkbFree> skb_free_;
   std::unique_ptr<Stack> stack_;
   TcpMemory tcp_memory_;
+  UdpMemory udp_memory_;
+  std::map<std::string, MemoryCgroup> cgroups_;
   std::vector<HostSocket> sockets_;
   std::vector<std::unique_ptr<HostNic>> nics_;
   std::vector<HostXsk> xsks_;
@@ -121,6 +129,7 @@ class Host final : private KswapdListener {
   std::vector<std::pair<Actor*, Time>> scaler_actors_;  ///< and when they look first
   std::unique_ptr<ControlLoop> control_;                ///< null when nothing asks for one
   Actor* control_actor_ = nullptr;
+  std::unique_ptr<ControlThread> control_thread_;
   std::vector<std::string> warnings_;
 };
 

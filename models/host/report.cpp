@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "models/host/control_metrics.hpp"
+#include "models/host/socket_metrics.hpp"
 #include "models/nic/driver_profile.hpp"
 #include "sim/error.hpp"
 
@@ -131,21 +132,6 @@ void register_core(MetricRegistry& registry, Host& host, Core& core) {
   }
 }
 
-void register_socket(MetricRegistry& registry, HostSocket& socket) {
-  SocketStats& stats = socket.socket->stats();
-  if (socket.tcp == nullptr) {
-    registry.counter(socket.name, "UdpInDatagrams", &stats.delivered);
-    registry.counter(socket.name, "UdpRcvbufErrors", &stats.rcvbuf_errors);
-    return;
-  }
-  registry.counter(socket.name, "TCPRcvQDrop", &stats.rcvbuf_errors);
-  registry.counter(socket.name, "TCPOFOQueue", &socket.tcp->tcp_stats().out_of_order);
-  registry.counter(socket.name, "tcp_old_data", &socket.tcp->tcp_stats().old);
-  registry.counter(socket.name, "proto_mem", &socket.tcp->tcp_stats().no_memory);
-  registry.counter(socket.name, "tcp_acks", &socket.tcp->tcp_stats().acks);
-  registry.rate(socket.name, "goodput", &stats.bytes);
-}
-
 /// What a policy says of the drops that its return program has decided (struct rxpool_lag of policy.bpf.h).
 void register_return_lag(MetricRegistry& registry, const std::string& component, const bpf::MapAccess& map) {
   const auto word = [map](std::size_t index) {
@@ -223,13 +209,7 @@ void register_metrics(Host& host) {
     }
   }
   for (const auto& core : host.cores()) register_core(registry, host, *core);
-  for (HostSocket& socket : host.sockets()) {
-    register_socket(registry, socket);
-    registry.rate(socket.name, "delivered_pps", &socket.socket->stats().delivered);
-    registry.gauge(socket.name, "rmem_alloc", &socket.socket->rmem());
-    registry.gauge(socket.name, "socket_queue", &socket.socket->depth());
-    if (host.scenario().record.latency) registry.latency(socket.name, "socket_latency", &socket.socket->latency());
-  }
+  register_sockets(registry, host);
   for (HostXsk& xsk : host.xsks()) register_xsk(registry, xsk, host.scenario().record.latency);
   registry.counter("stack", "UdpNoPorts", &host.stack().stats().udp_no_ports);
   registry.counter("stack", "netfilter_drop", host.journal().counter(Fate::netfilter_drop));
@@ -253,6 +233,7 @@ void register_metrics(Host& host) {
   registry.counter("memory", "bulk_calls", &allocator.stats.bulk_calls);
   registry.counter("memory", "bulk_single", &allocator.stats.bulk_single);
   if (host.control() != nullptr) register_control(registry, *host.control());
+  if (host.control_thread() != nullptr) registry.counter("control", "control_time", &host.control_thread()->time_ps());
 }
 
 void settle(Host& host, Time now) {
@@ -397,6 +378,7 @@ Ledger page_ledger(Host& host) {
     if (const std::optional<SkbId> message = socket.reader->message_in_hand()) {
       ledger.places["socket"] += held.add(*message);
     }
+    if (const std::uint64_t lost = held.count(socket.reader->leaked())) ledger.places["leaked"] += lost;
   }
   host.skb_free().for_each_deferred([&](SkbId id) { ledger.places["stack"] += held.add(id); });
   for (const auto& nic : host.nics()) {

@@ -30,11 +30,11 @@ std::vector<TcpConnectionParams> connections_of(const Scenario& scenario, const 
   return connections;
 }
 
-TcpMemory tcp_memory(const scenario::KernelParams& kernel, std::uint64_t free_pages) {
+TcpMemory tcp_memory(const scenario::KernelParams& kernel, std::uint64_t buffer_pages) {
   // tcp_init_mem: a sixteenth is where pressure begins, half as much again the end.
   constexpr std::uint64_t least = 128;
   TcpMemory memory;
-  memory.pressure = std::max(free_pages / 16, least);
+  memory.pressure = std::max(buffer_pages / 16, least);
   memory.most = memory.pressure / 4 * 3 * 2;
   if (kernel.tcp_mem_pages != 0) {
     memory.most = kernel.tcp_mem_pages;

@@ -16,7 +16,7 @@ std::uint32_t first_connection(const Scenario& scenario, const std::string& sour
 /// The connections of `source` that end at this socket, in the order of their numbers.
 std::vector<TcpConnectionParams> connections_of(const Scenario& scenario, const scenario::SocketParams& socket,
                                                 const TcpSource& source);
-/// net.ipv4.tcp_mem: the scenario's, or what the kernel computes from the free pages.
-TcpMemory tcp_memory(const scenario::KernelParams& kernel, std::uint64_t free_pages);
+/// net.ipv4.tcp_mem: the scenario's, or what the kernel computes from `buffer_pages`.
+TcpMemory tcp_memory(const scenario::KernelParams& kernel, std::uint64_t buffer_pages);
 
 }  // namespace rxpool

@@ -38,6 +38,7 @@ class Checks {
     for (const auto& [name, nic_params] : s_.nics) nic("nics." + name, nic_params);
     sockets();
     xsks();
+    for (const auto& [name, leak] : s_.faults.leaks) refer("faults.leaks." + name, "socket", name, s_.sockets);
     check_control(s_, origin_);
     for (const auto& [name, traffic] : s_.traffic) refer("traffic." + name + ".nic", "NIC", traffic.nic, s_.nics);
     for (const auto& [name, policy] : s_.policies) {
@@ -90,6 +91,9 @@ class Checks {
       fail("memory.free_mib", "exceeds memory.total_mib, " + std::to_string(m.total_mib) + " MiB");
     if (m.llc.ways != 0 && m.llc.ddio_ways > m.llc.ways) fail("memory.llc.ddio_ways", "exceeds memory.llc.ways");
     zero_or_at_least("memory.kswapd.pages_per_ms", m.kswapd.pages_per_ms, 1e-6, "0.000001 pages/ms");
+    for (const auto& [name, group] : m.cgroups) {
+      if (group.memory_max_mib == 0) fail("memory.cgroups." + name + ".memory_max_mib", "missing; give a limit");
+    }
     for (const auto& [name, user] : m.background) {
       const std::string place = "memory.background." + name;
       zero_or_at_least(place + ".pages_per_ms", user.pages_per_ms, 1e-6, "0.000001 pages/ms");
@@ -207,6 +211,7 @@ class Checks {
     for (const auto& [name, socket] : s_.sockets) {
       const std::string place = "sockets." + name;
       refer(place + ".cpu", "CPU", socket.cpu, s_.cpus);
+      if (!socket.cgroup.empty()) refer(place + ".cgroup", "group", socket.cgroup, s_.memory.cgroups);
       if (socket.port == 0) fail(place + ".port", "missing; give the local port, 1 … 65535");
       const auto [other, is_new] = ports.emplace(socket.port, name);
       if (!is_new)

@@ -23,6 +23,10 @@ void check_control(const Scenario& scenario, const Origin& origin) {
   if (!c.working_set.empty() && !c.detectors.contains(c.working_set)) {
     origin.fail("control.working_set", "no detector " + in_quotes(c.working_set) + " in control.detectors");
   }
+  if (!c.cpu.empty() && !scenario.cpus.contains(c.cpu)) origin.fail("control.cpu", "no CPU " + in_quotes(c.cpu));
+  if (c.leak.window_ms > 0 && c.leak.window_ms * 1000 < 4 * c.period_us) {
+    origin.fail("control.leak.window_ms", "holds fewer than 4 looks; use at least 4 x control.period_us");
+  }
   if (c.breaker.params.threshold == BreakerThreshold::working_set) {
     need_detector(c, "control.breaker.threshold", origin);
   }

@@ -132,8 +132,14 @@ void fields(FieldVisitor& v, PoolFields& p) {
   v.number("half_life_ms", p.half_life_ms, time_ms(0.001), "Half-life of the excess with returns decay.");
 }
 
+void fields(FieldVisitor& v, LeakFields& p) {
+  v.number("window_ms", p.window_ms, time_ms(), "Window of the scores; 0 keeps none.");
+}
+
 void fields(FieldVisitor& v, ControlParams& p) {
   v.number("period_us", p.period_us, time_us(1), "How often detectors and breakers look.");
+  v.text("cpu", p.cpu, "CPU whose time the looks cost, as a thread's; empty: outside the host, at no cost (CT-52).");
+  v.number("look_ns", p.look_ns, time_ns(), "CPU time of one look, per RX queue.");
   v.children("detectors", p.detectors, "Working-set detectors; all of them run beside each other.");
   v.text("working_set", p.working_set, "The detector whose estimate is used; empty: the first.");
   v.object("score", p.score, "Scores of the detectors.");
@@ -141,6 +147,7 @@ void fields(FieldVisitor& v, ControlParams& p) {
   v.object("overload", p.overload, "Overload detectors of each RX queue.");
   v.object("breaker", p.breaker, "The circuit breaker of each RX queue.", "threshold");
   v.object("pool", p.pool, "Free pages and limit of each page_pool.");
+  v.object("leak", p.leak, "Scores that tell a leak from a slow consumer (CT-51).");
 }
 
 }  // namespace rxpool::scenario

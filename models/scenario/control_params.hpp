@@ -67,8 +67,15 @@ struct PoolFields {
 };
 void fields(FieldVisitor& v, PoolFields& p);
 
+struct LeakFields {
+  double window_ms = 0;
+};
+void fields(FieldVisitor& v, LeakFields& p);
+
 struct ControlParams {
   double period_us = 100;
+  std::string cpu;
+  double look_ns = 1000;
   std::string working_set;
   Named<DetectorFields> detectors;
   ScoreFields score;
@@ -76,11 +83,12 @@ struct ControlParams {
   OverloadFields overload;
   BreakerFields breaker;
   PoolFields pool;
+  LeakFields leak;
 
   /// Does anything ask for a control loop, beside a policy that reads the signal?
   bool active() const {
     return !detectors.empty() || breaker.params.threshold != BreakerThreshold::none ||
-           pool.params.rule != ReturnRule::never || pool.params.limit != LimitRule::none;
+           pool.params.rule != ReturnRule::never || pool.params.limit != LimitRule::none || leak.window_ms > 0;
   }
 };
 void fields(FieldVisitor& v, ControlParams& p);

@@ -27,6 +27,7 @@ struct KernelParams {
   std::uint32_t tcp_rmem_default = 131072;
   std::uint32_t tcp_rmem_max = 33554432;
   std::uint32_t tcp_mem_pages = 0;
+  std::uint32_t udp_mem_pages = 0;
   std::uint32_t min_free_kbytes = 0;
   std::uint32_t watermark_scale_factor = 10;
   std::uint32_t percpu_pagelist_high_fraction = 0;
@@ -88,6 +89,8 @@ inline void fields(FieldVisitor& v, KernelParams& p) {
            "What it may grow to by itself, tcp_rmem[2] (TC-34).", "33554432 from 6.18 on, 6291456 before");
   v.number("tcp_mem_pages", p.tcp_mem_pages, {0, 2147483647, "pages"},
            "Memory of all TCP connections together, tcp_mem[2]; 0 lets the kernel compute it (TC-35).");
+  v.number("udp_mem_pages", p.udp_mem_pages, {0, 2147483647, "pages"},
+           "Memory of all UDP sockets together, udp_mem[0]; 0 lets the kernel compute it (SK-35).");
   v.number("min_free_kbytes", p.min_free_kbytes, {0, 4194304, "KiB"},
            "vm.min_free_kbytes; 0 lets the kernel compute it from the memory size (PA-40).");
   v.number("watermark_scale_factor", p.watermark_scale_factor, {1, 3000, "per 10000"},

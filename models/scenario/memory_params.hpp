@@ -56,12 +56,22 @@ inline void fields(FieldVisitor& v, LlcParams& p) {
   v.number("ddio_ways", p.ddio_ways, {0, 64, "ways"}, "Ways that DMA may allocate in; 0 takes the calibration's.");
 }
 
+struct CgroupParams {
+  double memory_max_mib = 0;
+};
+
+inline void fields(FieldVisitor& v, CgroupParams& p) {
+  v.number("memory_max_mib", p.memory_max_mib, {0, 1e7, "MiB"},
+           "memory.max; only what its sockets queue is charged to the group. Required.");
+}
+
 struct MemoryParams {
   std::uint32_t total_mib = 4096;
   std::uint32_t nodes = 1;
   std::uint32_t free_mib = 0;
   KswapdParams kswapd;
   Named<BackgroundParams> background;
+  Named<CgroupParams> cgroups;
   LlcParams llc;
   bool allocator_cost = true;
 };
@@ -72,6 +82,7 @@ inline void fields(FieldVisitor& v, MemoryParams& p) {
   v.number("free_mib", p.free_mib, {0, 1048576, "MiB"}, "Free memory of each node at the start; 0 all of it.");
   v.object("kswapd", p.kswapd, "The reclaim thread of each node.");
   v.children("background", p.background, "Other users of memory.");
+  v.children("cgroups", p.cgroups, "Memory control groups of sockets.");
   v.object("llc", p.llc, "The last-level cache that DMA writes into.");
   v.flag("allocator_cost", p.allocator_cost,
          "Whether the page allocator's work takes time; off shows what a path could do without it.");

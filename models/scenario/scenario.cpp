@@ -41,7 +41,7 @@ void fields(FieldVisitor& v, Scenario& p) {
   v.children("policies", p.policies, "XDP program of each NIC, by the NIC's name.", {}, "program");
   v.object("control", p.control, "Detectors, signal, circuit breaker, pool limit (docs/control.md).");
   v.children("events", p.events, "Timed changes.");
-  v.object("faults", p.faults, "Injected faults: none yet.");
+  v.object("faults", p.faults, "Injected faults.");
   v.object("record", p.record, "What is written down.");
   v.number("tolerance", p.tolerance, {0, 10}, "How far the headline may be from its figure, as a fraction.");
   v.object("headline", p.headline, "The number that the scenario is about.");

@@ -15,6 +15,7 @@
 #include "models/scenario/control_params.hpp"
 #include "models/scenario/cpu_params.hpp"
 #include "models/scenario/event_params.hpp"
+#include "models/scenario/fault_params.hpp"
 #include "models/scenario/kernel_params.hpp"
 #include "models/scenario/memory_params.hpp"
 #include "models/scenario/nic_params.hpp"
@@ -28,12 +29,6 @@
 namespace rxpool {
 
 enum class Analysis { transient, steady };
-
-namespace scenario {
-/// Keys that later parts of the simulator fill; any key inside is refused until they do.
-struct NoParams {};
-inline void fields(FieldVisitor&, NoParams&) {}
-}  // namespace scenario
 
 struct Scenario {
   std::string schema;  ///< "$schema", for editors
@@ -55,7 +50,7 @@ struct Scenario {
   scenario::Named<scenario::PolicyParams> policies;  ///< by NIC name
   scenario::ControlParams control;
   scenario::Named<scenario::EventParams> events;
-  scenario::NoParams faults;
+  scenario::FaultParams faults;
   scenario::RecordParams record;
   double tolerance = 0.1;
   scenario::HeadlineParams headline;

@@ -61,6 +61,7 @@ struct SocketParams {
   std::uint16_t port = 0;
   std::string cpu;
   std::uint32_t rcvbuf = 0;
+  std::string cgroup;
   ReaderParams reader;
 };
 
@@ -72,6 +73,7 @@ inline void fields(FieldVisitor& v, SocketParams& p) {
   v.number("rcvbuf", p.rcvbuf, {0, 1073741823, "bytes"},
            "SO_RCVBUF as the application sets it (the kernel doubles it); 0 not set: rmem_default (SK-30), or"
            " autotuned (TC-34).");
+  v.text("cgroup", p.cgroup, "Group in memory.cgroups whose memory.max bounds what is queued (SK-36); empty: none.");
   v.object("reader", p.reader, "The application.");
 }
 

@@ -10,6 +10,7 @@ SocketReader::SocketReader(SocketReaderParams params, Socket& socket, SkbSlab& s
       batch_(params.batch),
       interval_(params.interval),
       application_(std::move(params.application)),
+      leak_(std::move(params.leak)),
       socket_(socket),
       slab_(slab),
       free_(free),
@@ -29,6 +30,11 @@ Time SocketReader::enter_call(Core& core) {
   core.charge(Step::syscall_entry);
   phase_ = Phase::receive;
   return Time{0};
+}
+
+/// Decided once per message: freeing it may take two attempts.
+bool SocketReader::draws_leak(Time now) {
+  return leak_ && now >= leak_->start && leak_->draws.next_unit() < leak_->share;
 }
 
 Task::Outcome SocketReader::sleep_until(Core& core, Time at) {
@@ -59,6 +65,7 @@ Task::Outcome SocketReader::step(Core& core) {
         return Outcome::sleeps;
       }
       message_ = socket_.dequeue(core.now());
+      leaks_message_ = draws_leak(core.now());
       const Packet& packet = slab_[message_].packet;
       core.charge(Step::socket_dequeue);
       core.charge_bytes(Step::copy_to_user, packet.frame_bytes);
@@ -74,7 +81,11 @@ Task::Outcome SocketReader::step(Core& core) {
       return Outcome::ran;
     }
     case Phase::free:
-      if (!free_.attempt_defer(core, message_)) return Outcome::waiting;
+      if (leaks_message_) {
+        leaked_.push_back(message_);
+      } else if (!free_.attempt_defer(core, message_)) {
+        return Outcome::waiting;
+      }
       core.charge(Work::application, application_.next_service());
       if (interval_.ps != 0) next_read_ = std::max(next_read_, core.now() - interval_) + interval_;
       phase_ = Phase::receive;

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "models/cpu/application.hpp"
 #include "models/cpu/core.hpp"
@@ -16,9 +18,16 @@
 namespace rxpool {
 
 struct SocketReaderParams {
+  /// Pages that it loses.
+  struct Leak {
+    double share;  ///< of the messages
+    Time start;
+    RandomStream draws;
+  };
   std::uint32_t batch = 1;  ///< messages per system call
   Time interval;            ///< shortest time between two reads; 0: as fast as it can
   ApplicationParams application;
+  std::optional<Leak> leak;
 };
 
 class SocketReader final : public Task {
@@ -36,16 +45,20 @@ class SocketReader final : public Task {
     return phase_ == Phase::free ? std::optional(message_) : std::nullopt;
   }
   void packet_arrived() { waits_for_packet_ = false; }
+  /// skbs that will never be freed.
+  std::span<const SkbId> leaked() const { return leaked_; }
 
  private:
   enum class Phase : std::uint8_t { call, receive, free };
   /// Enters recvmsg unless it has to wait; then it returns until when.
   Time enter_call(Core& core);
+  bool draws_leak(Time now);
   Outcome sleep_until(Core& core, Time at);
 
   std::uint32_t batch_;
   Time interval_;
   Application application_;
+  std::optional<SocketReaderParams::Leak> leak_;
   Socket& socket_;
   SkbSlab& slab_;
   SkbFree& free_;
@@ -56,6 +69,8 @@ class SocketReader final : public Task {
   SkbId message_ = 0;
   Time next_read_{0};
   bool waits_for_packet_ = false;
+  bool leaks_message_ = false;  ///< the one in hand
+  std::vector<SkbId> leaked_;
 };
 
 }  // namespace rxpool

@@ -39,7 +39,10 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   const bool looks_up = !raw_drops && !filter_drops;
   UdpSocket* socket = looks_up ? lookup_udp(packet) : nullptr;
   TcpSocket* tcp = looks_up ? lookup_tcp(packet) : nullptr;
-  const bool drops = tcp != nullptr ? refuses(*tcp, packet) : socket == nullptr || socket->full(skb.truesize);
+  const UdpSocket::Admission admission =
+      socket != nullptr ? socket->judge(skb.truesize) : UdpSocket::Admission::admitted;
+  const bool drops =
+      tcp != nullptr ? refuses(*tcp, packet) : socket == nullptr || admission != UdpSocket::Admission::admitted;
   // A drop frees the page: where that may reach the zone it has to be our turn before anything is charged.
   if (drops && !free_.may_free(core, id, true, EventClass::poll)) return false;
 
@@ -64,8 +67,8 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   }
   core.charge_together(Step::udp_receive, Step::socket_enqueue);
   if (drops) {
-    ++socket->stats().rcvbuf_errors;
-    return drop(core, id, Fate::socket_rcvbuff);
+    socket->refused(admission, skb.truesize);
+    return drop(core, id, admission == UdpSocket::Admission::no_buffer ? Fate::socket_rcvbuff : Fate::proto_mem);
   }
   const bool wakes = wakes_reader(core, *socket);
   socket->enqueue(id, core.now());

@@ -37,6 +37,7 @@ TcpConnection::Arrival TcpConnection::judge(std::uint64_t number) const {
   const bool forced = number == next_ && rmem_ == 0;
   if (!forced && rmem_ > rcvbuf_) return Arrival::no_buffer;
   if (!forced && memory_.pages() >= memory_.most) return Arrival::no_tcp_memory;
+  if (!forced && params_.cgroup != nullptr && !params_.cgroup->has_room(1)) return Arrival::no_tcp_memory;
   return number == next_ ? Arrival::in_order : Arrival::beyond;
 }
 
@@ -48,6 +49,9 @@ TcpConnection::Arrival TcpConnection::receive(Time now, const TcpSegment& segmen
     ce_ = segment.ce;
   }
   if (arrival != Arrival::in_order && arrival != Arrival::beyond) {
+    if (arrival == Arrival::no_tcp_memory && params_.cgroup != nullptr && !params_.cgroup->has_room(1)) {
+      ++params_.cgroup->max_events;
+    }
     acknowledge();  // a duplicate says what is missing, or that there is no room
     return arrival;
   }
@@ -57,6 +61,7 @@ TcpConnection::Arrival TcpConnection::receive(Time now, const TcpSegment& segmen
   }
   rmem_ += truesize;
   memory_.bytes += truesize;
+  charge_group(rmem_ - truesize);
   if (arrival == Arrival::beyond) {
     acknowledge(keep(segment.number));
     return arrival;
@@ -69,6 +74,13 @@ TcpConnection::Arrival TcpConnection::receive(Time now, const TcpSegment& segmen
   const bool quick = quick_acks_ != 0 || filled_gap;
   if (quick || next_ - acked_ >= 2) acknowledge();
   return arrival;
+}
+
+/// Whole pages per connection (sk_mem_pages); what is forced goes beyond memory.max (__GFP_NOFAIL).
+void TcpConnection::charge_group(std::uint32_t before) {
+  if (params_.cgroup == nullptr) return;
+  const auto pages = [](std::uint32_t bytes) { return (std::uint64_t{bytes} + 4095) / 4096; };
+  params_.cgroup->pages += pages(rmem_) - pages(before);
 }
 
 /// Adds a segment beyond the gap; the block that holds it now.
@@ -143,6 +155,7 @@ void TcpConnection::measure_rtt(Time now) {
 void TcpConnection::read(Time now, std::uint32_t truesize) {
   rmem_ -= truesize;
   memory_.bytes -= truesize;
+  charge_group(rmem_ + truesize);
   ++read_;
   adjust_space(now);
   // tcp_cleanup_rbuf: everything is read, or the window has room for twice as much.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "models/stack/socket_memory.hpp"
 #include "models/traffic/tcp/segment.hpp"
 #include "sim/time.hpp"
 
@@ -24,6 +25,7 @@ struct TcpMemory {
 
 struct TcpConnectionParams {
   std::uint32_t number = 0;         ///< among the host's connections
+  MemoryCgroup* cgroup = nullptr;   ///< that its memory is charged to; null for none
   std::uint32_t segment_bytes = 0;  ///< payload of a full segment
   std::uint32_t rcvbuf = 131072;    ///< bytes at first: tcp_rmem[1], or twice SO_RCVBUF
   std::uint32_t most = 6291456;     ///< bytes it may grow to: tcp_rmem[2]
@@ -39,7 +41,7 @@ class TcpConnection {
     beyond,         ///< kept until the gap closes
     old,            ///< was here before: dropped (TCP_OLD_DATA)
     no_buffer,      ///< more than the receive buffer is charged: dropped (SOCKET_RCVBUFF)
-    no_tcp_memory,  ///< tcp_mem: dropped (PROTO_MEM)
+    no_tcp_memory,  ///< tcp_mem or the group's memory.max: dropped (PROTO_MEM)
   };
   /// What would become of this segment now.
   Arrival judge(std::uint64_t number) const;
@@ -67,6 +69,8 @@ class TcpConnection {
   std::uint64_t window_of_space(std::uint64_t bytes) const { return bytes * scaling_ratio_ >> 8; }
   std::uint64_t space_of_window(std::uint64_t bytes) const { return (bytes << 8) / scaling_ratio_; }
   bool waits(std::uint64_t number) const;
+  /// After a change of rmem_ from `before`.
+  void charge_group(std::uint32_t before);
   Block keep(std::uint64_t number);
   void advance();
   void grow_window();

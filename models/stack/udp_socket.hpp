@@ -1,10 +1,12 @@
 #pragma once
-// A UDP socket's receive side: rcvbuf accounting on enqueue, the reader queue, and the late return of receive memory.
-// Rules SK-30, SK-31, SK-33, SK-34 (docs/rules/stack.md). Leaves out: skb_condense (SK-32), busy locks, GRO'd packets.
+// A UDP socket's receive side: rcvbuf accounting on enqueue, the memory it shares with other sockets, the reader queue,
+// and the late return of receive memory. Rules SK-30, SK-31, SK-33 to SK-36 (docs/rules/stack.md). Leaves out:
+// skb_condense (SK-32), busy locks, GRO'd packets.
 
 #include <cstdint>
 
 #include "models/stack/socket.hpp"
+#include "models/stack/socket_memory.hpp"
 
 namespace rxpool {
 
@@ -16,20 +18,44 @@ struct UdpSocketParams {
 
 class UdpSocket final : public Socket {
  public:
-  UdpSocket(const UdpSocketParams& params, SkbSlab& slab) : Socket(params.port, slab), params_(params) {}
+  enum class Admission : std::uint8_t {
+    admitted,
+    no_buffer,  ///< over rcvbuf (SOCKET_RCVBUFF)
+    no_memory,  ///< udp_mem or the group's memory.max (PROTO_MEM)
+  };
+  /// `cgroup`: null for none.
+  UdpSocket(const UdpSocketParams& params, SkbSlab& slab, UdpMemory& memory, MemoryCgroup* cgroup)
+      : Socket(params.port, slab), params_(params), memory_(memory), cgroup_(cgroup) {}
 
-  /// Would this much more be refused now?
-  bool full(std::uint32_t truesize) const {
-    if (params_.admits_by_size) return rmem_alloc_ + truesize > params_.sk_rcvbuf && rmem_alloc_ != 0;
-    return rmem_alloc_ > params_.sk_rcvbuf;
+  /// What would become of so much more now.
+  Admission judge(std::uint32_t truesize) const {
+    if (full(truesize)) return Admission::no_buffer;
+    return truesize <= forward_alloc_ || may_take(pages_for(truesize), truesize) ? Admission::admitted
+                                                                                 : Admission::no_memory;
   }
+  /// Counts a packet that judge() has refused.
+  void refused(Admission why, std::uint32_t truesize);
   void enqueue(SkbId id, Time visible);
   /// Its memory is given back to the socket now or later (SK-34).
   SkbId dequeue(Time now) override;
 
+  const std::uint64_t& mem_errors() const { return mem_errors_; }
+
  private:
+  bool full(std::uint32_t truesize) const {
+    if (params_.admits_by_size) return rmem_alloc_ + truesize > params_.sk_rcvbuf && rmem_alloc_ != 0;
+    return rmem_alloc_ > params_.sk_rcvbuf;
+  }
+  /// Pages that the socket lacks for it (sk_mem_pages).
+  std::uint64_t pages_for(std::uint32_t truesize) const;
+  bool may_take(std::uint64_t pages, std::uint32_t truesize) const;
+
   UdpSocketParams params_;
-  std::uint32_t reader_queue_ = 0;  ///< packets already moved to udp_sock.reader_queue
+  UdpMemory& memory_;
+  MemoryCgroup* cgroup_;
+  std::uint64_t mem_errors_ = 0;     ///< UdpMemErrors
+  std::uint32_t forward_alloc_ = 0;  ///< bytes of its pages that nothing is charged to
+  std::uint32_t reader_queue_ = 0;   ///< packets already moved to udp_sock.reader_queue
   std::uint32_t forward_deficit_ = 0;
 };
 

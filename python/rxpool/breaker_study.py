@@ -71,7 +71,7 @@ def scenario(case: Draw, breaker: Mapping[str, Any] | None = None) -> dict[str, 
         "seed": case.seed,
         "duration_ms": 10 + case.burst_ms + REACH_MS,
         "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}},
-        "kernel": {"rmem_max": NO_LIMIT},
+        "kernel": {"rmem_max": NO_LIMIT, "udp_mem_pages": NO_LIMIT if case.rcvbuf == 1 << 30 else 0},
         "memory": {"total_mib": total_mib, "free_mib": max(64, round(total_mib * case.free_share))},
         "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
         "sockets": {

@@ -252,9 +252,9 @@ TEST_CASE("hostile shapes are refused before anything indexes with them", "[chec
 }
 
 TEST_CASE("no shipped policy gives a refusal or a remark", "[checks][policies]") {
-  const char* name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "egress_classes", "flow_fair_share",
-                              "heavy_hitter_shed", "load_balancer", "redirect_cpu", "rx_overload_shed", "rxq_count",
-                              "rxq_read", "syn_guard", "token_bucket");
+  const char* name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "egress_classes", "egress_meter",
+                              "flow_fair_share", "heavy_hitter_shed", "load_balancer", "redirect_cpu",
+                              "rx_overload_shed", "rxq_count", "rxq_read", "syn_guard", "token_bucket");
   CAPTURE(name);
   const Object object = load_object_file(std::string(RXPOOL_POLICY_OBJECTS "/") + name + ".bpf.o",
                                          {[](std::string_view kfunc) { return kfunc_id(kfunc) != 0; }, false});

@@ -345,6 +345,40 @@ TEST_CASE("codel_return leaves its clock as metadata for the return hook", "[pol
   CHECK(result.bytes == udp_9.bytes());
 }
 
+TEST_CASE("egress_meter lets out what the consumer gives back within the target", "[policies][return]") {
+  PolicyUnderTest policy("egress_meter", any_engine(), {{"target_us", 5'000}, {"window_us", 10'000}, {"least", 8}});
+  const auto give_back = [&](int count) {
+    policy->set_now(nanoseconds(policy.now_ns));
+    for (int i = 0; i < count; ++i) policy->run_return({.cookie = 10, .consumer = 2});
+  };
+  // Nothing is known of the consumer on port 9 yet, and others are none of its business.
+  CHECK(policy.drops(udp_9, 20) == 12);
+  CHECK(policy.drops(packet().ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53), 8) == 0);
+  // It gives back 100 in a window of 10 ms: 50 may be out for a target of 5 ms.
+  give_back(8);
+  for (int window = 0; window < 8; ++window) {
+    for (int i = 0; i < 100; ++i) {
+      policy.verdict(udp_9);
+      policy.now_ns += 100'000;
+      give_back(1);
+    }
+  }
+  CHECK(200 - policy.drops(udp_9, 200) == Approx(50).margin(2));
+  // It stops: after some windows only `least` may be out, and more are.
+  policy.now_ns += 200'000'000;
+  CHECK(policy.drops(udp_9, 10) == 10);
+}
+
+TEST_CASE("egress_meter names the consumer in the cookie, and passes all where nothing comes home",
+          "[policies][return]") {
+  PolicyUnderTest policy("egress_meter", any_engine());
+  const PacketResult result = policy.run(udp_9);
+  REQUIRE(result.metadata.size() == 8);
+  CHECK(result.metadata[0] == 10);
+  PolicyUnderTest without("egress_meter", any_engine(), {{"return_hook", 0}, {"least", 1}});
+  CHECK(without.drops(udp_9, 100) == 0);
+}
+
 TEST_CASE("syn_guard limits new connections per network and leaves the trusted alone", "[policies]") {
   PolicyUnderTest policy("syn_guard", any_engine(), {{"syn_per_window", 10}});
   CHECK(policy.drops(tcp_syn, 15) == 5);

@@ -172,6 +172,7 @@ const std::vector<Case>& cases() {
       {"flow_fair_share", "flow_fair_share_soft", "", {{"always", 1}, {"share", 8}, {"return_hook", 0}}, 2, nothing},
       {"flow_fair_share", "flow_fair_share_soft", "flow_fair_share_return", {{"always", 1}, {"share", 4}}, 2, nothing},
       {"codel_return", "codel_return_soft", "codel_return_measure", {{"stamp", 1}, {"interval_us", 1000}}, 2, nothing},
+      {"egress_meter", "egress_meter", "egress_meter_return", {{"least", 4}, {"window_us", 1000}}, 2, nothing},
       {"syn_guard",
        "syn_guard",
        "",

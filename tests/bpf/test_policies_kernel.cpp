@@ -30,9 +30,9 @@ TEST_CASE("the kernel's verifier accepts every shipped policy", "[policies][kern
     WARN("skipped: " << reason);
     return;
   }
-  const char* name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "egress_classes", "flow_fair_share",
-                              "heavy_hitter_shed", "load_balancer", "redirect_cpu", "rx_overload_shed", "rxq_count",
-                              "rxq_read", "syn_guard", "token_bucket");
+  const char* name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "egress_classes", "egress_meter",
+                              "flow_fair_share", "heavy_hitter_shed", "load_balancer", "redirect_cpu",
+                              "rx_overload_shed", "rxq_count", "rxq_read", "syn_guard", "token_bucket");
   CAPTURE(name);
   log_text.clear();
   libbpf_set_print(keep_log);

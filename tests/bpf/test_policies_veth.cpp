@@ -214,9 +214,10 @@ TEST_CASE("ip link attaches every shipped object", "[policies][kernel][veth]") {
   if (!prepared()) {
     return;
   }
-  const std::string name = GENERATE("breaker_approve", "codel_return", "drop_udp_port", "egress_classes",
-                                    "flow_fair_share", "heavy_hitter_shed", "load_balancer", "redirect_cpu",
-                                    "rx_overload_shed", "rxq_count", "rxq_read", "syn_guard", "token_bucket");
+  const std::string name =
+      GENERATE("breaker_approve", "codel_return", "drop_udp_port", "egress_classes", "egress_meter", "flow_fair_share",
+               "heavy_hitter_shed", "load_balancer", "redirect_cpu", "rx_overload_shed", "rxq_count", "rxq_read",
+               "syn_guard", "token_bucket");
   CAPTURE(name);
   // Entries that ask the device for its hash need a program bound to it, which ip cannot make; their twins do not.
   const bool asks = name == "codel_return" || name == "flow_fair_share" || name == "heavy_hitter_shed";

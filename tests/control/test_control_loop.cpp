@@ -20,7 +20,7 @@ const std::string rx1 = "nics.nic0.rx_queues.rx1";
 /// A paused reader with a large buffer on one queue, a reader that keeps up on the other.
 std::string two_queues(const std::string& control, const std::string& more = "", const std::string& memory = "4096") {
   return R"({"duration_ms": 12, "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}},
-    "kernel": {"rmem_max": 1073741823, "min_free_kbytes": 4096}, "memory": {"total_mib": )" +
+    "kernel": {"rmem_max": 1073741823, "udp_mem_pages": 1073741823, "min_free_kbytes": 4096}, "memory": {"total_mib": )" +
          memory + R"(},
     "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu1"}},
       "ntuple": {"bad": {"protocol": "udp", "dst_port": 4000, "queue": "rx0"},

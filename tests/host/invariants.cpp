@@ -99,7 +99,7 @@ Numbers numbers_of(Host& host) {
   for (HostSocket& socket : host.sockets()) {
     const std::uint64_t kept = socket.socket->queued() + socket.socket->out_of_order();
     numbers.in_stack += kept;
-    numbers.skbs_queued += kept + (socket.reader->message_in_hand() ? 1 : 0);
+    numbers.skbs_queued += kept + socket.reader->leaked().size() + (socket.reader->message_in_hand() ? 1 : 0);
   }
   for (const HostXsk& xsk : host.xsks()) {
     numbers.to_xsks += xsk.xsk->stats().received;

@@ -113,6 +113,19 @@ Json make_reader(Draw& draw, double duration_ms) {
   return reader;
 }
 
+/// Memory that sockets share, pages that an application loses.
+void add_socket_memory(Draw& draw, Json& scenario) {
+  if (draw.chance(25)) scenario["kernel"]["udp_mem_pages"] = draw.one_of<int>({8, 40, 200});
+  if (!scenario.contains("sockets")) return;
+  if (draw.chance(25)) {
+    scenario["memory"]["cgroups"]["apps"] = {{"memory_max_mib", draw.one_of<double>({0.03125, 0.25})}};
+    for (auto& [name, socket] : scenario["sockets"].items()) {
+      if (draw.chance(70)) socket["cgroup"] = "apps";
+    }
+  }
+  if (draw.chance(20)) scenario["faults"]["leaks"]["app0"] = {{"share", draw.one_of<double>({0.01, 0.2})}};
+}
+
 /// Breaker, pool limit and returned pages, fast enough to act within milliseconds. Last of all, so that what was drawn
 /// before stays what it was.
 Json make_control(Draw& draw) {
@@ -223,6 +236,12 @@ std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& opt
   if (draw.chance(25)) {
     scenario["policies"]["nic0"] = "xsk_def_prog";
     scenario["xsks"]["user"] = make_xsk(draw, scenario, cpus, options.duration_ms);
+  }
+  // Drawn after everything that older seeds drew.
+  add_socket_memory(draw, scenario);
+  if (scenario.contains("control") && draw.chance(40)) {
+    scenario["control"]["cpu"] = cpu_name(draw.below(cpus));
+    scenario["control"]["look_ns"] = draw.one_of<int>({300, 3000});
   }
   return scenario.dump(1);
 }

@@ -50,4 +50,28 @@ std::unique_ptr<ControlLoop> make_control_loop(const Scenario& scenario, std::ve
   return std::make_unique<ControlLoop>(scenario.control, scenario.kernel.hz, end, allocator, std::move(controlled));
 }
 
+void ControlProcess::start(Cpu& cpu) {
+  cpu.add(*this);
+  alarm_.at = next_;
+  cpu.attach(alarm_);
+}
+
+void ControlProcess::Alarm::take(Cpu& cpu) {
+  at = Time::never();
+  cpu.enter_hardirq(Step::hardirq);
+  cpu.wake(process);
+  cpu.leave_hardirq();
+}
+
+Job ControlProcess::unit(Cpu& cpu) {
+  if (next_ > cpu.clock) {
+    alarm_.at = next_;
+    sleeps = true;
+  } else {
+    cpu.charge(look_);
+    next_ += period_;
+  }
+  co_return;
+}
+
 }  // namespace rxpool::reference

@@ -15,4 +15,23 @@ namespace rxpool::reference {
 std::unique_ptr<ControlLoop> make_control_loop(const Scenario& scenario, std::vector<std::unique_ptr<Nic>>& nics,
                                                const std::vector<std::unique_ptr<Cpu>>& cpus, PageAllocator& allocator);
 
+/// The thread whose time the looks cost (CT-52).
+class ControlProcess final : public Process {
+ public:
+  ControlProcess(Time period, Time look) : Process(Context::application), period_(period), look_(look), next_(period) {}
+  void start(Cpu& cpu);
+  Job unit(Cpu& cpu) override;
+
+ private:
+  struct Alarm final : Interrupt {
+    explicit Alarm(ControlProcess& p) : Interrupt(false), process(p) {}
+    void take(Cpu& cpu) override;
+    ControlProcess& process;
+  };
+  Time period_;
+  Time look_;
+  Time next_;
+  Alarm alarm_{*this};
+};
+
 }  // namespace rxpool::reference

@@ -9,6 +9,7 @@
 #include "models/host/nic.hpp"
 #include "models/host/prices.hpp"
 #include "models/host/redirect.hpp"
+#include "models/host/socket_memory.hpp"
 #include "models/host/tcp.hpp"
 #include "models/host/xsk.hpp"
 #include "models/memory/background.hpp"
@@ -73,9 +74,12 @@ class ReferenceHost final : KswapdListener {
   std::vector<std::unique_ptr<Reader>> readers_;
   Stack stack_;
   TcpMemory tcp_memory_;
+  UdpMemory udp_memory_;
+  std::map<std::string, MemoryCgroup> cgroups_;
   std::vector<std::unique_ptr<Nic>> nics_;
   std::vector<std::unique_ptr<Xsk>> xsks_;
   std::unique_ptr<ControlLoop> control_;
+  std::unique_ptr<ControlProcess> control_process_;
   std::set<Time> change_times_;
   Time end_;
 };
@@ -112,14 +116,15 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
 }
 
 void ReferenceHost::connect_tcp() {
-  tcp_memory_ = tcp_memory(scenario_.kernel, allocator_->nr_free_pages());
+  tcp_memory_ = tcp_memory(scenario_.kernel, nr_free_buffer_pages(*allocator_));
   std::size_t i = 0;
   for (const auto& [name, params] : scenario_.sockets) {
     Socket& socket = *sockets_[i++];
     if (!socket.tcp) continue;
     for (const auto& nic : nics_) {
       for (TcpSource* source : nic->responsive) {
-        for (const TcpConnectionParams& connection : connections_of(scenario_, params, *source)) {
+        for (TcpConnectionParams connection : connections_of(scenario_, params, *source)) {
+          connection.cgroup = socket.cgroup;
           socket.connections.emplace(connection.number,
                                      Socket::Endpoint{TcpConnection(connection, tcp_memory_), source});
         }
@@ -295,6 +300,8 @@ void ReferenceHost::build_cpus() {
 }
 
 void ReferenceHost::build_sockets(std::uint32_t replication) {
+  udp_memory_ = udp_memory(scenario_.kernel, nr_free_buffer_pages(*allocator_));
+  cgroups_ = memory_cgroups(scenario_.memory);
   std::uint32_t number = 0;
   for (const auto& [name, params] : scenario_.sockets) {
     auto socket = std::make_unique<Socket>();
@@ -304,9 +311,15 @@ void ReferenceHost::build_sockets(std::uint32_t replication) {
     socket->rcvbuf =
         params.rcvbuf == 0 ? scenario_.kernel.rmem_default : 2 * std::min(params.rcvbuf, scenario_.kernel.rmem_max);
     socket->counts_new_packet = scenario_.kernel.at_least(6, 15);
+    socket->memory = &udp_memory_;
+    socket->cgroup = cgroup_of(cgroups_, params.cgroup);
     readers_.push_back(std::make_unique<Reader>(params.reader,
                                                 RandomStream(scenario_.seed, replication, socket->name + ".service"),
                                                 *socket, frees_, journal_));
+    if (const auto leak = scenario_.faults.leaks.find(name); leak != scenario_.faults.leaks.end()) {
+      readers_.back()->leak = leak->second;
+      readers_.back()->leak_draws.emplace(scenario_.seed, replication, socket->name + ".leak");
+    }
     readers_.back()->component_id = ++number;
     readers_.back()->name = socket->name;
     socket->reader = readers_.back().get();
@@ -342,6 +355,15 @@ void ReferenceHost::power_on() {
   std::size_t i = 0;
   for (const auto& [name, params] : scenario_.sockets) readers_[i++]->start(cpu(params.cpu));
   for (const auto& xsk : xsks_) xsk->start(cpu(xsk->params.cpu));
+  if (scenario_.control.active() && !scenario_.control.cpu.empty()) {
+    std::size_t queues = 0;
+    for (const auto& nic : nics_) queues += nic->queues.size();
+    const Time look = time_from_ns(scenario_.control.look_ns * static_cast<double>(queues));
+    control_process_ = std::make_unique<ControlProcess>(time_from_us(scenario_.control.period_us), look);
+    control_process_->component_id = static_cast<std::uint32_t>(sockets_.size()) + 1;
+    control_process_->name = "control";
+    control_process_->start(cpu(scenario_.control.cpu));
+  }
   for (const auto& on : cpus_) on->power_on();
   plan_memory();
   for (std::size_t number = 0; number < nics_.size(); ++number) plan_scaling(number);
@@ -529,6 +551,7 @@ Ledger ReferenceHost::page_ledger() {
     for (const SkbPtr& skb : socket->queue) hold("socket", skb);
     for (const auto& [number, skb] : socket->waiting) hold("socket", skb);
     if (socket->reader->in_hand != nullptr) hold("socket", socket->reader->in_hand);
+    for (const SkbPtr& skb : socket->reader->leaked) hold("leaked", skb);
   }
   for (const auto& list : frees_.lists()) {
     for (const SkbPtr& skb : list->skbs) hold("stack", skb);

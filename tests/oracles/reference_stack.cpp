@@ -62,14 +62,27 @@ void Frees::attempt_defer(Cpu& cpu, const SkbPtr& skb) {
 
 // ---- Socket.
 
-bool Socket::refuses(std::uint32_t truesize) const {
-  if (counts_new_packet) return rmem != 0 && rmem + truesize > rcvbuf;
-  return rmem > rcvbuf;
+std::optional<Fate> Socket::refuses(std::uint32_t truesize) const {
+  if (counts_new_packet ? rmem != 0 && rmem + truesize > rcvbuf : rmem > rcvbuf) return Fate::socket_rcvbuff;
+  const std::uint64_t needed = (charged + truesize + 4095) / 4096;
+  if (needed <= pages) return std::nullopt;
+  const std::uint64_t all = memory->pages + needed - pages;
+  if (cgroup != nullptr && cgroup->pages + needed - pages > cgroup->max_pages) return Fate::proto_mem;
+  const bool nearly_empty = rmem + truesize < 4096;
+  if (all > memory->least && (all > memory->most || !nearly_empty)) return Fate::proto_mem;
+  return std::nullopt;
 }
 
 void Socket::push(SkbPtr skb, Time visible) {
   skb->visible = visible;
   rmem += skb->truesize;
+  charged += skb->truesize;
+  const std::uint64_t needed = (charged + 4095) / 4096;
+  if (!tcp && needed > pages) {
+    memory->pages += needed - pages;
+    if (cgroup != nullptr) cgroup->pages += needed - pages;
+    pages = needed;
+  }
   queue.push_back(std::move(skb));
 }
 
@@ -84,7 +97,15 @@ SkbPtr Socket::pop() {
   queue.pop_front();
   --reader_queue;
   given_back_later += skb->truesize;
-  if (reader_queue == 0 || given_back_later >= rcvbuf / 4) rmem -= std::exchange(given_back_later, 0);
+  if (reader_queue == 0 || given_back_later >= rcvbuf / 4) {
+    charged -= given_back_later;
+    rmem -= std::exchange(given_back_later, 0);
+    // All whole pages but the last byte's.
+    const std::uint64_t spare = (pages * 4096 - charged - 1) / 4096;
+    pages -= spare;
+    memory->pages -= spare;
+    if (cgroup != nullptr) cgroup->pages -= spare;
+  }
   return skb;
 }
 
@@ -214,6 +235,7 @@ Job Reader::unit(Cpu& cpu) {
         break;
       }
       in_hand = socket_.pop();
+      leaks_ = leak && cpu.clock >= time_from_ms(leak->start_ms) && leak_draws->next_unit() < leak->share;
       cpu.charge(Step::socket_dequeue);
       cpu.charge(cpu.price(Step::copy_to_user) +
                  Time{cpu.price_per_byte(Step::copy_to_user) * in_hand->packet.frame_bytes});
@@ -222,7 +244,11 @@ Job Reader::unit(Cpu& cpu) {
       next_ = Next::free;
       break;
     case Next::free:
-      frees_.attempt_defer(cpu, in_hand);
+      if (leaks_) {
+        leaked.push_back(in_hand);
+      } else {
+        frees_.attempt_defer(cpu, in_hand);
+      }
       in_hand.reset();
       cpu.charge(service_time(params_, service_));
       if (interval_.ps != 0) next_read_ = std::max(next_read_ + interval_, cpu.clock);
@@ -272,7 +298,8 @@ void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams
     const bool mine = candidate->tcp ? (packet.flags & packet_flag::segment) != 0 : packet.ip_protocol == protocol_udp;
     if (socket == nullptr && mine && candidate->port == packet.destination_port) socket = candidate.get();
   }
-  const bool refused = socket != nullptr && !socket->tcp && socket->refuses(skb->truesize);
+  std::optional<Fate> refused;
+  if (socket != nullptr && !socket->tcp) refused = socket->refuses(skb->truesize);
 
   cpu.charge(Step::netif_receive);
   if (rules.raw_drop.enabled) {
@@ -306,7 +333,7 @@ void Stack::receive(Cpu& cpu, const SkbPtr& skb, const scenario::NetfilterParams
     return drop(Fate::no_socket);
   }
   cpu.charge(Step::socket_enqueue);
-  if (refused) return drop(Fate::socket_rcvbuff);
+  if (refused) return drop(*refused);
   Reader& reader = *socket->reader;
   const bool wakes = std::exchange(reader.waits_for_packet, false);
   if (wakes) cpu.charge(Step::socket_wakeup);

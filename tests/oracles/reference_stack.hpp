@@ -7,6 +7,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +69,11 @@ struct Socket {
   std::uint32_t rmem = 0;
   std::uint32_t given_back_later = 0;
   std::size_t reader_queue = 0;
+  // Memory shared with other UDP sockets (SK-35) and with a group (SK-36): bytes charged, whole pages taken.
+  UdpMemory* memory = nullptr;
+  MemoryCgroup* cgroup = nullptr;
+  std::uint64_t charged = 0;
+  std::uint64_t pages = 0;
   Reader* reader = nullptr;
 
   // TCP: who decides for each connection, and what waits for a gap to close.
@@ -81,7 +87,8 @@ struct Socket {
 
   TcpConnection::Arrival receive_segment(Cpu& cpu, const SkbPtr& skb);
   void copied(Cpu& cpu, const Skb& skb);
-  bool refuses(std::uint32_t truesize) const;
+  /// Why a UDP packet is refused; empty: it is not.
+  std::optional<Fate> refuses(std::uint32_t truesize) const;
   void push(SkbPtr skb, Time visible);
   SkbPtr pop();
 };
@@ -99,6 +106,9 @@ class Reader final : public Process {
   void set_paused(bool paused, Time now);
   bool waits_for_packet = false;
   SkbPtr in_hand;  ///< copied, not yet freed
+  std::optional<scenario::LeakParams> leak;
+  std::optional<RandomStream> leak_draws;
+  std::vector<SkbPtr> leaked;
 
  private:
   struct Alarm final : Interrupt {
@@ -122,6 +132,7 @@ class Reader final : public Process {
   std::uint32_t received_ = 0;
   Time next_read_{0};
   bool paused_;
+  bool leaks_ = false;  ///< the one in hand
 };
 
 class Stack {
