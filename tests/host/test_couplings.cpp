@@ -81,7 +81,7 @@ TEST_CASE("a page that a reader frees comes back through the allocating CPU", "[
 
 TEST_CASE("two queues that drain one zone share it in time order", "[couplings][PA-44]") {
   const Scenario scenario = load_random(R"({"duration_ms": 4, "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}},
-    "memory": {"total_mib": 64, "free_mib": 8},
+    "kernel": {"udp_mem_pages": 16384}, "memory": {"total_mib": 64, "free_mib": 8},
     "nics": {"nic0": {"driver": "mlx5", "rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu0"}}},
              "nic1": {"driver": "ixgbe", "rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu1"}}}},
     "sockets": {"app": {"port": 4000, "cpu": "cpu2", "rcvbuf": 4194304, "reader": {"paused": true}}},

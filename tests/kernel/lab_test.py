@@ -6,6 +6,7 @@ too: packets and pages are conserved, bounds are exact, nothing is left behind.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import json
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 import unittest
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,19 @@ def run(document: dict[str, Any], packets: int, gap_ns: int) -> dict[str, Any]:
         raise AssertionError(f"rxpool-lab ended with {lab.returncode}: {errors}")
     seen: dict[str, Any] = json.loads(out)
     return seen
+
+
+@contextlib.contextmanager
+def busy(cpu: int) -> Iterator[None]:
+    """Keeps a CPU from idling, in whose sleep the sampler's clock stands still."""
+    spinner = subprocess.Popen(
+        [sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nos.nice(19)\nwhile True: pass"]
+    )
+    try:
+        yield
+    finally:
+        spinner.kill()
+        spinner.wait()
 
 
 BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
@@ -147,7 +162,8 @@ class Lab(unittest.TestCase):
         self.assertEqual(seen["counters"]["poll_work"] + drops, 10000)
 
     def test_the_kernels_own_sampler_sees_what_the_thread_sees_and_is_in_time(self) -> None:
-        seen = run(plan(socket={"paused": True}), 4000, 50000)
+        with busy(1):
+            seen = run(plan(socket={"paused": True}), 4000, 50000)
         timer = seen["timer"]
         self.assertGreaterEqual(len(timer["held"]), 280)
         times = timer["time_ns"]

@@ -21,7 +21,7 @@ const std::vector<Mistake>& mistakes() {
       {"nics.nic0.rx_rign", "5", "nics.nic0.rx_rign: unknown key; did you mean \"rx_ring\"?"},
       {"memory.kswapd.speed", "5",
        "memory.kswapd.speed: unknown key; remove it, known are wake_latency_us, pages_per_ms"},
-      {"faults.leak", "1", "faults.leak: unknown key; remove it, known are "},
+      {"faults.leak", "1", "faults.leak: unknown key; did you mean \"leaks\"?"},
       // types
       {"nics.nic0.rx_ring", "\"big\"", "nics.nic0.rx_ring: \"big\" must be a number, 1 … 8192 packets"},
       {"nics.nic0.rx_ring", "true", "nics.nic0.rx_ring: true must be a number, 1 … 8192 packets"},
