@@ -14,14 +14,20 @@ from typing import IO
 from rxpool.errors import ExitCode, InputError
 
 _TEMPORARY = ".tmp-"
+IN_A_STORE = "free some space or give another --out, then run again: finished replications are kept"
+"""What helps where a store's disk is full."""
+
+ELSEWHERE = "free some space, or write the file elsewhere"
+"""What helps where a single file finds no room."""
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, advice: str = IN_A_STORE) -> Iterator[IO[bytes]]:
     """A binary file that appears at ``path`` by rename when the block ends, and not at all when it fails.
 
-    Data is on the disk before the name is. A full disk is an :class:`InputError` with exit code 5.
+    Data is on the disk before the name is. A full disk is an :class:`InputError` with exit code 5 and that ``advice``.
     """
     temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
     try:
@@ -36,12 +42,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise storage_error(path, error) from error
+        raise storage_error(path, error, advice) from error
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, advice: str = IN_A_STORE) -> None:
     """Writes a whole file at once (see :func:`atomic_file`)."""
-    with atomic_file(path) as file:
+    with atomic_file(path, advice) as file:
         file.write(data)
 
 
@@ -73,6 +79,17 @@ class FolderLock:
         os.close(self.descriptor)
 
 
+def check_writable(path: Path) -> None:
+    """Raises :class:`InputError` for a path at which no file can be written, before work is done for it."""
+    folder = path.parent
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file")
+    if not folder.is_dir():
+        raise InputError(f"{path}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: the folder {folder} is not writable")
+
+
 def remove_temporary(folder: Path) -> None:
     """Removes what a killed writer left behind; only for whoever holds the folder's lock."""
     for path in folder.glob(f"{_TEMPORARY}*"):
@@ -88,12 +105,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def storage_error(path: Path, error: OSError) -> InputError:
+def storage_error(path: Path, error: OSError, advice: str = IN_A_STORE) -> InputError:
     """The one-line error for a file that cannot be written or read."""
     if error.errno in _NO_SPACE:
-        return InputError(
-            f"{path}: {error.strerror}; free some space or give another --out, then run again: finished "
-            "replications are kept",
-            ExitCode.LIMIT,
-        )
+        return InputError(f"{path}: {error.strerror}; {advice}", ExitCode.LIMIT)
     return InputError(f"{path}: {error.strerror or error}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _NAMES = ("component", "metric", "unit")
 """What a million rows repeat: each text is held once (``sys.intern``)."""
+
+CONTEXTS = ("hardirq", "softirq", "ksoftirqd", "kthread", "application")
+"""Contexts of a CPU, from the one that interrupts all others downwards."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +137,20 @@ class Replication:
                 ("time_ns", pa.int64()),
                 ("value", pa.float64()),
             ],
-            metadata={"rxpool": json.dumps(self.facts(), sort_keys=True)},
+            metadata={"rxpool": json.dumps({**self.facts(), "checksum": self.checksum}, sort_keys=True)},
         )
         columns = [*names, pa.array(times, mask=is_metric), pa.array(values)]
         return pa.Table.from_arrays(columns, schema=schema)
+
+    @property
+    def checksum(self) -> int:
+        """CRC-32 of everything that is stored: pages have checksums of their own, the file's head and tail have not."""
+        facts = json.dumps([self.facts(), *(list(getattr(self, name)) for name in _NAMES)], sort_keys=True)
+        crc = zlib.crc32(facts.encode(), zlib.crc32(self.value.tobytes()))
+        for s in self.series:
+            crc = zlib.crc32("\0".join((s.component, s.metric, s.unit)).encode(), crc)
+            crc = zlib.crc32(s.value.tobytes(), zlib.crc32(s.time_ns.tobytes(), crc))
+        return crc
 
     def _name_columns(self) -> list[tuple[list[str], tuple[str, ...]]]:
         return [
@@ -157,7 +171,7 @@ class Replication:
         series = []
         for start, stop in _runs(component, metric, time_ns, count):
             series.append(Series(component[start], metric[start], unit[start], time_ns[start:stop], value[start:stop]))
-        return cls(
+        found = cls(
             replication=facts["replication"],
             fingerprint=int(facts["fingerprint"], 16),
             simulated_ms=facts["simulated_ms"],
@@ -173,6 +187,9 @@ class Replication:
             bottleneck=(facts["bottleneck"][0], facts["bottleneck"][1]),
             warnings=tuple(facts["warnings"]),
         )
+        if facts.get("checksum", found.checksum) != found.checksum:
+            raise ValueError("the checksum does not fit")
+        return found
 
 
 def _repeat(names: list[str], lengths: list[int], head: tuple[str, ...]) -> pa.DictionaryArray:

@@ -38,6 +38,10 @@ class Store:
         """The run folder of a scenario; nothing is made yet."""
         return RunFolder(self.root / scenario.run_name)
 
+    def study_folder(self, name: str) -> Path:
+        """The folder of a sweep or a tuning, made where it is new; ``*`` over the runs does not meet it."""
+        return make_folder(self.root / ".studies" / name)
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -131,11 +135,15 @@ class RunFolder:
 
         path = self.replication_path(index)
         try:
-            return Replication.from_arrow(pq.read_table(path))
+            return Replication.from_arrow(pq.read_table(path, page_checksum_verification=True))
         except FileNotFoundError:
             raise InputError(f"{path}: missing; run the scenario again") from None
-        except (pa.ArrowException, ValueError, KeyError, TypeError):
-            raise InputError(f"{path}: damaged; delete it and run the scenario again") from None
+        except OSError as error:
+            if error.errno is not None:
+                raise storage_error(path, error) from error
+            raise _damaged(path) from None  # what Arrow raises for bytes that zstd or thrift cannot read
+        except (pa.ArrowException, ArithmeticError, LookupError, TypeError, ValueError):
+            raise _damaged(path) from None
 
     def merge(self, scenario: Scenario, fresh: Iterable[Replication] = ()) -> None:
         """Writes ``metrics.parquet``, ``series.parquet`` and the manifest from every finished replication."""
@@ -221,7 +229,7 @@ class _RowGroups:
     def __init__(self, stream: IO[bytes], schema: pa.Schema) -> None:
         import pyarrow.parquet as pq
 
-        self._writer = pq.ParquetWriter(stream, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True)
         self._parts: list[pa.Table] = []
 
     def add(self, table: pa.Table) -> None:
@@ -303,9 +311,13 @@ def parquet_bytes(table: pa.Table) -> bytes:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", store_schema=True)
+    pq.write_table(table, sink, compression="zstd", store_schema=True, write_page_checksum=True)
     data: bytes = sink.getvalue().to_pybytes()
     return data
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path}: damaged; delete it and run the scenario again")
 
 
 def _json_bytes(value: Any) -> bytes:

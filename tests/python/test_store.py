@@ -255,3 +255,40 @@ def test_kill_9_at_any_moment_loses_only_what_was_running(tmp_path: Path, kills:
     writer = drive(store, count, 0)
     assert writer.wait(60) == 0, writer.communicate()
     assert contents(store) == expected
+
+
+def test_flipped_bytes_never_pass_for_a_result(tmp_path: Path, ran: list[int]) -> None:
+    result = rxpool.study.run_stored([made_scenario(1)], Store(tmp_path))[0]
+    folder = RunFolder(Path(str(result.path)))
+    path = folder.replication_path(0)
+    whole = path.read_bytes()
+    found = folder.read(0)
+    assert found.checksum == made_replication(0).checksum
+    refused = 0
+    for position in range(0, len(whole), 5):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x41]) + whole[position + 1 :])
+        try:
+            assert folder.read(0).checksum == found.checksum, position
+        except InputError as error:
+            assert "damaged; delete it" in str(error), position
+            refused += 1
+    assert refused > len(range(0, len(whole), 5)) / 2  # the rest is what nobody reads: statistics, Arrow's own copy
+
+
+def test_a_study_lies_where_a_glob_of_runs_does_not_meet_it(tmp_path: Path) -> None:
+    folder = Store(tmp_path).study_folder("x-sweep-0")
+    assert folder.is_dir()
+    listed = subprocess.run(["bash", "-c", f"ls -d {tmp_path}/*"], capture_output=True, text=True, check=False)
+    assert listed.stdout == ""
+
+
+def test_the_first_replication_is_checked_before_more_is_run(tmp_path: Path, ran: list[int]) -> None:
+    def refuse(replication: Replication) -> None:
+        raise InputError("no such metric")
+
+    with pytest.raises(InputError, match="no such metric"):
+        rxpool.study.run_stored([made_scenario(5)], Store(tmp_path), check=refuse)
+    assert ran == [0]
+    with pytest.raises(InputError, match="no such metric"):
+        rxpool.study.run_stored([made_scenario(5)], Store(tmp_path), check=refuse)
+    assert ran == [0]
