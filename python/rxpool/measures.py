@@ -8,13 +8,30 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rxpool.errors import InputError
+from rxpool.plain import nearest
 from rxpool.record import Ledger, Replication
 
 _JOIN: dict[str, Callable[[Iterable[float]], float]] = {"sum": sum, "max": max}
+
+
+class UnknownMetricError(InputError):
+    """A replication has no metric of that name; another run of the same study may have it."""
+
+
+def full_name(component: str, metric: str) -> str:
+    """``component.metric``; the metric alone where it belongs to the whole host."""
+    return f"{component}.{metric}" if component else metric
+
+
+def headline_name(resolved: Mapping[str, Any]) -> str:
+    """The full name of the scenario's headline metric; empty where it names none."""
+    headline = resolved.get("headline") or {}
+    return full_name(headline.get("component") or "", headline["metric"]) if headline.get("metric") else ""
 
 
 @dataclass(frozen=True)
@@ -29,7 +46,7 @@ class Measure:
         if colon and join in _JOIN:
             values = [v for (_, m), v in replication.named.items() if m == metric]
             if not values:
-                raise InputError(self._unknown(replication))
+                raise UnknownMetricError(self._unknown(replication))
             return float(_JOIN[join](values))
         component, _, metric = self.name.rpartition(".")
         if (component, metric) in replication.named:
@@ -41,9 +58,9 @@ class Measure:
         if len(matches) == 1:
             return replication.named[matches[0], self.name]
         if matches:
-            listed = ", ".join(f"{c}.{self.name}" for c in matches[:4])
+            listed = ", ".join(full_name(c, self.name) for c in matches[:4])
             raise InputError(f"metric '{self.name}': several components have it ({listed}…); name one, or sum: or max:")
-        raise InputError(self._unknown(replication))
+        raise UnknownMetricError(self._unknown(replication))
 
     def unit(self, replication: Replication) -> str:
         """The unit of the number; empty where it is not a metric."""
@@ -57,19 +74,14 @@ class Measure:
         return [self.of(r) for r in replications]
 
     def _unknown(self, replication: Replication) -> str:
-        import difflib
-
-        known = list(measure_names(replication))
-        near = difflib.get_close_matches(self.name, [*known, *dict.fromkeys(replication.metric)], 1, 0)
-        return f"metric '{self.name}': this run has none of that name" + (
-            f"; the nearest is '{near[0]}'" if near else ""
-        )
+        known = [*measure_names(replication), *replication.metric]
+        return f"metric '{self.name}': this run has none of that name{nearest(self.name, known)}"
 
 
 def measure_names(replication: Replication) -> Iterator[str]:
     """Every full name that :class:`Measure` takes for this replication."""
     for component, metric in replication.named:
-        yield f"{component}.{metric}" if component else metric
+        yield full_name(component, metric)
     yield "packets.offered"
     yield "packets.dropped"
     yield from (f"packets.{place}" for place in replication.packets.places)
@@ -86,9 +98,52 @@ def expand(patterns: Sequence[str], replication: Replication) -> list[Measure]:
             continue
         found = [name for name in measure_names(replication) if fnmatch.fnmatchcase(name, pattern)]
         if not found:
-            raise InputError(f"metric '{pattern}': no metric of this run matches")
+            raise UnknownMetricError(f"metric '{pattern}': no metric of this run matches")
         names |= dict.fromkeys(found)
     return [Measure(name) for name in names]
+
+
+def expand_over(patterns: Sequence[str], replications: Sequence[Replication]) -> list[Measure]:
+    """Like :func:`expand`, over one replication of each run of a study: a metric need not be in all of them."""
+    found: dict[Measure, None] = {}
+    for pattern in patterns:
+        of_pattern: dict[Measure, None] = {}
+        missing: InputError | None = None
+        for replication in replications:
+            try:
+                measures = expand([pattern], replication)
+                for measure in measures:
+                    measure.of(replication)
+                of_pattern |= dict.fromkeys(measures)
+            except InputError as error:
+                missing = missing or error
+        if not of_pattern and missing is not None:
+            raise missing
+        found |= of_pattern
+    return list(found)
+
+
+def check_names(patterns: Sequence[str], replication: Replication) -> None:
+    """Raises :class:`InputError` for a name that no run of this study can have, as one of its replications shows.
+
+    A metric that the core declares may be one of another point or policy (a driver's own counter, for one), of a
+    component that is here; anything else that is not here is mistyped.
+    """
+    for pattern in patterns:
+        try:
+            for measure in expand([pattern], replication):
+                measure.of(replication)
+        except UnknownMetricError:
+            component, _, metric = pattern.rpartition(":")[2].rpartition(".")
+            plain_component = not any(c in component for c in "*?[")
+            if metric not in _declared() or (component and plain_component and component not in replication.component):
+                raise
+
+
+def _declared() -> set[str]:
+    from rxpool import _core
+
+    return {entry["name"] for entry in _core.metric_table()}
 
 
 def _place(replication: Replication, name: str) -> float | None:
@@ -104,6 +159,12 @@ def _place(replication: Replication, name: str) -> float | None:
         return float(ledger.places[place])
     # A place that nothing reached in this replication is not listed.
     return 0.0 if place.startswith(("dropped.", "in_flight.")) or place in ("delivered", "transmitted") else None
+
+
+def drop_reasons(packets: Ledger, replications: int) -> list[tuple[str, float]]:
+    """Reasons of dropped packets with their mean counts over ``replications``, the largest first."""
+    lost = [(p, n) for p, n in packets.places.items() if p.startswith("dropped.") and n]
+    return sorted([(p.removeprefix("dropped."), n / replications) for p, n in lost], key=lambda entry: -entry[1])
 
 
 def dropped(ledger: Ledger) -> int:

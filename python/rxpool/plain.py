@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
@@ -20,3 +22,15 @@ def finite(value: Any) -> Any:
 def printable(text: str) -> str:
     """The text with characters that would steer a terminal, or break the line, written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; the nearest is 'x'`` for the known name that looks most like this one; empty where there is none."""
+    near = difflib.get_close_matches(name, list(dict.fromkeys(known)), 1, 0)
+    return f"; the nearest is '{near[0]}'" if near else ""
+
+
+def listed(names: Sequence[str], shown: int = 3) -> str:
+    """The first few of some names, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

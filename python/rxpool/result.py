@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rxpool.plain import finite
+from rxpool.plain import finite, listed
 from rxpool.record import Ledger, Replication
 from rxpool.scenario import Scenario
 
@@ -108,7 +108,7 @@ class Result:
         """One sentence: what limited the first replication, with its evidence."""
         return self.replications[0].bottleneck[1]
 
-    @property
+    @cached_property
     def warnings(self) -> list[str]:
         """Warnings of all replications, each once, and what was not steady though the scenario says so."""
         from rxpool.steadiness import steadiness_warnings
@@ -124,7 +124,7 @@ class Result:
     @property
     def uncalibrated(self) -> str:
         """What nobody has fitted to measurements though this run rests on it; empty where there is nothing to say."""
-        return uncalibrated([self])
+        return uncalibrated(self.warnings)
 
     @property
     def duration_ms(self) -> float:
@@ -202,10 +202,24 @@ class Result:
         return json.dumps(finite(self.to_dict()), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def uncalibrated(results: Iterable[Result]) -> str:
-    """What nobody has fitted to measurements though some of these runs rest on it, each sentence once."""
-    said = [w for result in results for w in result.warnings if w.startswith(UNCALIBRATED)]
-    return " ".join(dict.fromkeys(said))
+def warnings(results: Iterable[Result]) -> list[str]:
+    """Warnings of several runs, each once; those that not every run has name the runs."""
+    return join_warnings([(result.name, result.warnings) for result in results])
+
+
+def join_warnings(told: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Sentences by the run that said them, each once; what not every run said names those that did."""
+    by_sentence: dict[str, dict[str, None]] = {}
+    for run, sentences in told:
+        for sentence in sentences:
+            by_sentence.setdefault(sentence, {})[run] = None
+    runs = len({run for run, _ in told})
+    return [s if len(names) == runs else f"{s} ({listed(list(names))})" for s, names in by_sentence.items()]
+
+
+def uncalibrated(sentences: Iterable[str]) -> str:
+    """Those of some warnings that say what nobody has fitted to measurements."""
+    return " ".join(s for s in sentences if s.startswith(UNCALIBRATED))
 
 
 def combine_fingerprints(fingerprints: Sequence[int]) -> str:

@@ -198,7 +198,7 @@ def parse_value(text: str) -> Any:
     """A value from the command line: JSON where it parses as such, else the text itself."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, a number of thousands of digits, or brackets without end
         return text
 
 

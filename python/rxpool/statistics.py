@@ -44,6 +44,15 @@ class Interval:
             return 0.0
         return self.half_width / abs(self.estimate) if self.estimate else math.inf
 
+    def columns(self, name: str) -> dict[str, float]:
+        """The estimate with its bounds as columns of a table; bounds that one replication cannot give are no number."""
+        known = self.n > 1
+        return {
+            name: self.estimate,
+            f"{name} low": self.low if known else math.nan,
+            f"{name} high": self.high if known else math.nan,
+        }
+
     def contains(self, value: float) -> bool:
         """Whether the interval covers a value."""
         return self.low <= value <= self.high
@@ -149,6 +158,17 @@ def proportion_interval(hits: int, n: int, confidence: float = CONFIDENCE) -> In
 def rule_of_three(n: int, confidence: float = CONFIDENCE) -> float:
     """Upper bound of a probability after ``n`` replications without a hit: about 3/n at 95 %."""
     return 1 - float((1 - confidence) ** (1 / n))
+
+
+def zero_bound(values: Sequence[float], confidence: float = CONFIDENCE) -> str:
+    """What zeros in every replication are worth (rule of three); empty where some value is not zero."""
+    if len(values) < 2 or any(values):
+        return ""
+    bound = 100 * rule_of_three(len(values), confidence)
+    return (
+        f"0 in all {len(values)} replications: the chance that a replication has any is below {bound:.2g} % "
+        f"({100 * confidence:g} % bound)"
+    )
 
 
 def quantile_interval(samples: Sequence[Values], q: float, confidence: float = CONFIDENCE) -> Interval:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rxpool.record import Replication
+from rxpool.measures import full_name
+from rxpool.record import Replication, Series
 from rxpool.statistics import mser5
 
 WATCHED = ("held", "inflight", "rx_packets", "socket_queue")
@@ -16,24 +18,54 @@ SHORTEST = 50
 
 
 def steadiness_warnings(resolved: dict[str, Any], replications: tuple[Replication, ...]) -> Iterator[str]:
-    """One sentence per series of the first replication that never settled, or settled only after the warm-up.
+    """One sentence per series that in some replication never settled, or settled only after the warm-up.
 
-    Only for scenarios with ``"analysis": "steady"`` and ``record.every_us``; MSER-5 over the samples after the warm-up.
+    Only for scenarios with ``"analysis": "steady"`` and ``record.every_us``; MSER-5 over the samples after the warm-up,
+    replication by replication.
     """
     if resolved.get("analysis") != "steady":
         return
-    if not replications[0].series:
+    if not any(r.series for r in replications):
         yield "steady state is claimed but not checked: record.every_us is 0"
     cut_ns = resolved.get("warmup_ms", 0) * 1e6
-    for series in replications[0].series:
-        kept = series.time_ns > cut_ns
-        values = series.value[kept]
-        if series.metric not in WATCHED or len(values) < SHORTEST:
-            continue
-        found = mser5(values)
-        name = f"{series.component}.{series.metric}"
-        if not found.steady:
-            yield f"not steady: {name} has not settled by the end; run longer, or call the analysis transient"
-        elif found.cut > len(values) // 10:
-            settled_ms = series.time_ns[kept][found.cut] / 1e6
-            yield f"warm-up too short: {name} settles at {settled_ms:.3g} ms; set warmup_ms to that"
+    findings: dict[str, list[_Finding]] = {}
+    for replication in replications:
+        for series in replication.series:
+            finding = _finding(series, cut_ns)
+            if finding is not None:
+                findings.setdefault(full_name(series.component, series.metric), []).append(finding)
+    for name, found in findings.items():
+        yield from _sentence(name, found)
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """One replication's series: whether it settled, and at what time where that is later than the warm-up allows."""
+
+    settled: bool
+    late_ms: float | None
+
+
+def _finding(series: Series, cut_ns: float) -> _Finding | None:
+    kept = series.time_ns > cut_ns
+    values = series.value[kept]
+    if series.metric not in WATCHED or len(values) < SHORTEST:
+        return None
+    found = mser5(values)
+    late = found.steady and found.cut > len(values) // 10
+    return _Finding(found.steady, float(series.time_ns[kept][found.cut]) / 1e6 if late else None)
+
+
+def _sentence(name: str, found: Sequence[_Finding]) -> Iterator[str]:
+    restless = sum(not f.settled for f in found)
+    late = [f.late_ms for f in found if f.late_ms is not None]
+    if restless:
+        where = _share(restless, len(found))
+        yield f"not steady: {name} has not settled by the end{where}; run longer, or call the analysis transient"
+    elif late:
+        where = _share(len(late), len(found))
+        yield f"warm-up too short: {name} settles at {max(late):.3g} ms{where}; set warmup_ms to that"
+
+
+def _share(count: int, of: int) -> str:
+    return f" in {count} of {of} replications" if of > 1 else ""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rxpool.measures import dropped
+from rxpool.measures import drop_reasons, dropped, full_name
 from rxpool.plain import printable
-from rxpool.record import Ledger
+from rxpool.record import CONTEXTS, Ledger
 from rxpool.result import Result
 from rxpool.statistics import Interval
 
@@ -34,8 +34,6 @@ NO_DESCRIPTOR = (
 )
 """What drivers call a packet that found no posted descriptor."""
 
-BUSY = ("hardirq", "softirq", "ksoftirqd", "kthread", "application")
-
 
 @dataclass
 class Means:
@@ -48,14 +46,24 @@ class Means:
     def of(cls, result: Result) -> Means:
         """Reads them off a result; what belongs to a queue's pool is the queue's."""
         means = cls()
-        several_nics = len(result.scenario.resolved.get("nics", {})) > 1
-        for (component, metric), value in _averages(result):
-            if queue := QUEUE.match(component):
-                name = f"{queue[1].partition('.')[2]}.{queue[2]}" if several_nics else queue[2]
-                means.queues.setdefault(name, {})[metric] = value
+        averages = list(_averages(result))
+        queues = queue_names([component for (component, _), _ in averages])
+        for (component, metric), value in averages:
+            if component in queues:
+                means.queues.setdefault(queues[component], {})[metric] = value
             elif cpu := CPU.match(component):
                 means.cpus.setdefault(cpu[1], {})[metric] = value
         return means
+
+
+def queue_names(components: Iterable[str]) -> dict[str, str]:
+    """What people call the queue that a component is or belongs to; with its NIC where there are several."""
+    matches = {component: match for component in components if (match := QUEUE.match(component))}
+    several = len({match[1] for match in matches.values()}) > 1
+    return {
+        component: f"{match[1].partition('.')[2]}.{match[2]}" if several else match[2]
+        for component, match in matches.items()
+    }
 
 
 def print_result(console: Console, result: Result) -> None:
@@ -99,17 +107,16 @@ def queue_table(queues: dict[str, dict[str, float]]) -> Table:
 def drop_table(packets: Ledger, replications: int) -> Table:
     """Drops by reason, the largest first."""
     table = new_table("dropped by", ["packets", "of offered"])
-    reasons = [(p.removeprefix("dropped."), n) for p, n in packets.places.items() if p.startswith("dropped.") and n]
-    for reason, count in sorted(reasons, key=lambda entry: -entry[1]):
-        table.add_row(printable(reason), number(count / replications), percent(100 * count / packets.total))
+    for reason, count in drop_reasons(packets, replications):
+        table.add_row(printable(reason), number(count), percent(100 * count * replications / packets.total))
     return table
 
 
 def cpu_table(cpus: dict[str, dict[str, float]]) -> Table:
     """Busy time of every CPU by context."""
-    table = new_table("CPU busy", ["all", *BUSY, "time_squeeze"])
+    table = new_table("CPU busy", ["all", *CONTEXTS, "time_squeeze"])
     for name, values in cpus.items():
-        shares = [percent(values.get("busy")), *(percent(values.get(f"busy_{context}")) for context in BUSY)]
+        shares = [percent(values.get("busy")), *(percent(values.get(f"busy_{context}")) for context in CONTEXTS)]
         table.add_row(printable(name), *shares, number(values.get("time_squeeze")))
     return table
 
@@ -150,7 +157,7 @@ def _tail(result: Result) -> Iterator[str]:
 
 
 def _headline(headline: dict[str, object]) -> str:
-    name = ".".join(str(part) for part in (headline.get("component"), headline.get("metric")) if part)
+    name = full_name(str(headline.get("component") or ""), str(headline["metric"]))
     value = headline.get("value")
     if not isinstance(value, float):
         return f"headline: {printable(name)} is not among the metrics of this run"
@@ -211,8 +218,8 @@ def amount(value: float) -> str:
 
 
 def bounds(interval: Interval) -> str:
-    """An interval as text; a dash where one replication says nothing."""
-    if interval.n == 1:
+    """An interval as text; a dash where one replication, or none, says nothing."""
+    if interval.n <= 1:
         return "–"
     return f"{amount(interval.low)} to {amount(interval.high)}"
 

@@ -13,8 +13,8 @@ from matplotlib import pyplot, use
 import rxpool
 from rxpool import plots
 from rxpool.comparing import Comparison, compare
-from rxpool.plots.flame import CONTEXTS
 from rxpool.plots.timelines import spans
+from rxpool.record import CONTEXTS
 from rxpool.statistics import mean_interval
 
 use("Agg")
@@ -167,3 +167,10 @@ def test_a_single_replication_has_no_interval(result: rxpool.Result) -> None:
     ax = plots.policies(one.metrics, "held_max")
     ax.figure.canvas.draw()
     assert ax.containers[0].lines[0].get_xdata()[0] == one.replications[0][QUEUE, "held_max"]
+
+
+def test_a_heat_map_does_not_average_over_a_third_key() -> None:
+    frame = pd.DataFrame({"a": [1, 1], "b": [2, 2], "c": [3, 4], "m": [5.0, 6.0]})
+    with pytest.raises(rxpool.InputError, match="several rows fall into one cell"):
+        plots.heat_map(frame, "a", "b", "m")
+    assert plots.heat_map(frame[frame["c"] == 3], "a", "b", "m").texts[0].get_text() == "5"

@@ -21,6 +21,7 @@ from rxpool.statistics import (
     proportion_interval,
     quantile_interval,
     rule_of_three,
+    zero_bound,
 )
 
 finite = st.floats(-1e6, 1e6)
@@ -237,3 +238,10 @@ def test_coverage_with_the_sequential_rule_on_an_analytic_queue() -> None:
     # 95 % nominal; the binomial spread over 300 trials is 1.3 %, so 91 % is three of them below.
     assert covered / trials >= 0.91, (covered / trials, np.mean(counts))
     assert np.mean(counts) > 10
+
+
+def test_zeros_in_every_replication_are_a_bound() -> None:
+    assert zero_bound([0.0] * 100) == (
+        "0 in all 100 replications: the chance that a replication has any is below 3 % (95 % bound)"
+    )
+    assert zero_bound([0.0]) == zero_bound([0.0, 1.0]) == ""

@@ -55,3 +55,16 @@ def test_a_claim_without_series_is_said() -> None:
     assert list(steadiness_warnings(STEADY, (without,))) == [
         "steady state is claimed but not checked: record.every_us is 0"
     ]
+
+
+def test_every_replication_is_looked_at() -> None:
+    time_ns = np.arange(1, 1001, dtype=np.int64) * 10_000
+    flat = np.random.default_rng(1).normal(100, 5, 1000)
+    made = [
+        replace(made_replication(i), series=(Series("q", "held", "pages", time_ns, values),))
+        for i, values in enumerate([flat, np.arange(1000.0), flat])
+    ]
+    assert list(steadiness_warnings(STEADY, tuple(made))) == [
+        "not steady: q.held has not settled by the end in 1 of 3 replications; run longer, or call the analysis "
+        "transient"
+    ]

@@ -93,7 +93,7 @@ def _diff(before: str, after: str, format: OutputFormat) -> None:
 
 
 def _print_fit(fit: Fit) -> None:
-    from rxpool.figures.page import amount
+    from rxpool.figures.page import four_digits
     from rxpool.table import new_table
 
     console = stdout_console()
@@ -106,9 +106,9 @@ def _print_fit(fit: Fit) -> None:
     entries = new_table("figure", ["measured", "fitted", "error"])
     for figure, value in zip(fit.figures, fit.predicted, strict=True):
         error = f"{value - figure.value:+.2f} points" if figure.unit == "%" else f"{value / figure.value - 1:+.1%}"
-        entries.add_row(figure.id, f"{amount(figure.value)} {figure.unit}", amount(float(value)), error)
+        entries.add_row(figure.id, f"{four_digits(figure.value)} {figure.unit}", four_digits(float(value)), error)
     for figure, why in fit.left_out:
-        entries.add_row(figure.id, f"{amount(figure.value)} {figure.unit}", why, "not run")
+        entries.add_row(figure.id, f"{four_digits(figure.value)} {figure.unit}", why, "not run")
     console.print(entries)
 
 

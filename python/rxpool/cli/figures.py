@@ -37,15 +37,15 @@ def against_figures(source: Path | None, page: Path | None, jobs: int, format: O
 
 
 def _print(outcomes: Sequence[Outcome]) -> None:
-    from rxpool.figures.page import amount, error_text
+    from rxpool.figures.page import error_text, four_digits
     from rxpool.figures.validating import groups
     from rxpool.table import new_table
 
     console = stdout_console()
     table = new_table("figure", ["machine", "role", "measured", "simulated", "error", "hit"])
     for o in outcomes:
-        simulated = o.why if o.simulated is None else amount(o.simulated)
-        measured = f"{amount(o.figure.value)} {o.figure.unit}"
+        simulated = o.why if o.simulated is None else four_digits(o.simulated)
+        measured = f"{four_digits(o.figure.value)} {o.figure.unit}"
         hit = "yes" if o.inside else "no"
         table.add_row(o.figure.id, o.figure.group, o.figure.role, measured, simulated, error_text(o), hit)
     console.print(table)

@@ -60,9 +60,9 @@ def _group(group: Group) -> str:
 def _row(outcome: Outcome) -> str:
     values = row(outcome)
     figure = outcome.figure
-    simulated = outcome.why if outcome.simulated is None else amount(outcome.simulated)
+    simulated = outcome.why if outcome.simulated is None else four_digits(outcome.simulated)
     return (
-        f"| {figure.id} | {values['quantity']} | {values['conditions']} | {amount(figure.value)} {figure.unit} "
+        f"| {figure.id} | {values['quantity']} | {values['conditions']} | {four_digits(figure.value)} {figure.unit} "
         f"| {simulated} | {error_text(outcome)} | {figure.role} | {'yes' if outcome.inside else 'no'} |"
     )
 
@@ -74,7 +74,7 @@ def error_text(outcome: Outcome) -> str:
     return f"{100 * outcome.error:+.2f} points" if outcome.figure.unit == "%" else f"{outcome.error:+.1%}"
 
 
-def amount(value: float) -> str:
+def four_digits(value: float) -> str:
     """Four significant digits, with thousands separators where the number is large."""
     size = abs(value)
     if size >= 1000:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 
 from rxpool.errors import InputError
 from rxpool.plots.frames import COLOURS, axes, need, plain_text
+from rxpool.record import CONTEXTS
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-CONTEXTS = ("hardirq", "softirq", "ksoftirqd", "kthread", "application")
-"""Contexts of a CPU, from the one that interrupts all others downwards."""
 
 _CPU = re.compile(r"^cpus\.[^.]+$")
 _STEP = re.compile(r"^(cpus\.[^.]+)\.steps\.([^.]+)\.(.+)$")

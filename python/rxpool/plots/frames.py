@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import InputError
+from rxpool.plain import nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,10 +71,7 @@ def pick(frame: pd.DataFrame, metric: str, what: str) -> pd.DataFrame:
                 f"{components[0]}.{metric}"
             )
     if rows.empty:
-        import difflib
-
-        near = difflib.get_close_matches(metric, [*dict.fromkeys(names), *dict.fromkeys(frame["metric"])], 1, 0)
-        hint = f"; the nearest is '{near[0]}'" if near else ""
+        hint = nearest(metric, [*names, *frame["metric"]])
         raise InputError(f"plot {what}: the frame has no metric '{metric}'{hint}")
     return rows
 

@@ -45,6 +45,8 @@ def sweep(frame: pd.DataFrame, x: str, metric: str, *, by: str | None = None, ax
 def heat_map(frame: pd.DataFrame, x: str, y: str, metric: str, *, ax: Axes | None = None) -> Axes:
     """A metric's mean over two varied keys, written into every cell; ``frame`` is ``Sweep.frame([metric])``."""
     need(frame, [x, y, metric], "heat_map")
+    if frame.duplicated([x, y]).any():
+        raise InputError("plot heat_map: several rows fall into one cell; keep one value of every other varied key")
     table = frame.pivot_table(index=y, columns=x, values=metric)
     ax = axes(ax, width=1.6 + 0.9 * len(table.columns), height=1.2 + 0.5 * len(table.index))
     image = ax.imshow(table.to_numpy(float), aspect="auto", origin="lower", cmap="viridis")

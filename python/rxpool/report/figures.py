@@ -7,32 +7,33 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rxpool.comparing import Comparison
-from rxpool.plots.flame import CONTEXTS
+from rxpool.measures import drop_reasons
 from rxpool.plots.frames import COLOURS
 from rxpool.plots.timelines import LEVELS, PLACES, STATES, spans
-from rxpool.record import Ledger, Replication, Series
+from rxpool.record import CONTEXTS, Ledger, Replication, Series
 from rxpool.result import Result
-from rxpool.table import CPU, QUEUE
+from rxpool.table import CPU, queue_names
 
 Figure = dict[str, Any]
 
 
 def timeline(replication: Replication) -> Figure | None:
     """Pool and ring of every queue over time; with several queues only ``held`` is shown at first."""
-    lines = [s for metric in LEVELS for s in replication.series if s.metric == metric and _queue(s.component)]
+    queues = queue_names(s.component for s in replication.series)
+    lines = [s for metric in LEVELS for s in replication.series if s.metric == metric and s.component in queues]
     if not lines:
         return None
-    several = len({_queue(s.component) for s in lines}) > 1
+    several = len(set(queues.values())) > 1
     traces = []
     for position, series in enumerate(lines):
-        name = f"{_queue(series.component)} {series.metric}" if several else series.metric
+        name = f"{queues[series.component]} {series.metric}" if several else series.metric
         trace = _line(series, name, COLOURS[position % len(COLOURS)])
         if several and series.metric != "held":
             trace["visible"] = "legendonly"
@@ -42,15 +43,16 @@ def timeline(replication: Replication) -> Figure | None:
         "traces": traces,
         "thin": "each",
         "layout": _layout("simulated time (ms)", ", ".join(dict.fromkeys(s.unit for s in lines))),
-        "shapes": list(_state_shapes(replication, several)),
+        "shapes": list(_state_shapes(replication, queues if several else {})),
     }
 
 
 def places(replication: Replication) -> Figure | None:
     """Where the pages of all pools are over time, stacked."""
+    queues = queue_names(s.component for s in replication.series)
     traces = []
     for position, place in enumerate(PLACES):
-        same = [s for s in replication.series if s.metric == place and _queue(s.component)]
+        same = [s for s in replication.series if s.metric == place and s.component in queues]
         if same:
             total = Series("", place, "pages", same[0].time_ns, np.sum([s.value for s in same], axis=0))
             trace = _line(total, place, COLOURS[position])
@@ -81,12 +83,6 @@ def drops(packets: Ledger, replications: int) -> Figure | None:
     layout = _layout("packets", "")
     layout["yaxis"] |= {"autorange": "reversed", "automargin": True, "title": {"text": ""}}
     return {"id": "drops", "traces": [bar], "layout": {**layout, "height": 110 + 28 * len(reasons)}}
-
-
-def drop_reasons(packets: Ledger, replications: int) -> list[tuple[str, float]]:
-    """Reasons with their mean counts, the largest first."""
-    lost = [(p, n) for p, n in packets.places.items() if p.startswith("dropped.") and n]
-    return sorted([(p.removeprefix("dropped."), n / replications) for p, n in lost], key=lambda entry: -entry[1])
 
 
 def cpus(result: Result) -> Figure | None:
@@ -157,13 +153,16 @@ def _line(series: Series, name: str, colour: str) -> dict[str, Any]:
     }
 
 
-def _state_shapes(replication: Replication, several: bool) -> Iterator[dict[str, Any]]:
-    """The spans in which a queue was overloaded or its breaker not closed; the legend hides all of one kind at once."""
+def _state_shapes(replication: Replication, queues: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The spans in which a queue was overloaded or its breaker not closed; the legend hides all of one kind at once.
+
+    ``queues`` names the queue of each component where there are several.
+    """
     for series in replication.series:
         if series.metric not in STATES:
             continue
         colour, state = STATES[series.metric]
-        name = html.escape(f"{_queue(series.component)} {state}" if several else state)
+        name = html.escape(f"{queues[series.component]} {state}" if series.component in queues else state)
         for number, (begin, end) in enumerate(spans(series.time_ns.astype(float), series.value)):
             yield {
                 "type": "rect",
@@ -180,11 +179,6 @@ def _state_shapes(replication: Replication, several: bool) -> Iterator[dict[str,
                 "legendgroup": name,
                 "showlegend": number == 0,
             }
-
-
-def _queue(component: str) -> str | None:
-    match = QUEUE.match(component)
-    return match[2] if match else None
 
 
 def _layout(x: str, y: str) -> dict[str, Any]:

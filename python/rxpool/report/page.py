@@ -14,7 +14,8 @@ from typing import Any
 from rxpool import answers
 from rxpool.comparing import Comparison, compare_results, labels
 from rxpool.errors import InputError
-from rxpool.files import write_atomic
+from rxpool.files import ELSEWHERE, write_atomic
+from rxpool.measures import drop_reasons
 from rxpool.plain import finite
 from rxpool.report import figures
 from rxpool.result import Result
@@ -34,7 +35,7 @@ QUEUE_COLUMNS = (
 
 def write(results: Sequence[Result], path: Path | str) -> None:
     """Writes the page about ``results[0]``, compared with the others, to ``path``. Raises :class:`InputError`."""
-    write_atomic(Path(path), page(results).encode())
+    write_atomic(Path(path), page(results).encode(), ELSEWHERE)
 
 
 def page(results: Sequence[Result]) -> str:
@@ -117,6 +118,9 @@ def _comparison(comparison: Comparison, results: Sequence[Result], shown: set[st
     names = labels(results)
     how = "paired differences under common random numbers" if comparison.paired else "independent runs (Welch)"
     yield f'<p class="note">Baseline {html.escape(names[0])}; {how}; p-values after Holm.</p>'
+    yield f'<p class="note" id="verdict">{html.escape(comparison.verdict)}</p>'
+    own = set(results[0].warnings)
+    yield from (f'<p class="warning">{html.escape(w)}</p>' for w in comparison.warnings if w not in own)
     head = ["metric", "policy", names[0], "mean", "difference", "95 % interval", "p", "variance ratio"]
     rows = []
     for row in comparison.rows:
@@ -165,7 +169,7 @@ def _interval(result: Result, component: str, metric: str) -> Interval | None:
 def _drops(result: Result) -> str:
     packets = result.ledger["packets"]
     count = len(result.replications)
-    reasons = figures.drop_reasons(packets, count)
+    reasons = drop_reasons(packets, count)
     if not reasons:
         return f"<p>None of {packets.total // count:,} packets was dropped.</p>"
     rows = [[_plain(reason), _cell(lost), _cell(100 * lost * count / packets.total, " %")] for reason, lost in reasons]
