@@ -6,23 +6,27 @@ traffic; the paired difference is then the right statistic, and the variance rat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import InputError
-from rxpool.measures import Measure, expand
+from rxpool.measures import Measure, expand, expand_over, headline_name
+from rxpool.plain import listed
 from rxpool.policy_given import PolicySource
 from rxpool.record import Replication
-from rxpool.result import Result, uncalibrated
-from rxpool.running import run
+from rxpool.result import Result, uncalibrated, warnings
+from rxpool.running import run_scenarios
 from rxpool.scenario import ScenarioSource, load
 from rxpool.statistics import CONFIDENCE, Difference, holm, independent_difference, paired_difference
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from rxpool.store import Store
 
 DEFAULT_METRICS = ("packets.delivered", "packets.dropped", "*.page_pool.held_max")
 """What is compared unless told otherwise, beside the scenario's headline."""
@@ -40,8 +44,13 @@ class ComparisonRow:
     p_holm: float
 
     @property
+    def tested(self) -> bool:
+        """Whether there were replications enough for a test."""
+        return not math.isnan(self.p_holm)
+
+    @property
     def significant(self) -> bool:
-        """Whether the adjusted p-value is below one minus the confidence."""
+        """Whether the adjusted p-value is below one minus the confidence; false where nothing was tested."""
         return self.p_holm < 1 - self.difference.interval.confidence
 
 
@@ -49,7 +58,8 @@ class ComparisonRow:
 class Comparison:
     """Results of several policies, the first the baseline, and their differences.
 
-    ``paired``: all ran with one seed. ``notes`` says what could not be compared.
+    ``paired``: all ran with one seed on the same traffic. ``notes`` says what could not be compared, and what differs
+    beside the policies.
     """
 
     results: tuple[Result, ...]
@@ -63,9 +73,25 @@ class Comparison:
         return any(row.significant for row in self.rows)
 
     @property
+    def verdict(self) -> str:
+        """One sentence: whether any difference is significant, or why nothing could be tested."""
+        if not self.rows:
+            return "nothing could be compared"
+        if not any(row.tested for row in self.rows):
+            return "one replication: nothing can be tested, give --replications"
+        return (
+            "* significant after Holm's adjustment over all lines" if self.different else "no difference is significant"
+        )
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What the compared runs warn of, each sentence once."""
+        return warnings(self.results)
+
+    @property
     def uncalibrated(self) -> str:
         """What nobody has fitted to measurements though it is compared here; empty where there is nothing to say."""
-        return uncalibrated(self.results)
+        return uncalibrated(self.warnings)
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -92,7 +118,7 @@ class Comparison:
                 {"policy": label, "replication": r.replication, "metric": name, "unit": unit, "value": value}
                 for result, label in self._labelled()
                 for name, unit in measures.items()
-                for r, value in zip(result.replications, Measure(name).values(result.replications), strict=True)
+                for r, value in _known_values(name, result)
             ]
         )
 
@@ -103,7 +129,9 @@ class Comparison:
             "paired": self.paired,
             "runs": [{"run": r.name, "policy": label, "fingerprint": r.fingerprint} for r, label in self._labelled()],
             "differences": [_flat(row) for row in self.rows],
+            "verdict": self.verdict,
             "notes": list(self.notes),
+            "warnings": self.warnings,
             "uncalibrated": self.uncalibrated,
         }
 
@@ -120,67 +148,115 @@ def compare(
     seed: int | None = None,
     replications: int | None = None,
     allow_path: bool = False,
+    store: Store | None = None,
     executor: Executor | None = None,
     jobs: int = 1,
 ) -> Comparison:
-    """Runs one scenario with each policy, the first the baseline, and compares; writes nothing.
+    """Runs one scenario with each policy, the first the baseline, and compares; into ``store`` where one is given.
 
     ``metrics`` are names or patterns (:mod:`rxpool.measures`). Raises :class:`InputError`.
     """
     if len(policies) < 2:
         raise InputError("compare needs at least two policies, the first the baseline")
-    results = [
-        run(
-            load(source, set=set, seed=seed, replications=replications, policy=policy, allow_path=allow_path),
-            executor=executor,
-            jobs=jobs,
-        )
+    scenarios = [
+        load(source, set=set, seed=seed, replications=replications, policy=policy, allow_path=allow_path)
         for policy in policies
     ]
+    if store is None:
+        results = run_scenarios(scenarios, executor=executor, jobs=jobs)
+    else:
+        from rxpool.study import run_stored
+
+        results = run_stored(scenarios, store, executor=executor, jobs=jobs)
     return compare_results(results, metrics)
 
 
 def compare_results(
     results: Sequence[Result], metrics: Sequence[str] = (), confidence: float = CONFIDENCE
 ) -> Comparison:
-    """Compares finished results, the first the baseline; paired where all have one seed."""
+    """Compares finished results, the first the baseline; paired where all have one seed and the same traffic."""
     if len(results) < 2:
         raise InputError("compare needs at least two runs, the first the baseline")
-    paired = len({r.scenario.seed for r in results}) == 1
-    first = results[0].replications[0]
-    chosen = expand(metrics or _default_metrics(results[0], first), first)
+    same_seed = len({r.scenario.seed for r in results}) == 1
+    same_traffic = all(_traffic(r) == _traffic(results[0]) for r in results)
+    firsts = [r.replications[0] for r in results]
+    first = firsts[0]
+    chosen = expand_over(metrics or _default_metrics(results[0], first), firsts)
     names = labels(results)
-    notes: list[str] = [] if paired else ["the runs have different seeds: differences are not paired (Welch)"]
+    notes: list[str] = []
+    if not same_seed:
+        notes.append("the runs have different seeds: differences are not paired (Welch)")
+    if not same_traffic:
+        notes.append("the runs have different traffic: differences are not paired (Welch)")
+    differing = _differing_keys(results)
+    if differing:
+        notes.append(f"not the policies alone: the scenarios differ in {listed(differing, 6)}")
     rows: list[tuple[Measure, str, Difference]] = []
     for measure in chosen:
         for name, other in zip(names[1:], results[1:], strict=True):
             try:
-                rows.append((measure, name, _difference(measure, results[0], other, paired, confidence)))
-            except ValueError as error:
+                rows.append((measure, name, difference(measure, results[0], other, confidence)))
+            except (ValueError, InputError) as error:
                 notes.append(f"{measure.name}, {name}: not compared: {error}")
-    adjusted = holm([difference.p_value for _, _, difference in rows])
+    adjusted = holm([found.p_value for _, _, found in rows])
     return Comparison(
         tuple(results),
         tuple(
-            ComparisonRow(measure.name, measure.unit(first), names[0], name, difference, p)
-            for (measure, name, difference), p in zip(rows, adjusted, strict=True)
+            ComparisonRow(measure.name, measure.unit(first), names[0], name, found, p)
+            for (measure, name, found), p in zip(rows, adjusted, strict=True)
         ),
-        paired,
+        same_seed and same_traffic,
         tuple(notes),
     )
 
 
 def labels(results: Sequence[Result]) -> list[str]:
-    """Names for results in one table: the policy where that tells them apart, else the run."""
+    """Names for results in one table: the policy where that tells them apart and nothing else does, else the run."""
     policies = [r.policy for r in results]
-    if len(dict.fromkeys(policies)) == len(policies):
+    if len(dict.fromkeys(policies)) == len(policies) and not _differing_keys(results):
         return policies
     runs = [r.name for r in results]
     return runs if len(dict.fromkeys(runs)) == len(runs) else [f"{i + 1}:{run}" for i, run in enumerate(runs)]
 
 
-def _difference(measure: Measure, a: Result, b: Result, paired: bool, confidence: float) -> Difference:
-    if not paired:
+def _traffic(result: Result) -> Any:
+    return result.scenario.resolved.get("traffic")
+
+
+def _differing_keys(results: Sequence[Result]) -> list[str]:
+    """Keys, beside the policies and the seed, in which some scenario is not the first one's."""
+    flat = [dict(_leaves(r.scenario.content())) for r in results]
+    keys = dict.fromkeys(key for one in flat for key in one)
+    return [key for key in keys if any(one.get(key, _ABSENT) != flat[0].get(key, _ABSENT) for one in flat)]
+
+
+_ABSENT = object()
+
+
+def _leaves(value: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        if not above and key in ("policies", "seed"):
+            continue
+        if isinstance(inner, Mapping) and inner:
+            yield from _leaves(inner, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", inner
+
+
+def _known_values(name: str, result: Result) -> list[tuple[Replication, float]]:
+    """One metric's value in every replication; nothing for a run that lacks it."""
+    try:
+        return [(r, Measure(name).of(r)) for r in result.replications]
+    except InputError:
+        return []
+
+
+def difference(measure: Measure, a: Result, b: Result, confidence: float = CONFIDENCE) -> Difference:
+    """``b`` minus ``a``: paired where both saw the same packets, else Welch's.
+
+    Raises ``ValueError`` for values that are no numbers, and :class:`InputError` for a metric that one of them lacks.
+    """
+    if a.scenario.seed != b.scenario.seed or _traffic(a) != _traffic(b):
         return independent_difference(measure.values(a.replications), measure.values(b.replications), confidence)
     of_a = {r.replication: r for r in a.replications}
     both = [(of_a[r.replication], r) for r in b.replications if r.replication in of_a]
@@ -190,11 +266,7 @@ def _difference(measure: Measure, a: Result, b: Result, paired: bool, confidence
 
 
 def _default_metrics(result: Result, first: Replication) -> list[str]:
-    wanted = result.scenario.resolved.get("headline") or {}
-    names = []
-    if wanted.get("metric"):
-        component = wanted.get("component", "")
-        names.append(f"{component}.{wanted['metric']}" if component else wanted["metric"])
+    names = [name] if (name := headline_name(result.scenario.resolved)) else []
     names += [n for n in DEFAULT_METRICS if "*" not in n]
     names += [m.name for n in DEFAULT_METRICS if "*" in n for m in _matching(n, first)]
     return list(dict.fromkeys(names))
@@ -225,6 +297,6 @@ def _flat(row: ComparisonRow) -> dict[str, Any]:
         "relative": row.difference.relative,
         "p_value": difference["p_value"],
         "p_holm": row.p_holm,
-        "significant": row.significant,
+        "significant": row.significant if row.tested else None,
         "variance_ratio": difference["variance_ratio"],
     }

@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -102,13 +102,35 @@ def write_out(result: Result, format: OutputFormat) -> None:
         case OutputFormat.JSON:
             sys.stdout.write(result.to_json() + "\n")
         case OutputFormat.CSV | OutputFormat.PARQUET:
-            write_frame(result.metrics, format, result.uncalibrated)
+            write_frame(result.metrics, format, result.warnings)
 
 
-def write_frame(frame: pd.DataFrame, format: OutputFormat, uncalibrated: str = "") -> None:
-    """Prints a frame as CSV or Parquet; what nobody has calibrated stands in a column of its own."""
-    if uncalibrated:
-        frame = frame.assign(calibration=uncalibrated)
+def write_study(
+    format: OutputFormat,
+    *,
+    table: Callable[[Console], None],
+    plain: Callable[[], Any],
+    frame: Callable[[], pd.DataFrame],
+    warnings: Sequence[str] = (),
+) -> None:
+    """Prints what a verb found in one of the formats; only the one that is asked for is made."""
+    match format:
+        case OutputFormat.TABLE:
+            table(stdout_console())
+        case OutputFormat.JSON:
+            print_json(plain())
+        case OutputFormat.CSV | OutputFormat.PARQUET:
+            write_frame(frame(), format, warnings)
+
+
+def write_frame(frame: pd.DataFrame, format: OutputFormat, warnings: Sequence[str] = ()) -> None:
+    """Prints a frame as CSV or Parquet; what nobody has calibrated, and other warnings, in columns of their own."""
+    from rxpool.result import uncalibrated
+
+    if prices := uncalibrated(warnings):
+        frame = frame.assign(calibration=prices)
+    if others := [w for w in warnings if not uncalibrated([w])]:
+        frame = frame.assign(warnings="; ".join(others))
     if format is OutputFormat.CSV:
         frame.to_csv(sys.stdout, index=False)
         return

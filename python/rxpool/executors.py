@@ -5,6 +5,7 @@ Any other ``concurrent.futures.Executor`` can be passed to ``run``, ``compare``,
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -33,28 +34,45 @@ def dask_executor(address: str, certificates: dict[str, str] | None = None) -> I
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"--dask {address}: {error or 'no answer'}", ExitCode.NOT_AVAILABLE) from None
     try:
-        _check_workers(client, address)
-        yield client.get_executor(pure=False)
+        yield client_executor(client, f"--dask {address}")
     finally:
         client.close()
+
+
+def client_executor(client: Any, name: str = "the Dask cluster") -> Executor:
+    """The executor of a connected ``distributed.Client``, for clusters that Dask's own packages start.
+
+    Raises :class:`InputError` (exit 3) unless there is a worker and all of them run this very core.
+    """
+    _check_workers(client, name)
+    executor: Executor = client.get_executor(pure=False)
+    executor.worker_count = lambda: len(client.scheduler_info()["workers"])  # type: ignore[attr-defined]
+    return executor
 
 
 def is_private(address: str) -> bool:
     """Whether nobody else can listen in: TLS, this machine's loopback, or a scheduler in this process."""
     scheme, _, rest = address.rpartition("://")
     host = rest.rpartition(":")[0].strip("[]") if ":" in rest else rest
-    return scheme in ("tls", "inproc") or host in ("localhost", "::1") or host.startswith("127.")
+    return scheme in ("tls", "inproc") or host == "localhost" or _is_loopback(host)
 
 
-def _check_workers(client: Any, address: str) -> None:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name: whoever answers the lookup decides where it leads
+        return False
+
+
+def _check_workers(client: Any, name: str) -> None:
     """All workers run this very core, or their results could not be told apart from ours."""
     from rxpool.scenario import core_source
 
     sources = client.run(core_source, on_error="return")
     if not sources:
-        raise InputError(f"--dask {address}: the cluster has no workers", ExitCode.NOT_AVAILABLE)
+        raise InputError(f"{name}: the cluster has no workers", ExitCode.NOT_AVAILABLE)
     for worker, source in sources.items():
         if isinstance(source, BaseException):
-            raise InputError(f"--dask {address}: worker {worker} has no rxpool: {source}", ExitCode.NOT_AVAILABLE)
+            raise InputError(f"{name}: worker {worker} has no rxpool: {source}", ExitCode.NOT_AVAILABLE)
         if source != core_source():
-            raise InputError(f"--dask {address}: worker {worker} has another rxpool; install this version there")
+            raise InputError(f"{name}: worker {worker} has another rxpool; install this version there")

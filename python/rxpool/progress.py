@@ -32,14 +32,19 @@ class TerminalWatcher(QuietWatcher):
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
         self._task = progress.add_task(printable(name), total=0, rate="")
-        self._total = 0.0
-        self._done = 0.0
+        self._total = 0
+        self._done = 0
         self._begin = time.monotonic()
         self._packets = 0
 
+    def announced(self, replications: int) -> None:
+        """Makes room on the bar, unless what was announced before covers it."""
+        self._total = max(self._total, self._done + replications)
+        self._progress.update(self._task, total=self._total)
+
     def planned(self, replications: int, kept: int) -> None:
-        """Adds a scenario's replications to the bar."""
-        self._total += replications - kept
+        """Takes what is finished already off the bar: it says nothing about the time left."""
+        self._total -= kept
         self._progress.update(self._task, total=self._total)
 
     def moving(self, simulated_ms: float, total_ms: float, offered_packets: int) -> bool:

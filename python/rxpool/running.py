@@ -7,8 +7,9 @@ import os
 import platform
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 DEAD_WORKER_S = 5.0
 """How long a dead worker may keep everybody waiting; a pool that is not stuck notices it at once."""
 
+NO_WORKER_S = 30.0
+"""How long a cluster may be without any worker: a job's successor gets its time, and nobody waits for ever."""
+
 Progress = Callable[[float, float, int], bool]
 """Called with simulated ms, total ms and offered packets; returns False to stop."""
 
@@ -43,6 +47,7 @@ def some_finished(futures: Sequence[Future[Replication]], executor: Executor) ->
     Half a message is in the pipe then, and ``ProcessPoolExecutor`` would wait for the rest for ever, since this process
     holds the pipe open as well. Closing it, with every worker ended, makes the pool see that it is broken.
     """
+    with_worker = time.monotonic()
     while True:
         finished, _ = wait(futures, timeout=DEAD_WORKER_S, return_when=FIRST_COMPLETED)
         processes = list((getattr(executor, "_processes", None) or {}).values())
@@ -50,10 +55,38 @@ def some_finished(futures: Sequence[Future[Replication]], executor: Executor) ->
             raise_if_interrupted()
             if finished:
                 return finished
+            with_worker = _expect_workers(executor, with_worker)
             continue
         for process in processes:
             process.kill()
         executor._result_queue._writer.close()  # type: ignore[attr-defined]
+
+
+def outcome(future: Future[Replication]) -> Replication:
+    """A finished future's replication. Raises :class:`InputError` (exit 5) where a cluster gave it up."""
+    try:
+        return future.result()
+    except CancelledError:
+        raise _given_up("the scheduler is gone, or it cancelled the task") from None
+    except Exception as error:
+        # Dask's own error, by name: the package is not needed here.
+        if type(error).__name__ != "KilledWorker":
+            raise
+        raise _given_up("every worker that ran it died; out of memory, perhaps") from None
+
+
+def _given_up(why: str) -> InputError:
+    return InputError(f"the cluster gave a replication up: {why}; run again", ExitCode.LIMIT)
+
+
+def _expect_workers(executor: Executor, since: float) -> float:
+    """When a cluster's executor was last seen with a worker. Raises :class:`InputError` (exit 5) after a while."""
+    count = getattr(executor, "worker_count", None)
+    if count is None or count() > 0:
+        return time.monotonic()
+    if time.monotonic() - since > NO_WORKER_S:
+        raise InputError(f"the cluster has had no worker for {NO_WORKER_S:g} s; start some, run again", ExitCode.LIMIT)
+    return since
 
 
 def run(
@@ -133,7 +166,7 @@ def _run_tasks(
             if not waiting:
                 return
             for future in some_finished(list(waiting), executor):
-                yield waiting.pop(future), future.result()
+                yield waiting.pop(future), outcome(future)
     finally:
         for future in waiting:
             future.cancel()

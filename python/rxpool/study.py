@@ -8,7 +8,7 @@ overlap never wait for each other.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field, replace
 
@@ -17,13 +17,16 @@ from rxpool.files import FolderLock
 from rxpool.interrupt import raise_if_interrupted
 from rxpool.record import Replication
 from rxpool.result import Result
-from rxpool.running import ahead, check_memory, run_context, run_one, some_finished, workers
+from rxpool.running import ahead, check_memory, outcome, run_context, run_one, some_finished, workers
 from rxpool.scenario import Scenario
 from rxpool.store import RunFolder, Store, with_cpu_seconds
 
 
 class Watcher:
     """Hears how a study goes on; the base class ignores it all."""
+
+    def announced(self, replications: int) -> None:
+        """So many more replications are to come at most, the finished ones that will be read back among them."""
 
     def planned(self, replications: int, kept: int) -> None:
         """``replications`` are asked for by a scenario that was just opened, of which ``kept`` are finished already."""
@@ -47,10 +50,12 @@ def run_stored(
     executor: Executor | None = None,
     fresh: bool = False,
     watcher: Watcher | None = None,
+    check: Callable[[Replication], None] | None = None,
 ) -> list[Result]:
     """Runs scenarios into ``store`` and returns their results in the order given.
 
-    Finished replications are read back, unless ``fresh``. Raises :class:`InputError` (exit 5 for a full disk or a
+    Finished replications are read back, unless ``fresh``. ``check`` gets the first replication that is there and may
+    raise, before more is run. Raises :class:`InputError` (exit 5 for a full disk or a
     worker that died) and :class:`KeyboardInterrupt`; what was finished is kept.
     """
     for scenario in scenarios:
@@ -64,8 +69,10 @@ def run_stored(
     total = sum(s.replications for s in unique.values())
     for scenario in unique.values():
         check_memory(scenario, min(jobs, total))
+    watcher = watcher or Watcher()
+    watcher.announced(total)
     with workers(jobs, executor, total) as pool:
-        study = _Study(deque(unique.values()), store, pool, fresh, watcher or Watcher())
+        study = _Study(deque(unique.values()), store, pool, fresh, watcher, check)
         try:
             study.run()
         except BrokenExecutor:
@@ -102,6 +109,7 @@ class _Study:
     pool: Executor | None
     fresh: bool
     watcher: Watcher
+    check: Callable[[Replication], None] | None = None
     results: dict[str, Result] = field(default_factory=dict)
     open_runs: dict[str, _OpenRun] = field(default_factory=dict)
     ready: deque[tuple[_OpenRun, int]] = field(default_factory=deque)
@@ -138,7 +146,7 @@ class _Study:
             self.out[pool.submit(run_one, run.scenario, index)] = run
         if self.out:
             for future in some_finished(list(self.out), pool):
-                self._take(self.out.pop(future), future.result())
+                self._take(self.out.pop(future), outcome(future))
 
     def _open_next(self) -> bool:
         """Opens a pending scenario; false when other processes hold all of them and some of ours are open."""
@@ -168,6 +176,7 @@ class _Study:
         for index in range(scenario.replications):
             if index in kept:
                 run.done[index] = with_cpu_seconds(folder.read(index), context)
+                self._look_at(run.done[index])
             else:
                 self.ready.append((run, index))
         run.missing = scenario.replications - len(run.done)
@@ -181,8 +190,15 @@ class _Study:
         run.missing -= 1
         run.ran += 1
         self.watcher.finished(replication)
+        self._look_at(replication)
         if run.missing == 0:
             self._complete(run)
+
+    def _look_at(self, replication: Replication) -> None:
+        """Shows the first replication to whoever wants to check it."""
+        check, self.check = self.check, None
+        if check is not None:
+            check(replication)
 
     def _complete(self, run: _OpenRun) -> None:
         replications = tuple(run.done[index] for index in sorted(run.done))

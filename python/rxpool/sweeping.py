@@ -8,24 +8,26 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import InputError
 from rxpool.files import write_atomic
-from rxpool.measures import Measure
+from rxpool.measures import Measure, check_names
+from rxpool.plain import listed
 from rxpool.record import Replication
-from rxpool.result import Result, uncalibrated
+from rxpool.result import Result, uncalibrated, warnings
 from rxpool.running import run_scenarios
 from rxpool.sampling import Sampling
 from rxpool.scenario import Scenario, ScenarioSource, canonical_json, load, parse_value
-from rxpool.statistics import Interval, mean_interval
+from rxpool.statistics import CONFIDENCE, Interval, mean_interval
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from rxpool.store import Store
     from rxpool.study import Watcher
@@ -50,11 +52,15 @@ class Axis:
         if not equals or not path or not spec:
             raise InputError(f"--vary {text}: write it as path=a,b,c or path=low:high[:log]")
         if len(parts) == 1:
-            return cls(path, tuple(parse_value(value) for value in spec.split(",")))
+            values = tuple(parse_value(value) for value in spec.split(","))
+            if not all(_is_finite(value) for value in values):
+                raise InputError(f"--vary {text}: a value is not a finite number")
+            return cls(path, values)
         ends = [parse_value(value) for value in parts[:2]]
         log = parts[2:] == ["log"]
-        if len(parts) > 3 or (len(parts) == 3 and not log) or not all(_is_number(end) for end in ends):
-            raise InputError(f"--vary {text}: a range is low:high or low:high:log, with numbers")
+        numbers = all(_is_number(end) and _is_finite(end) for end in ends)
+        if len(parts) > 3 or (len(parts) == 3 and not log) or not numbers:
+            raise InputError(f"--vary {text}: a range is low:high or low:high:log, with finite numbers")
         low, high = float(ends[0]), float(ends[1])
         if not low < high or (log and low <= 0):
             raise InputError(f"--vary {text}: the range is empty" + (" or not positive" if log else ""))
@@ -72,42 +78,62 @@ class Axis:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The points of a sweep and their results, in one order."""
+    """The points of a sweep and their results, in one order.
+
+    ``path`` is the folder in the store that holds the table of points.
+    """
 
     axes: tuple[str, ...]
     points: tuple[Mapping[str, Any], ...]
     results: tuple[Result, ...]
+    path: str | None = None
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """All metrics, long form, with one more column per varied key."""
         import pandas as pd
 
-        frames = [r.metrics.assign(**point) for r, point in zip(self.results, self.points, strict=True)]
+        frames = [r.metrics.assign(**_cells(point)) for r, point in zip(self.results, self.points, strict=True)]
         return pd.concat(frames, ignore_index=True)
 
     def frame(self, metrics: Sequence[str]) -> pd.DataFrame:
-        """One row per point: the varied keys, run, replications, and mean, low, high of each metric."""
+        """One row per point: the varied keys, run, replications, and mean, low, high of each metric.
+
+        A bound that one replication cannot give, and a metric that a point lacks, are not a number.
+        """
         import pandas as pd
 
         rows = []
         for point, result in zip(self.points, self.results, strict=True):
-            row: dict[str, Any] = {**point, "run": result.name, "replications": len(result.replications)}
+            row: dict[str, Any] = {**_cells(point), "run": result.name, "replications": len(result.replications)}
             for metric in metrics:
-                interval = self.interval(result, metric)
-                row |= {metric: interval.estimate, f"{metric} low": interval.low, f"{metric} high": interval.high}
+                row |= self.interval(result, metric).columns(metric)
             rows.append(row)
         return pd.DataFrame(rows)
 
     @property
-    def first(self) -> Replication:
-        """The first replication of the first point: which metrics there are."""
-        return self.results[0].replications[0]
+    def firsts(self) -> list[Replication]:
+        """The first replication of every point: which metrics there are."""
+        return [result.replications[0] for result in self.results]
+
+    def notes(self, metrics: Sequence[str]) -> list[str]:
+        """Which points lack one of these metrics, or have no number for it."""
+        said = []
+        for metric in metrics:
+            lacking = [result.name for result in self.results if self.interval(result, metric).n == 0]
+            if lacking:
+                said.append(f"{metric}: no number in {listed(lacking)}")
+        return said
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What the points' runs warn of, each sentence once."""
+        return warnings(self.results)
 
     @property
     def uncalibrated(self) -> str:
         """What nobody has fitted to measurements though a point rests on it; empty where there is nothing to say."""
-        return uncalibrated(self.results)
+        return uncalibrated(self.warnings)
 
     def to_dict(self, metrics: Sequence[str]) -> dict[str, Any]:
         """The points with each metric's mean and interval, as plain values."""
@@ -116,35 +142,56 @@ class Sweep:
             intervals = {metric: asdict(self.interval(result, metric)) for metric in metrics}
             row = {"run": result.name, "fingerprint": result.fingerprint, "point": dict(point), "metrics": intervals}
             rows.append(row)
-        return {"schema": 1, "axes": list(self.axes), "points": rows, "uncalibrated": self.uncalibrated}
+        return {
+            "schema": 1,
+            "study": self.path,
+            "axes": list(self.axes),
+            "points": rows,
+            "notes": self.notes(metrics),
+            "warnings": self.warnings,
+            "uncalibrated": self.uncalibrated,
+        }
 
     @staticmethod
     def interval(result: Result, metric: str) -> Interval:
-        """One metric's mean over the replications of a point, with its interval."""
-        return mean_interval(Measure(metric).values(result.replications))
+        """One metric's mean over the replications of a point, with its interval; of none where the point lacks it."""
+        try:
+            return mean_interval(Measure(metric).values(result.replications))
+        except (InputError, ValueError):
+            return Interval(math.nan, math.nan, math.nan, CONFIDENCE, 0)
 
 
 def points(
     axes: Sequence[Axis], sampling: Sampling = Sampling.GRID, count: int | None = None, seed: int = 1
 ) -> list[dict[str, Any]]:
     """The points of a sweep: all combinations, or ``count`` points drawn with ``seed``; each point once."""
-    if not axes:
-        raise InputError("a sweep varies at least one key: --vary path=a,b,c")
+    check_axes(axes)
     if sampling is Sampling.GRID:
         ranges = [axis.path for axis in axes if not axis.values]
         if ranges:
             raise InputError(f"--vary {ranges[0]}: a grid needs a list of values; a range goes with --sampling lhs")
         if count is not None:
             raise InputError("--points goes with --sampling random, lhs or sobol")
-        return [
-            dict(zip((axis.path for axis in axes), values, strict=True))
-            for values in itertools.product(*(axis.values for axis in axes))
-        ]
+        grid = itertools.product(*(axis.values for axis in axes))
+        return _each_once(dict(zip((axis.path for axis in axes), values, strict=True)) for values in grid)
     if count is None or count < 1:
         raise InputError(f"--sampling {sampling} needs --points N")
     unit = _unit_points(sampling, len(axes), count, seed)
-    drawn = [{axis.path: axis.at(float(u)) for axis, u in zip(axes, row, strict=True)} for row in unit]
-    return list({canonical_json(point): point for point in drawn}.values())
+    return _each_once({axis.path: axis.at(float(u)) for axis, u in zip(axes, row, strict=True)} for row in unit)
+
+
+def check_axes(axes: Sequence[Axis]) -> None:
+    """Raises :class:`InputError` unless at least one key is varied, and none twice."""
+    if not axes:
+        raise InputError("vary at least one key: --vary path=a,b,c")
+    paths = [axis.path for axis in axes]
+    twice = [path for path in dict.fromkeys(paths) if paths.count(path) > 1]
+    if twice:
+        raise InputError(f"--vary {twice[0]}: the same key twice; give all its values in one --vary")
+
+
+def _each_once(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({canonical_json(point): point for point in points}.values())
 
 
 def sweep(
@@ -158,11 +205,13 @@ def sweep(
     jobs: int = 1,
     fresh: bool = False,
     watcher: Watcher | None = None,
+    metrics: Sequence[str] = (),
     **options: Any,
 ) -> Sweep:
     """Runs every point of a sweep; into ``store`` where one is given, else purely.
 
-    ``axes`` are :class:`Axis` objects, or lists of values by dotted path; ``options`` are those of
+    ``axes`` are :class:`Axis` objects, or lists of values by dotted path; ``metrics`` are names that the first
+    replication is asked for, so that a mistyped one costs no more; ``options`` are those of
     :func:`rxpool.load` (``set``, ``seed``, ``replications``, ``policy``, ``allow_path``). Raises :class:`InputError`.
     """
     if isinstance(axes, Mapping):
@@ -170,30 +219,59 @@ def sweep(
     base = load(source, **options)
     chosen = points(axes, sampling, count, base.seed)
     scenarios = [base.with_set(point) for point in chosen]
+    path = None
     if store is None:
         results = run_scenarios(scenarios, executor=executor, jobs=jobs)
     else:
         from rxpool.study import run_stored
 
-        _write_study(store, base, chosen, scenarios)
-        results = run_stored(scenarios, store, jobs=jobs, executor=executor, fresh=fresh, watcher=watcher)
-    return Sweep(tuple(axis.path for axis in axes), tuple(chosen), tuple(results))
+        path = _write_study(store, base, chosen, scenarios)
+        results = run_stored(
+            scenarios,
+            store,
+            jobs=jobs,
+            executor=executor,
+            fresh=fresh,
+            watcher=watcher,
+            check=partial(check_names, metrics),
+        )
+    return Sweep(tuple(axis.path for axis in axes), tuple(chosen), tuple(results), path)
 
 
-def _write_study(store: Store, base: Scenario, chosen: Sequence[Mapping[str, Any]], runs: Sequence[Scenario]) -> None:
-    """``<stem>-sweep-<16 hex>/points.parquet``: the varied keys of every run, to be joined on ``run``."""
+def _write_study(store: Store, base: Scenario, chosen: Sequence[Mapping[str, Any]], runs: Sequence[Scenario]) -> str:
+    """``points.parquet`` in the study's folder: the varied keys of every run, to be joined on ``run``."""
     import pyarrow as pa
 
-    from rxpool.store import make_folder, parquet_bytes
+    from rxpool.store import parquet_bytes
 
-    columns: dict[str, list[Any]] = {"run": [scenario.run_name for scenario in runs]}
-    for path in chosen[0]:
-        values = [point[path] for point in chosen]
-        mixed = len({type(value) for value in values} - {int, float}) > 0 and len({type(v) for v in values}) > 1
-        columns[path] = [canonical_json(value) for value in values] if mixed else values
+    columns: dict[str, Any] = {"run": [scenario.run_name for scenario in runs]}
+    columns |= {path: _column([point[path] for point in chosen]) for path in chosen[0]}
     digest = hashlib.sha256(canonical_json([base.digest, list(chosen)]).encode()).hexdigest()[:16]
-    folder = make_folder(store.root / f"{base.name}-sweep-{digest}")
+    folder = store.study_folder(f"{base.name}-sweep-{digest}")
     write_atomic(folder / "points.parquet", parquet_bytes(pa.table(columns)))
+    return str(folder)
+
+
+def _column(values: Sequence[Any]) -> pa.Array:
+    """A varied key's values as one column: numbers, texts or truth values as they are, anything else as JSON."""
+    import pyarrow as pa
+
+    types = {type(value) for value in values}
+    if types == {int}:
+        if all(-(2**63) <= value < 2**63 for value in values):
+            return pa.array(values, pa.int64())
+        if all(0 <= value < 2**64 for value in values):
+            return pa.array(values, pa.uint64())
+    elif types <= {int, float}:
+        return pa.array([float(value) for value in values], pa.float64())
+    elif types in ({str}, {bool}):
+        return pa.array(values)
+    return pa.array([canonical_json(value) for value in values], pa.string())
+
+
+def _cells(point: Mapping[str, Any]) -> dict[str, Any]:
+    """A point's values as a frame takes them: objects and lists as JSON."""
+    return {key: canonical_json(v) if isinstance(v, dict | list) else v for key, v in point.items()}
 
 
 def _unit_points(sampling: Sampling, dimensions: int, count: int, seed: int) -> Any:
@@ -211,3 +289,11 @@ def _unit_points(sampling: Sampling, dimensions: int, count: int, seed: int) -> 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    """False for a number that is infinite, no number, or beyond what a double holds."""
+    try:
+        return not _is_number(value) or math.isfinite(float(value))
+    except OverflowError:
+        return False

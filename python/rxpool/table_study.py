@@ -17,6 +17,7 @@ from rxpool.tuning import Tuning
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
@@ -44,14 +45,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
             f"{d.variance_ratio:.1f}" if d.variance_ratio == d.variance_ratio else "–",
         )
     console.print(table)
-    console.print(
-        "* significant after Holm's adjustment over all lines"
-        if comparison.different
-        else "no difference is significant"
-    )
-    for note in comparison.notes:
-        console.print(f"note: {printable(note)}")
-    _print_warning(console, comparison.uncalibrated)
+    console.print(comparison.verdict)
+    _print_remarks(console, comparison.notes, comparison.warnings)
 
 
 def print_sweep(console: Console, study: Sweep, metrics: Sequence[str]) -> None:
@@ -61,22 +56,30 @@ def print_sweep(console: Console, study: Sweep, metrics: Sequence[str]) -> None:
         cells = [_cell(point[axis]) for axis in study.axes]
         table.add_row(printable(result.name), *cells, *(_mean(study.interval(result, m)) for m in metrics))
     console.print(table)
-    _print_warning(console, study.uncalibrated)
+    if study.path:
+        console.print(f"points in {printable(study.path)}")
+    _print_remarks(console, study.notes(metrics), study.warnings)
 
 
 def print_tuning(console: Console, study: Tuning) -> None:
     """The best trials (the Pareto front where there are several objectives)."""
     console.print(f"{printable(study.name)}: {len(study.trials)} trials, {len(study.best)} of them best")
-    if not study.best:
+    if study.best:
+        console.print(_best_trials(study))
+    else:
         console.print("no trial satisfies every condition")
-        return
+    if study.path:
+        console.print(f"trials in {printable(study.path)}")
+    _print_remarks(console, study.notes, study.warnings)
+
+
+def _best_trials(study: Tuning) -> Table:
     keys = list(study.best[0].point)
     table = new_table("trial", [*keys, *study.best[0].objectives, "run"])
     for trial in study.best:
         values = [_cell(trial.point[key]) for key in keys]
         table.add_row(str(trial.number), *values, *map(_mean, trial.objectives.values()), printable(trial.run))
-    console.print(table)
-    _print_warning(console, study.uncalibrated)
+    return table
 
 
 def print_topology(console: Console, topology: Topology, result: Result) -> None:
@@ -94,16 +97,18 @@ def print_topology(console: Console, topology: Topology, result: Result) -> None
     console.print(table)
     console.print(f"predicted: {printable(topology.predicted[1])}")
     console.print(printable(topology.verdict(result)))
-    _print_warning(console, result.uncalibrated)
+    _print_remarks(console, (), result.warnings)
 
 
-def _print_warning(console: Console, sentence: str) -> None:
-    if sentence:
-        console.print(f"warning: {printable(sentence)}")
+def _print_remarks(console: Console, notes: Sequence[str], warnings: Sequence[str]) -> None:
+    for note in notes:
+        console.print(f"note: {printable(note)}")
+    for warning in warnings:
+        console.print(f"warning: {printable(warning)}")
 
 
 def _mean(interval: Interval) -> str:
-    return amount(interval.estimate) + ("" if interval.n == 1 else f" ± {amount(interval.half_width)}")
+    return amount(interval.estimate) + ("" if interval.n <= 1 else f" ± {amount(interval.half_width)}")
 
 
 def _cell(value: Any) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import ExitCode, InputError
-from rxpool.files import write_atomic
+from rxpool.files import ELSEWHERE, write_atomic
 from rxpool.result import Result
 from rxpool.scenario import Scenario, ScenarioSource, load
 from rxpool.shipped import shipped_folder
@@ -73,6 +73,7 @@ class Topology:
             component, sentence = result.replications[0].bottleneck
             value["simulated"] = {"run": result.name, "component": component, "sentence": sentence}
             value["agrees"] = self.agrees(result)
+            value["warnings"] = result.warnings
             value["uncalibrated"] = result.uncalibrated
         return value
 
@@ -85,7 +86,7 @@ class Topology:
         kind = path.suffix.removeprefix(".")
         if kind not in FORMATS:
             raise InputError(f"{path}: a graph is written as {', '.join(FORMATS)}")
-        write_atomic(path, self.dot.encode() if kind == "dot" else _drawn(self.dot, kind))
+        write_atomic(path, self.dot.encode() if kind == "dot" else _drawn(self.dot, kind), ELSEWHERE)
 
 
 def topology(source: ScenarioSource, *, set: Mapping[str, Any] | None = None, policy: str | None = None) -> Topology:

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rxpool.errors import InputError
-from rxpool.files import write_atomic
-from rxpool.plots.flame import CONTEXTS
-from rxpool.record import Replication
+from rxpool.files import ELSEWHERE, check_writable, write_atomic
+from rxpool.record import CONTEXTS, Replication
 from rxpool.scenario import Scenario, ScenarioSource, load
 from rxpool.shipped import shipped_folder
 
@@ -58,7 +57,7 @@ class TracedRun:
 
     def write(self, path: Path | str) -> None:
         """Writes the trace. Raises :class:`InputError`."""
-        write_atomic(Path(path), self.to_bytes())
+        write_atomic(Path(path), self.to_bytes(), ELSEWHERE)
 
 
 def parse_target(text: str) -> tuple[Path, Window | None]:
@@ -77,6 +76,31 @@ def parse_target(text: str) -> tuple[Path, Window | None]:
     return Path(match[1]), window
 
 
+def checked_target(text: str, scenario: Scenario) -> tuple[Path, Window | None]:
+    """:func:`parse_target`, and everything else that would stop the trace after a long run. Raises InputError."""
+    path, window = parse_target(text)
+    check_writable(path)
+    _protobuf()
+    if window is not None:
+        _check_begins(window, scenario)
+    return path, window
+
+
+def _check_begins(window: Window, scenario: Scenario) -> None:
+    """Raises :class:`InputError` for a window behind the end of the run."""
+    total_ms = float(scenario.resolved["warmup_ms"] + scenario.resolved["duration_ms"])
+    if window.begin_ms >= total_ms:
+        raise InputError(f"the trace begins at {window.begin_ms:g} ms, the run ends at {total_ms:g} ms")
+
+
+def _protobuf() -> Any:
+    try:
+        from perfetto.protos.perfetto.trace import perfetto_trace_pb2
+    except ImportError:
+        raise InputError("--trace needs the package perfetto: pip install 'rxpool[trace]'") from None
+    return perfetto_trace_pb2
+
+
 def trace(source: ScenarioSource, window: Window | None = None, *, replication: int = 0) -> TracedRun:
     """Runs one replication with a trace of ``window`` (default: the whole run); writes nothing.
 
@@ -89,8 +113,7 @@ def trace(source: ScenarioSource, window: Window | None = None, *, replication: 
     resolved = scenario.resolved
     total_ms = resolved["warmup_ms"] + resolved["duration_ms"]
     window = window or Window(0.0, total_ms)
-    if window.begin_ms >= total_ms:
-        raise InputError(f"the trace begins at {window.begin_ms:g} ms, the run ends at {total_ms:g} ms")
+    _check_begins(window, scenario)
     window = Window(window.begin_ms, min(window.end_ms, total_ms))
     every_us = max(1.0, 1000 / SAMPLES * max(window.end_ms - window.begin_ms, total_ms / 20))
     recorded_us = resolved["record"]["every_us"]
@@ -105,10 +128,7 @@ class _Writer:
     """Turns a traced run into packets of one sequence."""
 
     def __init__(self, run: TracedRun) -> None:
-        try:
-            from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as proto
-        except ImportError:
-            raise InputError("--trace needs the package perfetto: pip install 'rxpool[trace]'") from None
+        proto = _protobuf()
         self._run = run
         self._columns: Any = run.columns
         self._proto: Any = proto

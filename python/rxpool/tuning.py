@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import InputError
-from rxpool.measures import Measure
-from rxpool.result import Result
+from rxpool.files import FolderLock, storage_error
+from rxpool.measures import Measure, check_names
+from rxpool.result import Result, join_warnings, uncalibrated
+from rxpool.running import workers
 from rxpool.scenario import Scenario, ScenarioSource, canonical_json, load
 from rxpool.statistics import CONFIDENCE, Interval, mean_interval
-from rxpool.store import Store, make_folder
+from rxpool.store import Store
 from rxpool.study import Watcher, run_stored
-from rxpool.sweeping import Axis
+from rxpool.sweeping import Axis, check_axes
 
 if TYPE_CHECKING:
     import optuna
@@ -66,17 +72,26 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuning:
-    """All trials; ``best`` are those on the Pareto front (one for a single objective)."""
+    """All trials; ``best`` are those on the Pareto front (one for a single objective).
+
+    ``notes`` says which points lack a metric; ``path`` is the folder of the study.
+    """
 
     name: str
     trials: tuple[Trial, ...]
-    uncalibrated: str = ""
-    """What nobody has fitted to measurements though a trial rests on it; empty where there is nothing to say."""
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    path: str | None = None
 
     @property
     def best(self) -> list[Trial]:
         """The feasible trials that no other one beats in every objective."""
         return [trial for trial in self.trials if trial.best]
+
+    @property
+    def uncalibrated(self) -> str:
+        """What nobody has fitted to measurements though a trial rests on it; empty where there is nothing to say."""
+        return uncalibrated(self.warnings)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -90,7 +105,10 @@ class Tuning:
         return {
             "schema": 1,
             "study": self.name,
+            "path": self.path,
             "trials": [_row(trial) for trial in self.trials],
+            "notes": list(self.notes),
+            "warnings": list(self.warnings),
             "uncalibrated": self.uncalibrated,
         }
 
@@ -110,91 +128,183 @@ def tune(
 ) -> Tuning:
     """Tries points until the study has ``trials`` of them and returns all; ``-metric`` in ``minimise`` maximises.
 
-    ``options`` are those of :func:`rxpool.load`. Raises :class:`InputError`.
+    With fewer replications than workers several points are tried at once. ``options`` are those of
+    :func:`rxpool.load`. Raises :class:`InputError`, also while another process works on the same study.
     """
     try:
-        from optuna.trial import TrialState
+        import optuna
     except ImportError:
         raise InputError("tune needs the package optuna: pip install 'rxpool[tune]'") from None
-    if not axes or not minimise:
-        raise InputError("tune needs at least one --vary and one --minimise")
-    store = store or Store()
+    check_axes(axes)
+    if not minimise:
+        raise InputError("tune needs at least one --minimise")
     base = load(source, **options)
     bounds = [b if isinstance(b, Bound) else Bound.parse(b) for b in subject_to]
-    study = _open_study(base, axes, minimise, bounds, store)
-    while len(study.get_trials(states=[TrialState.COMPLETE])) < trials:
-        _one_trial(study, base, axes, minimise, bounds, lambda s: _run(s, store, executor, jobs, watcher))
-    return _collect(study, minimise)
+    goal = _Goal(base, tuple(axes), tuple(minimise), tuple(bounds))
+    watcher = watcher or Watcher()
+    optuna.logging.set_verbosity(logging.WARNING)
+    folder = (store := store or Store()).study_folder(goal.study_name)
+    with _opened(folder, goal) as study:
+        missing = trials - len(_tried(study))
+        watcher.announced(max(0, missing) * base.replications)
+        with workers(jobs, executor, max(0, missing) * base.replications) as pool:
+            at_once = max(1, _slots(pool, jobs) // base.replications)
+            while (missing := trials - len(_tried(study))) > 0:
+                _try_points(study, goal, min(at_once, missing), store, pool, watcher)
+        return _collect(study, goal, folder)
 
 
-def _run(scenario: Scenario, store: Store, executor: Executor | None, jobs: int, watcher: Watcher | None) -> Result:
-    return run_stored([scenario], store, executor=executor, jobs=jobs, watcher=watcher)[0]
+@dataclass(frozen=True)
+class _Goal:
+    """What a study looks for, and where."""
+
+    base: Scenario
+    axes: tuple[Axis, ...]
+    minimise: tuple[str, ...]
+    bounds: tuple[Bound, ...]
+
+    @property
+    def study_name(self) -> str:
+        """The same for the same question, so that an interrupted study is found again."""
+        what = [self.base.digest, self.base.replications, *map(_reprs, (self.axes, self.minimise, self.bounds))]
+        digest = hashlib.sha256(canonical_json(what).encode()).hexdigest()[:16]
+        return f"{self.base.name}-tune-{digest}"
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that a trial needs."""
+        return [_signed(name)[1] for name in self.minimise] + [bound.metric for bound in self.bounds]
 
 
-def _one_trial(
-    study: optuna.Study,
-    base: Scenario,
-    axes: Sequence[Axis],
-    minimise: Sequence[str],
-    bounds: Sequence[Bound],
-    run: Callable[[Scenario], Result],
+def _reprs(values: Sequence[Any]) -> list[str]:
+    return [repr(value) for value in values]
+
+
+def _slots(pool: Executor | None, jobs: int) -> int:
+    """How many replications run at the same time."""
+    count = getattr(pool, "worker_count", None)
+    return int(count() if count is not None else getattr(pool, "_max_workers", None) or jobs)
+
+
+def _tried(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Trials that ended: complete, or pruned because their point lacks a metric."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
+
+
+def _try_points(
+    study: optuna.Study, goal: _Goal, count: int, store: Store, pool: Executor | None, watcher: Watcher
 ) -> None:
-    trial = study.ask()
-    point = {axis.path: _suggest(trial, axis) for axis in axes}
-    result = run(base.with_set(point))
-    objectives = {name: mean_interval(_values(name, result)) for name in minimise}
-    for bound in bounds:
-        excess = bound.excess(mean_interval(_values(bound.metric, result)).estimate)
-        trial.set_constraint(f"{bound.metric} {'<=' if bound.at_most else '>='} {bound.limit:g}", excess)
+    asked = [study.ask() for _ in range(count)]
+    points = [{axis.path: _suggest(trial, axis) for axis in goal.axes} for trial in asked]
+    scenarios = [goal.base.with_set(point) for point in points]
+    check = partial(check_names, goal.metrics)
+    results = run_stored(scenarios, store, executor=pool, watcher=watcher, check=check)
+    for trial, result in zip(asked, results, strict=True):
+        _tell(study, trial, goal, result)
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, goal: _Goal, result: Result) -> None:
+    from optuna.trial import TrialState
+
     trial.set_user_attr("run", result.name)
-    trial.set_user_attr("uncalibrated", result.uncalibrated)
+    trial.set_user_attr("warnings", result.warnings)
+    try:
+        objectives = {name: mean_interval(_values(name, result)) for name in goal.minimise}
+        excesses = [bound.excess(mean_interval(_values(bound.metric, result)).estimate) for bound in goal.bounds]
+    except (InputError, ValueError) as error:
+        trial.set_user_attr("lacks", str(error))
+        study.tell(trial, state=TrialState.PRUNED)
+        return
+    for bound, excess in zip(goal.bounds, excesses, strict=True):
+        trial.set_constraint(f"{bound.metric} {'<=' if bound.at_most else '>='} {bound.limit:g}", excess)
     trial.set_user_attr("intervals", {name: [i.low, i.high, i.n] for name, i in objectives.items()})
     study.tell(trial, [interval.estimate for interval in objectives.values()])
 
 
+def _signed(name: str) -> tuple[float, str]:
+    return (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
+
+
 def _values(name: str, result: Result) -> list[float]:
-    sign, metric = (-1.0, name[1:]) if name.startswith("-") else (1.0, name)
+    sign, metric = _signed(name)
     return [sign * value for value in Measure(metric).values(result.replications)]
 
 
 def _suggest(trial: optuna.Trial, axis: Axis) -> Any:
     if axis.values:
-        return trial.suggest_categorical(axis.path, list(axis.values))
+        # Optuna keeps texts and numbers; an object or a list goes by its JSON.
+        by_choice = {canonical_json(v) if isinstance(v, dict | list) else v: v for v in axis.values}
+        return by_choice[trial.suggest_categorical(axis.path, list(by_choice))]
     if axis.whole:
         return trial.suggest_int(axis.path, int(axis.low), int(axis.high), log=axis.log)
     return trial.suggest_float(axis.path, axis.low, axis.high, log=axis.log)
 
 
-def _open_study(
-    base: Scenario,
-    axes: Sequence[Axis],
-    minimise: Sequence[str],
-    bounds: Sequence[Bound],
-    store: Store,
-) -> optuna.Study:
+class _HeldLock:
+    """Optuna's lock around the journal: the study's folder is locked already, and that lock dies with its process."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return None
+
+
+@contextmanager
+def _opened(folder: Path, goal: _Goal) -> Iterator[optuna.Study]:
+    """The study in its folder, locked; a full disk or an unreadable journal is an :class:`InputError`."""
+    journal = folder / "journal.log"
+    lock = FolderLock.take(folder, wait=False)
+    if lock is None:
+        raise InputError(f"{folder}: another process works on this study; wait for it, or give another --out")
+    try:
+        _drop_torn_line(journal)
+        yield _open_study(journal, goal)
+    except OSError as error:
+        raise storage_error(journal, error) from error
+    finally:
+        lock.close()
+
+
+def _drop_torn_line(journal: Path) -> None:
+    """A process that was killed while it wrote leaves half a line; the trial that it was about runs again."""
+    if not journal.exists():
+        return
+    data = journal.read_bytes()
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
+        os.truncate(journal, whole)
+
+
+def _open_study(journal: Path, goal: _Goal) -> optuna.Study:
     import optuna
     from optuna.storages.journal import JournalFileBackend
 
-    optuna.logging.set_verbosity(logging.WARNING)
-    what = [base.digest, base.replications, [repr(a) for a in axes], list(minimise), [repr(b) for b in bounds]]
-    digest = hashlib.sha256(canonical_json(what).encode()).hexdigest()[:16]
-    name = f"{base.name}-tune-{digest}"
-    folder = make_folder(store.root / name)
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / "journal.log")))
-    study = optuna.create_study(
-        storage=storage, study_name=name, load_if_exists=True, directions=["minimize"] * len(minimise)
-    )
+    backend = JournalFileBackend(str(journal), lock_obj=_HeldLock())  # type: ignore[arg-type]
+    try:
+        study = optuna.create_study(
+            storage=optuna.storages.JournalStorage(backend),
+            study_name=goal.study_name,
+            load_if_exists=True,
+            directions=["minimize"] * len(goal.minimise),
+        )
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{journal}: damaged ({error}); move the folder away and tune again") from None
     # A trial that was running when its process died is not waited for.
     for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-    study.sampler = optuna.samplers.TPESampler(seed=base.seed + len(study.get_trials()), multivariate=True)
+    seed = (goal.base.seed + len(study.get_trials())) % 2**32
+    study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
     return study
 
 
-def _collect(study: optuna.Study, minimise: Sequence[str]) -> Tuning:
+def _collect(study: optuna.Study, goal: _Goal, folder: Path) -> Tuning:
     from optuna.trial import TrialState
 
-    done = study.get_trials(states=[TrialState.COMPLETE])
+    tried = _tried(study)
+    done = [t for t in tried if t.state is TrialState.COMPLETE]
     feasible = {t.number for t in done if all(excess <= 0 for excess in t.constraints.values())}
     candidates = [t for t in done if t.number in feasible]
     best = {t.number for t in candidates if not any(_dominates(o.values, t.values) for o in candidates)}
@@ -203,11 +313,12 @@ def _collect(study: optuna.Study, minimise: Sequence[str]) -> Tuning:
         intervals = t.user_attrs["intervals"]
         objectives = {
             name: Interval(value, intervals[name][0], intervals[name][1], CONFIDENCE, intervals[name][2])
-            for name, value in zip(minimise, t.values, strict=True)
+            for name, value in zip(goal.minimise, t.values, strict=True)
         }
         rows.append(Trial(t.number, t.params, t.user_attrs["run"], objectives, t.number in feasible, t.number in best))
-    said = dict.fromkeys(t.user_attrs["uncalibrated"] for t in done)
-    return Tuning(study.study_name, tuple(rows), " ".join(filter(None, said)))
+    said = join_warnings([(t.user_attrs["run"], t.user_attrs["warnings"]) for t in tried])
+    notes = [f"trial {t.number} ({t.user_attrs['run']}): {t.user_attrs['lacks']}" for t in tried if t not in done]
+    return Tuning(study.study_name, tuple(rows), tuple(said), tuple(notes), str(folder))
 
 
 def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -217,5 +328,5 @@ def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
 def _row(trial: Trial) -> dict[str, Any]:
     row: dict[str, Any] = {"trial": trial.number, **trial.point, "run": trial.run}
     for name, interval in trial.objectives.items():
-        row |= {name: interval.estimate, f"{name} low": interval.low, f"{name} high": interval.high}
+        row |= interval.columns(name)
     return {**row, "feasible": trial.feasible, "best": trial.best}

@@ -240,7 +240,7 @@ def test_sweep_keeps_a_run_per_point(rxpool_command: Command, small_file: Path) 
     ]
     runs = small_file.parent / "runs"
     frame = polars.read_parquet(str(runs / "*" / "metrics.parquet"))
-    points = polars.read_parquet(str(runs / "*" / "points.parquet"))
+    points = polars.read_parquet(str(runs / ".studies" / "*" / "points.parquet"))
     joined = frame.join(points, on="run")
     assert set(joined["nics.nic0.rx_ring"]) == {128, 256}
     assert joined["run"].n_unique() == 4
@@ -258,3 +258,35 @@ def test_tune_goes_on_where_it_stopped(rxpool_command: Command, small_file: Path
     assert all((t["sum:posted"] == best) == t["best"] for t in trials)
     bounded = rxpool_command(*arguments, "--trials", 3, "--subject-to", "packets.offered<=0")
     assert "no trial satisfies every condition" in bounded.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "small.json", "--fresh", "--precision", "5%"], "--fresh does not go with --precision"),
+        (["compare", "a", "b", "--fresh"], "--fresh goes with --policy"),
+        (["compare", "a", "b", "--precision", "5%"], "--precision goes with --policy"),
+        (["compare", "a", "b", "--set", "seed=1"], "--set goes with --policy"),
+        (["compare", "a", "b", "--replications", "3"], "--replications goes with --policy"),
+        (["compare", "a", "b", "--calibration-uncertainty"], "--calibration-uncertainty goes with --policy"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(
+    rxpool_command: Command, small_file: Path, arguments: list[str], message: str
+) -> None:
+    out = rxpool_command(*arguments)
+    assert out.returncode == 2
+    assert message in out.stderr
+
+
+def test_a_mistyped_metric_costs_one_replication(rxpool_command: Command, small_file: Path) -> None:
+    ring = ["--vary", "nics.nic0.rx_ring=64,128,256"]
+    for arguments in (
+        ["sweep", small_file, *ring, "--metric", "helld_max"],
+        ["tune", small_file, *ring, "--minimise", "helld_max"],
+        ["compare", small_file, "--policy", "pass", "--policy", "drop", "--metric", "helld_max"],
+    ):
+        out = rxpool_command(*arguments, "--out", arguments[0])
+        assert out.returncode == 2
+        assert "the nearest is 'held_max'" in out.stderr
+        assert len(list((small_file.parent / arguments[0]).rglob("[0-9]*.parquet"))) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from made_records import QUEUE, made_replication, made_scenario
 from rxpool.comparing import compare_results, labels
 from rxpool.errors import InputError
-from rxpool.measures import Measure, expand
+from rxpool.measures import Measure, check_names, expand
 from rxpool.record import Ledger, Replication
 from rxpool.result import Result
 
@@ -126,3 +128,73 @@ def test_measures_by_name() -> None:
     assert [m.name for m in expand(["q.*.held", "busy"], replication)] == ["q.rx0.held", "q.rx1.held", "busy"]
     with pytest.raises(InputError, match="no metric of this run matches"):
         expand(["z.*"], replication)
+
+
+def test_one_replication_is_not_called_insignificant() -> None:
+    comparison = compare_results([result("a", 0, count=1), result("b", 3, count=1)], [HELD])
+    assert comparison.verdict == "one replication: nothing can be tested, give --replications"
+    assert comparison.to_dict()["verdict"] == comparison.verdict
+    assert comparison.to_dict()["differences"][0]["significant"] is None
+    assert not comparison.different
+
+
+def changed(made: Result, **content: object) -> Result:
+    """The result of a scenario with other keys."""
+    text = json.dumps({**made.scenario.resolved, **content})
+    return replace(made, scenario=replace(made.scenario, text=text))
+
+
+def test_scenarios_that_differ_in_more_than_the_policy_are_named() -> None:
+    a, b = result("a", 0), changed(result("b", 3), nics={"nic0": {"rx_ring": 64}})
+    comparison = compare_results([a, b], [HELD])
+    assert comparison.paired  # seed and traffic are the same
+    assert comparison.notes == ("not the policies alone: the scenarios differ in nics.nic0.rx_ring",)
+    assert labels([a, b]) == [a.name, b.name]
+
+
+def test_other_traffic_is_not_paired_and_it_says_so() -> None:
+    a = changed(result("a", 0), traffic={"load": {"rate_pps": 1}})
+    b = changed(result("b", 3), traffic={"load": {"rate_pps": 2}})
+    comparison = compare_results([a, b], [HELD])
+    assert not comparison.paired
+    assert "different traffic" in comparison.notes[0]
+    assert "traffic.load.rate_pps" in comparison.notes[1]
+
+
+def without(made: Result, metric: str) -> Result:
+    """The result with one metric less."""
+    keep = [i for i, m in enumerate(made.replications[0].metric) if m != metric]
+
+    def less(r: Replication) -> Replication:
+        columns = {name: tuple(getattr(r, name)[i] for i in keep) for name in ("component", "metric", "unit")}
+        return replace(r, **columns, value=r.value[keep])
+
+    return replace(made, replications=tuple(less(r) for r in made.replications))
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_a_metric_that_one_policy_lacks_is_noted_and_the_rest_compared(lacking: int) -> None:
+    results = [result("a", 0), result("b", 3)]
+    results[lacking] = without(results[lacking], "held_max")
+    comparison = compare_results(results, ["packets.delivered", HELD])
+    assert [row.metric for row in comparison.rows] == ["packets.delivered"]
+    assert "held_max" in comparison.notes[0]
+    assert set(comparison.values["metric"]) == {"packets.delivered"}
+    with pytest.raises(InputError, match="none of that name"):
+        compare_results(results, ["heldd"])
+
+
+def test_a_name_that_no_run_can_have_is_refused_at_the_first_replication() -> None:
+    replication = made_replication(0)
+    check_names([HELD, "rx_packets", "packets.dropped", f"{QUEUE}.rx_no_dma_resources", "sum:posted"], replication)
+    for mistyped in ("helld_max", "nics.nic7.rx_queues.rx0.rx_packets", "packets.deliverd", "*.helld"):
+        with pytest.raises(InputError, match=re.escape(mistyped)):
+            check_names([mistyped], replication)
+
+
+def test_warnings_of_the_runs_are_told_once_with_the_runs_that_differ() -> None:
+    a, b = result("a", 0), result("b", 3)
+    b = replace(b, replications=tuple(replace(r, warnings=("a warning", "not steady: x")) for r in b.replications))
+    comparison = compare_results([a, b], [HELD])
+    assert comparison.warnings == ["a warning", f"not steady: x ({b.name})"]
+    assert comparison.to_dict()["warnings"] == comparison.warnings

@@ -158,9 +158,22 @@ def test_dask_over_tls(tmp_path: Path, small: dict[str, Any]) -> None:
 
 
 def test_an_address_that_others_can_hear_is_told_apart() -> None:
-    for address in ("tls://10.0.0.1:8786", "tcp://127.0.0.1:8786", "localhost:8786", "tcp://[::1]:1", "inproc://1"):
+    for address in (
+        "tls://10.0.0.1:8786",
+        "tcp://127.0.0.1:8786",
+        "localhost:8786",
+        "tcp://[::1]:1",
+        "inproc://1",
+        "tcp://127.8.1.1:1",
+    ):
         assert is_private(address), address
-    for address in ("tcp://10.0.0.1:8786", "10.0.0.1:8786", "tcp://cluster.example.org:8786", "ws://x:1"):
+    for address in (
+        "tcp://10.0.0.1:8786",
+        "10.0.0.1:8786",
+        "tcp://cluster.example.org:8786",
+        "ws://x:1",
+        "tcp://127.example.org:1",
+    ):
         assert not is_private(address), address
 
 

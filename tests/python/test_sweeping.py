@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rxpool.errors import InputError
+from rxpool.measures import expand_over
 from rxpool.sampling import Sampling
 from rxpool.scenario import load
-from rxpool.sweeping import Axis, points, sweep
+from rxpool.sweeping import Axis, _column, points, sweep
 from rxpool.tuning import Bound
 
 
@@ -113,3 +116,35 @@ def test_changes_add_up_and_the_last_one_counts(small: dict[str, Any]) -> None:
     assert (nic["rx_ring"], nic["rx_queues"]["rx0"]["rx_ring"]) == (128, 128)
     assert (nic["rx_queues"]["rx0"]["rx_usecs"], scenario.seed, scenario.policy) == (3, 5, "drop")
     assert scenario == load(small, set={"nics.nic0.rx_ring": 128, "nics.nic0.rx_usecs": 3}, policy="drop", seed=5)
+
+
+def test_numbers_without_an_end_are_refused() -> None:
+    for text in ("a=1:Infinity", "a=-Infinity:1", "a=NaN:1", "a=1,NaN", "a=1:1" + "0" * 400, "a=Infinity"):
+        with pytest.raises(InputError, match="finite"):
+            Axis.parse(text)
+
+
+def test_the_same_key_twice_is_refused_and_a_value_twice_is_run_once() -> None:
+    with pytest.raises(InputError, match="--vary a: the same key twice"):
+        points([Axis.parse("a=1"), Axis.parse("a=2")])
+    assert points([Axis.parse("a=1,2,1"), Axis.parse("b=x,x")]) == [{"a": 1, "b": "x"}, {"a": 2, "b": "x"}]
+
+
+@pytest.mark.parametrize("values", [[{}], [{}, {"a": 1}], [2**64 - 1], [-1, 2**64 - 1], [1, "x"], [True, 1], [1, 0.5]])
+def test_any_json_value_can_be_a_column_of_points(tmp_path: Path, values: list[Any]) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pyarrow.table({"a": _column(values)}), tmp_path / "points.parquet")
+    read = pq.read_table(tmp_path / "points.parquet").column("a").to_pylist()
+    assert [json.loads(v) if isinstance(v, str) else v for v in read] == values
+
+
+def test_a_point_that_lacks_a_metric_has_a_dash_and_a_note(small: dict[str, Any]) -> None:
+    study = sweep(small, {"nics.nic0.driver": ["mlx5", "ixgbe"]}, set={"duration_ms": 0.5})
+    own = "rx_out_of_buffer"
+    frame = study.frame([own, "packets.delivered"])
+    assert math.isnan(frame[own][1])
+    assert not math.isnan(frame[own][0])
+    assert not frame["packets.delivered"].isna().any()
+    assert frame["packets.delivered low"].isna().all()  # one replication has no interval
+    assert study.notes([own]) == [f"{own}: no number in {study.results[1].name}"]
+    assert [m.name for m in expand_over([own], study.firsts)] == [own]

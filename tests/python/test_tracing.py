@@ -152,3 +152,13 @@ def test_the_command_writes_a_trace(rxpool_command: Command, small_file: Path) -
     out = rxpool_command("run", small_file, "--trace", "t.pftrace:0.2-0.6", "--format", "json")
     assert out.returncode == 0, out.stderr
     assert Parsed((small_file.parent / "t.pftrace").read_bytes()).slices["cpu0"]
+
+
+@pytest.mark.parametrize("target", ["x.pftrace:2-1", "nowhere/x.pftrace", ".", "x.pftrace:99999-100000"])
+def test_a_target_that_cannot_work_is_refused_before_the_run(
+    rxpool_command: Command, small_file: Path, target: str
+) -> None:
+    out = rxpool_command("run", small_file, "--trace", target)
+    assert out.returncode == 2, out.stderr
+    assert out.stderr.count("\n") == 1
+    assert not (small_file.parent / "runs").exists()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from rxpool.scenario import Scenario
+    from rxpool.statistics import Precision
     from rxpool.store import Store
 
 app = typer.Typer(
@@ -77,14 +78,33 @@ def parse_precision(text: str) -> float:
     return share
 
 
-def precision_measure(metrics: Sequence[str] | None, headline: dict[str, object]) -> str:
+def precision_rule(precision: str | None, fresh: bool, replications: int | None) -> Precision | None:
+    """The rule that ``--precision`` asks for, or None without it. Raises :class:`InputError`."""
+    from rxpool.statistics import Precision
+
+    if precision is None:
+        return None
+    refuse({"--fresh": fresh}, "does not go with --precision, which adds to the replications that are there")
+    return Precision(parse_precision(precision), minimum=max(10, replications or 0))
+
+
+def precision_measure(metrics: Sequence[str] | None, resolved: dict[str, Any]) -> str:
     """The metric that ``--precision`` looks at: the first ``--metric``, else the scenario's headline."""
+    from rxpool.measures import headline_name
+
     if metrics:
         return metrics[0]
-    if not headline.get("metric"):
+    name = headline_name(resolved)
+    if not name:
         raise InputError("--precision needs a metric: the scenario names no headline; give --metric NAME")
-    component = headline.get("component")
-    return f"{component}.{headline['metric']}" if component else str(headline["metric"])
+    return name
+
+
+def refuse(options: dict[str, bool], why: str) -> None:
+    """Raises :class:`InputError` for the first option that was given though it does nothing here."""
+    for name, given in options.items():
+        if given:
+            raise InputError(f"{name} {why}")
 
 
 @contextmanager
@@ -116,6 +136,13 @@ class StudyOptions:
     jobs: JobsOption = 1
     dask: DaskOption = None
     calibration_uncertainty: UncertaintyOption = False
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the options that say what is run and how, where they are not the default."""
+        elsewhere = ("format", "out")
+        changed = [f.name for f in fields(self) if f.name not in elsewhere and getattr(self, f.name) != f.default]
+        return [f"--{name.replace('_', '-')}" for name in changed]
 
     @property
     def loading(self) -> dict[str, Any]:

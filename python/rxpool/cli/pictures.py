@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rxpool.cli.options import FormatOption, OutOption, PolicyOption, ScenarioArgument, SeedOption, SetOption, app
-from rxpool.console import OutputFormat, guarded, print_json, stdout_console, write_frame
+from rxpool.console import OutputFormat, guarded, write_study
 
 
 @app.command()
@@ -58,9 +58,10 @@ def graph(
     found.write(to or Path(f"{loaded.name}-graph.svg"))
     with watching(loaded.name) as watcher:
         result = run_stored([loaded], Store(out), watcher=watcher)[0]
-    if format is OutputFormat.TABLE:
-        print_topology(stdout_console(), found, result)
-    elif format is OutputFormat.JSON:
-        print_json(found.to_dict(result))
-    else:
-        write_frame(found.frame, format, result.uncalibrated)
+    write_study(
+        format,
+        table=lambda console: print_topology(console, found, result),
+        plain=lambda: found.to_dict(result),
+        frame=lambda: found.frame,
+        warnings=result.warnings,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,14 +18,16 @@ from rxpool.cli.options import (
     ScenarioArgument,
     StudyOptions,
     app,
-    parse_precision,
     precision_measure,
+    precision_rule,
     with_study_options,
 )
-from rxpool.console import OutputFormat, guarded, print_json, stdout_console, write_frame, write_out
+from rxpool.console import OutputFormat, guarded, message, print_json, write_out, write_study
 from rxpool.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from rxpool.result import Result
 
 
@@ -48,33 +51,31 @@ def run(
     options: StudyOptions,
 ) -> None:
     """Run a scenario, keep the result in ./runs and print it."""
+    from rxpool import tracing
+    from rxpool.measures import Measure, check_names
     from rxpool.progress import watching
     from rxpool.sequential import run_to_precision
-    from rxpool.statistics import Precision
+    from rxpool.statistics import zero_bound
     from rxpool.study import run_stored
 
     if metric and not precision:
         raise InputError("--metric goes with --precision: it names the metric whose interval is watched")
+    rule = precision_rule(precision, fresh, options.replications)
     loaded = options.load(scenario, policy)
     if steps:
         loaded = loaded.with_set({"record.per_step": True})
-    store, jobs = options.store, options.jobs
+    target = tracing.checked_target(trace, loaded) if trace is not None else None
     with watching(loaded.name) as watcher, options.executor() as executor:
-        if precision is None:
-            result = run_stored([loaded], store, jobs=jobs, executor=executor, fresh=fresh, watcher=watcher)[0]
+        run = partial(run_stored, store=options.store, jobs=options.jobs, executor=executor, watcher=watcher)
+        if rule is None:
+            result = run([loaded], fresh=fresh)[0]
         else:
-            measure = precision_measure(metric, loaded.resolved.get("headline") or {})
-            rule = Precision(parse_precision(precision), minimum=max(10, options.replications or 0))
-            result = run_to_precision(
-                [loaded],
-                measure,
-                rule,
-                lambda scenarios: run_stored(scenarios, store, jobs=jobs, executor=executor, watcher=watcher),
-            )[0]
-    if trace is not None:
-        from rxpool import tracing
-
-        path, window = tracing.parse_target(trace)
+            measure = precision_measure(metric, loaded.resolved)
+            result = run_to_precision([loaded], measure, rule, partial(run, check=partial(check_names, [measure])))[0]
+            if bound := zero_bound(Measure(measure).values(result.replications)):
+                message(f"{measure}: {bound}")
+    if target is not None:
+        path, window = target
         tracing.trace(loaded, window).write(path)
     if steps:
         _write_steps(result, options.format)
@@ -87,15 +88,14 @@ def _write_steps(result: Result, format: OutputFormat) -> None:
     from rxpool.table import new_table
 
     found = profile(result)
-    if format is OutputFormat.TABLE:
+
+    def show_table(console: Console) -> None:
         table = new_table("step", ["context", "ns per packet", "share"])
         for row in found.itertuples():
             table.add_row(str(row.step), str(row.context), f"{row.ns_per_packet:.2f}", f"{row.share:.1%}")
-        stdout_console().print(table)
-    elif format is OutputFormat.JSON:
-        print_json(found.to_dict("records"))
-    else:
-        write_frame(found, format)
+        console.print(table)
+
+    write_study(format, table=show_table, plain=lambda: found.to_dict("records"), frame=lambda: found)
 
 
 @app.command()

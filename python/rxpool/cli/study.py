@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,16 +17,17 @@ from rxpool.cli.options import (
     ScenarioArgument,
     StudyOptions,
     app,
-    parse_precision,
     precision_measure,
+    precision_rule,
+    refuse,
     with_study_options,
 )
-from rxpool.console import OutputFormat, guarded, print_json, stdout_console, write_frame
+from rxpool.console import guarded, write_study
 from rxpool.errors import ExitCode, InputError
 from rxpool.sampling import Sampling
 
 if TYPE_CHECKING:
-    from rxpool.comparing import Comparison
+    from rxpool.result import Result
 
 VaryOption = Annotated[
     list[str], typer.Option("--vary", metavar="PATH=VALUES", help="Key to vary: PATH=a,b,c or PATH=low:high[:log].")
@@ -49,33 +52,52 @@ def compare(
 ) -> None:
     """Compare policies on one scenario, or stored runs; exit code 1 if any difference is significant."""
     from rxpool.comparing import compare_results
-    from rxpool.progress import watching
-    from rxpool.sequential import run_to_precision
-    from rxpool.statistics import Precision
     from rxpool.store import RunFolder, find_run
-    from rxpool.study import run_stored
+    from rxpool.table_study import print_comparison
 
-    if not policy:
-        comparison = compare_results([RunFolder(find_run(name, options.out)).load() for name in runs], metric or ())
-    else:
+    if policy:
         if len(runs) != 1 or len(policy) < 2:
             raise InputError("compare takes one scenario with two and more --policy, or two and more stored runs")
-        scenarios = [options.load(runs[0], p) for p in policy]
-        store, jobs = options.store, options.jobs
-        with watching(scenarios[0].name) as watcher, options.executor() as executor:
-            if precision is None:
-                results = run_stored(scenarios, store, jobs=jobs, executor=executor, fresh=fresh, watcher=watcher)
-            else:
-                results = run_to_precision(
-                    scenarios,
-                    precision_measure(metric, scenarios[0].resolved.get("headline") or {}),
-                    Precision(parse_precision(precision), minimum=max(10, options.replications or 0)),
-                    lambda some: run_stored(some, store, jobs=jobs, executor=executor, watcher=watcher),
-                )
-        comparison = compare_results(results, metric or ())
-    _write_comparison(comparison, options.format)
+        results = _run_policies(runs[0], policy, metric or (), precision, fresh, options)
+    else:
+        given = {"--precision": precision is not None, "--fresh": fresh, **dict.fromkeys(options.given, True)}
+        refuse(given, "goes with --policy: stored runs are compared as they are")
+        results = [RunFolder(find_run(name, options.out)).load() for name in runs]
+    comparison = compare_results(results, metric or ())
+    write_study(
+        options.format,
+        table=lambda console: print_comparison(console, comparison),
+        plain=comparison.to_dict,
+        frame=lambda: comparison.frame,
+        warnings=comparison.warnings,
+    )
     if comparison.different:
         raise typer.Exit(ExitCode.DIFFERENCE)
+
+
+def _run_policies(
+    source: str,
+    policies: Sequence[str],
+    metrics: Sequence[str],
+    precision: str | None,
+    fresh: bool,
+    options: StudyOptions,
+) -> list[Result]:
+    from rxpool.measures import check_names
+    from rxpool.progress import watching
+    from rxpool.sequential import run_to_precision
+    from rxpool.study import run_stored
+
+    rule = precision_rule(precision, fresh, options.replications)
+    scenarios = [options.load(source, policy) for policy in policies]
+    check = partial(check_names, metrics)
+    with watching(scenarios[0].name) as watcher, options.executor() as executor:
+        run = partial(
+            run_stored, store=options.store, jobs=options.jobs, executor=executor, watcher=watcher, check=check
+        )
+        if rule is None:
+            return run(scenarios, fresh=fresh)
+        return run_to_precision(scenarios, precision_measure(metrics, scenarios[0].resolved), rule, run)
 
 
 @app.command()
@@ -94,10 +116,12 @@ def sweep(
 ) -> None:
     """Run a scenario at many points; every point is a run folder of its own."""
     from rxpool import sweeping
-    from rxpool.measures import expand
+    from rxpool.measures import expand_over
     from rxpool.progress import watching
+    from rxpool.table_study import print_sweep
 
     axes = [sweeping.Axis.parse(text) for text in vary]
+    metrics = metric or ["packets.delivered", "packets.dropped"]
     with watching(Path(scenario).stem) as watcher, options.executor() as executor:
         study = sweeping.sweep(
             scenario,
@@ -109,18 +133,18 @@ def sweep(
             jobs=options.jobs,
             fresh=fresh,
             watcher=watcher,
+            metrics=metrics,
             policy=policy,
             **options.loading,
         )
-    names = [m.name for m in expand(metric or ["packets.delivered", "packets.dropped"], study.first)]
-    if options.format is OutputFormat.TABLE:
-        from rxpool.table_study import print_sweep
-
-        print_sweep(stdout_console(), study, names)
-    elif options.format is OutputFormat.JSON:
-        print_json(study.to_dict(names))
-    else:
-        write_frame(study.frame(names), options.format, study.uncalibrated)
+    names = [m.name for m in expand_over(metrics, study.firsts)]
+    write_study(
+        options.format,
+        table=lambda console: print_sweep(console, study, names),
+        plain=lambda: study.to_dict(names),
+        frame=lambda: study.frame(names),
+        warnings=study.warnings,
+    )
 
 
 @app.command()
@@ -144,6 +168,7 @@ def tune(
     from rxpool import tuning
     from rxpool.progress import watching
     from rxpool.sweeping import Axis
+    from rxpool.table_study import print_tuning
 
     axes = [Axis.parse(text) for text in vary]
     with watching(Path(scenario).stem) as watcher, options.executor() as executor:
@@ -160,22 +185,10 @@ def tune(
             policy=policy,
             **options.loading,
         )
-    if options.format is OutputFormat.TABLE:
-        from rxpool.table_study import print_tuning
-
-        print_tuning(stdout_console(), study)
-    elif options.format is OutputFormat.JSON:
-        print_json(study.to_dict())
-    else:
-        write_frame(study.frame, options.format, study.uncalibrated)
-
-
-def _write_comparison(comparison: Comparison, format: OutputFormat) -> None:
-    if format is OutputFormat.TABLE:
-        from rxpool.table_study import print_comparison
-
-        print_comparison(stdout_console(), comparison)
-    elif format is OutputFormat.JSON:
-        print_json(comparison.to_dict())
-    else:
-        write_frame(comparison.frame, format, comparison.uncalibrated)
+    write_study(
+        options.format,
+        table=lambda console: print_tuning(console, study),
+        plain=study.to_dict,
+        frame=lambda: study.frame,
+        warnings=study.warnings,
+    )
