@@ -177,7 +177,7 @@ bool PagePool::next_alloc_may_touch_zone() const {
 }
 
 bool PagePool::next_put_may_touch_ring(const MemoryContext& ctx, PageId page, bool allow_direct) const {
-  if (pages_[page].pp_ref_count > 1) {
+  if (shared(page)) {
     return false;
   }
   return !recyclable(page) || !(allow_direct || napi_local(ctx)) || cache_count_ == cache_size_;

@@ -193,6 +193,8 @@ class PagePool {
   bool next_alloc_may_touch_zone() const;
   /// put_page() of this page would push on the ring or free the page.
   bool next_put_may_touch_ring(const MemoryContext& ctx, PageId page, bool allow_direct) const;
+  /// Others hold shares of it, and who drops the last one brings it home.
+  bool shared(PageId page) const { return pages_[page].pp_ref_count > 1; }
   /// put_page() of this page would free it, and that may flush a per-CPU list into the zone.
   bool next_put_may_touch_zone(const MemoryContext& ctx, PageId page, bool allow_direct) const;
 

@@ -42,7 +42,7 @@ class PoolBuffers final : public RxBuffers {
 
   void put(MemoryContext& context, PageId page) override;
   bool put_is_private(const MemoryContext& context, PageId page) const override {
-    return !pool_.next_put_may_touch_ring(context, page, false);
+    return !pool_.shared(page) && !pool_.next_put_may_touch_ring(context, page, false);
   }
   bool put_may_touch_zone(const MemoryContext& context, PageId page) const override {
     return pool_.next_put_may_touch_zone(context, page, false);

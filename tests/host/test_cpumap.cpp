@@ -141,12 +141,14 @@ TEST_CASE("every form of a cpumap agrees with the reference engine", "[couplings
 
 TEST_CASE("an agent takes CPUs until none is overloaded, and rests those that the load does not need",
           "[CT-60][CT-62]") {
-  Chain four{.cpus = R"("cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}, "cpu4": {})",
+  // Light sleepers first: what the queues lose while a CPU wakes from a deep state would look like overload.
+  Chain four{.cpus = R"("idle_states": "c1", "cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}, "cpu4": {})",
              .redirect = R"("cpu": "cpu1,cpu2,cpu3,cpu4", "qsize": 192)",
              .scaling = R"("period_ms": 0.05, "start": 1)"};
   const ReplicationResult busy = run_replication(chain(6e6, four), {});
   CHECK(metric(busy, "policies.nic0.cpu_map", "cpus_in_use_max") >= 2);
   CHECK(metric(busy, "policies.nic0.cpu_map", "cpus_in_use_mean") < 3);
+  four.cpus = R"("cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}, "cpu4": {})";
   four.scaling = R"("period_ms": 0.05, "start": 4)";
   const ReplicationResult idle = run_replication(chain(5e5, four), {});
   CHECK(metric(idle, "policies.nic0.cpu_map", "cpus_in_use_max") == 4);
