@@ -74,6 +74,13 @@ class FolderLock:
             raise
         return cls(descriptor)
 
+    def holds(self, folder: Path) -> bool:
+        """Whether the folder is still the one that was locked; another process may have removed it meanwhile."""
+        try:
+            return os.path.samestat(os.fstat(self.descriptor), (folder / ".lock").stat())
+        except FileNotFoundError:
+            return False
+
     def close(self) -> None:
         """Lets the next process in."""
         os.close(self.descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -55,10 +56,14 @@ class RunFolder:
         Where another process is writing, waits for it, or returns None unless ``wait``. Raises :class:`InputError` for
         a folder that another version made, a name that is taken, or a full disk.
         """
-        make_folder(self.path / "replications")
-        lock = FolderLock.take(self.path, wait=wait)
-        if lock is None:
-            return None
+        while True:
+            make_folder(self.path / "replications")
+            lock = FolderLock.take(self.path, wait=wait)
+            if lock is None:
+                return None
+            if lock.holds(self.path):
+                break
+            lock.close()
         try:
             remove_temporary(self.path)
             remove_temporary(self.path / "replications")
@@ -92,6 +97,11 @@ class RunFolder:
         path = self.path / "manifest.json"
         if not path.exists() or path.read_bytes() != data:
             write_atomic(path, data)
+
+    def discard_empty(self) -> None:
+        """Removes the folder if no replication of it is finished; only for whoever holds its lock."""
+        if not self.finished():
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def manifest(self) -> dict[str, Any]:
         """``manifest.json``; raises :class:`InputError` where it is missing, damaged or of another format."""

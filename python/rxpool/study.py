@@ -127,6 +127,7 @@ class _Study:
         for future in self.out:
             future.cancel()
         for run in self.open_runs.values():
+            run.folder.discard_empty()
             run.lock.close()
 
     def _run_here(self) -> None:

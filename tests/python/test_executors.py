@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from typing import Any
 import pytest
 
 import rxpool
-from rxpool.executors import dask_executor, is_private
-from rxpool.running import process_pool
+from conftest import Command
+from rxpool.executors import client_executor, dask_executor, is_private
+from rxpool.running import outcome, process_pool
 from rxpool.store import Store
 from rxpool.study import Watcher, run_stored
 
@@ -185,3 +187,62 @@ def test_nobody_at_the_address_is_exit_3() -> None:
     ):
         pass
     assert caught.value.code == rxpool.ExitCode.NOT_AVAILABLE
+
+
+def test_a_replication_that_kills_its_worker_is_exit_5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    with cluster(tmp_path) as (address, _), dask_executor(address) as executor:
+        future: Any = executor.submit(os._exit, 1)
+        with pytest.raises(rxpool.InputError, match="the cluster gave a replication up: every worker") as caught:
+            outcome(future)
+    assert caught.value.code == rxpool.ExitCode.LIMIT
+
+
+def test_a_cancelled_replication_is_exit_5() -> None:
+    future: Future[Any] = Future()
+    future.cancel()
+    with pytest.raises(rxpool.InputError, match="the cluster gave a replication up: the scheduler") as caught:
+        outcome(future)
+    assert caught.value.code == rxpool.ExitCode.LIMIT
+
+
+def test_a_cluster_without_workers_is_not_waited_for_for_ever(
+    tmp_path: Path, small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxpool.running.DEAD_WORKER_S", 0.2)
+    monkeypatch.setattr("rxpool.running.NO_WORKER_S", 1.0)
+    scenario = rxpool.load(small, set={"duration_ms": 20}, replications=200)
+    with cluster(tmp_path) as (address, processes), dask_executor(address) as executor:
+
+        class Kill(Watcher):
+            def finished(self, replication: rxpool.Replication) -> None:
+                for process in processes:
+                    process.kill()
+
+        with pytest.raises(rxpool.InputError, match="has had no worker for 1 s") as caught:
+            run_stored([scenario], Store(tmp_path / "runs"), executor=executor, watcher=Kill())
+    assert caught.value.code == rxpool.ExitCode.LIMIT
+    assert list((tmp_path / "runs").rglob("[0-9]*.parquet"))
+
+
+def test_the_command_runs_on_a_cluster(tmp_path: Path, rxpool_command: Command, small_file: Path) -> None:
+    arguments = ["run", small_file, "--replications", 4, "--format", "json"]
+    here = json.loads(rxpool_command(*arguments, "--out", "here").stdout)
+    with cluster(tmp_path, 1) as (address, _):
+        out = rxpool_command(*arguments, "--out", "there", "--dask", address)
+    assert out.returncode == 0, out.stderr
+    assert out.stderr == ""
+    assert json.loads(out.stdout)["metrics"] == here["metrics"]
+
+
+def test_a_cluster_without_workers_or_with_others_is_refused() -> None:
+    class Client:
+        def __init__(self, workers: dict[str, str]) -> None:
+            self.workers = workers
+
+        def run(self, *_: Any, **__: Any) -> dict[str, str]:
+            return self.workers
+
+    for workers, message in (({}, "has no workers"), ({"tcp://w:1": "other"}, "worker tcp://w:1 has another rxpool")):
+        with pytest.raises(rxpool.InputError, match=f"the Dask cluster: .*{message}"):
+            client_executor(Client(workers))

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import rxpool
-from made_records import made_scenario
+from made_records import made_replication, made_scenario
 from rxpool.comparing import compare_results
 from rxpool.record import Ledger, Replication, Series
-from rxpool.report import page, write
+from rxpool.report import figures, page, write
 from rxpool.report.figures import encoded
 from rxpool.result import Result
 
@@ -285,3 +285,17 @@ def test_the_command_writes_the_page(rxpool_command: Any, small_file: Path) -> N
     assert text.startswith("<!DOCTYPE html>")
     assert 'id="comparison"' in text
     assert rxpool_command("report", "nothing").returncode == 2
+
+
+def test_queues_of_two_nics_have_names_of_their_own() -> None:
+    made = made_replication(0)
+    held, state = made.series[0], "breaker_open_time"
+    both = [f"nics.{nic}.rx_queues.rx0" for nic in ("nic0", "nic1")]
+    series = [replace(held, component=f"{queue}.page_pool", metric="held") for queue in both]
+    series += [
+        replace(held, component=f"{queue}.control", metric=state, value=np.ones(len(held.value))) for queue in both
+    ]
+    figure = figures.timeline(replace(made, series=tuple(series)))
+    assert figure is not None
+    assert [t["name"] for t in figure["traces"]] == ["nic0.rx0 held", "nic1.rx0 held"]
+    assert {s["name"] for s in figure["shapes"]} == {"nic0.rx0 breaker open", "nic1.rx0 breaker open"}

@@ -292,3 +292,30 @@ def test_the_first_replication_is_checked_before_more_is_run(tmp_path: Path, ran
     with pytest.raises(InputError, match="no such metric"):
         rxpool.study.run_stored([made_scenario(5)], Store(tmp_path), check=refuse)
     assert ran == [0]
+
+
+def test_a_run_that_fails_at_once_leaves_no_folder(
+    tmp_path: Path, ran: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Replication:
+        raise InputError("calibration: a step is missing")
+
+    monkeypatch.setattr(rxpool.study, "run_one", fail)
+    with pytest.raises(InputError, match="a step is missing"):
+        rxpool.study.run_stored([made_scenario(2)], Store(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waited_for_a_folder_that_was_removed_makes_it_anew(tmp_path: Path, ran: list[int]) -> None:
+    scenario = made_scenario(1)
+    folder = Store(tmp_path).folder(scenario)
+    first = folder.open(scenario)
+    assert first is not None
+    folder.discard_empty()
+    assert not first.holds(folder.path)
+    second = folder.open(scenario)
+    assert second is not None
+    assert second.holds(folder.path)
+    assert folder.manifest()["digest"] == scenario.digest
+    first.close()
+    second.close()
