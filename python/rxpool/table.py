@@ -76,7 +76,7 @@ def print_result(console: Console, result: Result) -> None:
     ledger = result.ledger
     count = len(result.replications)
     if dropped(ledger["packets"]):
-        console.print(drop_table(ledger["packets"], count))
+        console.print(drop_table(ledger["packets"], count, warmup=bool(result.scenario.resolved.get("warmup_ms"))))
     if means.cpus:
         console.print(cpu_table(means.cpus))
     console.print(_places("packets", "offered", ledger["packets"], count))
@@ -104,9 +104,9 @@ def queue_table(queues: dict[str, dict[str, float]]) -> Table:
     return table
 
 
-def drop_table(packets: Ledger, replications: int) -> Table:
-    """Drops by reason, the largest first."""
-    table = new_table("dropped by", ["packets", "of offered"])
+def drop_table(packets: Ledger, replications: int, *, warmup: bool) -> Table:
+    """Drops by reason, the largest first; the ledger is of the whole run."""
+    table = new_table("dropped, warm-up included, by" if warmup else "dropped by", ["packets", "of offered"])
     for reason, count in drop_reasons(packets, replications):
         table.add_row(printable(reason), number(count), percent(100 * count * replications / packets.total))
     return table
@@ -146,7 +146,7 @@ def _tail(result: Result) -> Iterator[str]:
         reached = result.program_packets_per_second or 0.0
         yield (
             f"speed: {speed / 1e6:.1f} million offered packets per CPU second of the event loop, "
-            f"{reached / 1e6:.1f} million of them reached the program"
+            f"{reached / 1e6:.1f} million of them reached the driver"
         )
     if result.bottleneck:
         yield f"bottleneck: {printable(result.bottleneck)}"
