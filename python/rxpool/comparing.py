@@ -80,7 +80,9 @@ class Comparison:
         if not any(row.tested for row in self.rows):
             return "one replication: nothing can be tested, give --replications"
         return (
-            "* significant after Holm's adjustment over all lines" if self.different else "no difference is significant"
+            "differences marked * are significant after Holm's adjustment over all lines"
+            if self.different
+            else "no difference is significant"
         )
 
     @cached_property

@@ -24,6 +24,7 @@ from rxpool.measures import Measure, check_names
 from rxpool.result import Result, join_warnings, uncalibrated
 from rxpool.running import workers
 from rxpool.scenario import Scenario, ScenarioSource, canonical_json, load
+from rxpool.sequential import Runner
 from rxpool.statistics import CONFIDENCE, Interval, mean_interval
 from rxpool.store import Store
 from rxpool.study import Watcher, run_stored
@@ -143,14 +144,17 @@ def tune(
     goal = _Goal(base, tuple(axes), tuple(minimise), tuple(bounds))
     watcher = watcher or Watcher()
     optuna.logging.set_verbosity(logging.WARNING)
-    folder = (store := store or Store()).study_folder(goal.study_name)
+    store = store or Store()
+    folder = store.study_folder(goal.study_name)
     with _opened(folder, goal) as study:
         missing = trials - len(_tried(study))
         watcher.announced(max(0, missing) * base.replications)
         with workers(jobs, executor, max(0, missing) * base.replications) as pool:
             at_once = max(1, _slots(pool, jobs) // base.replications)
+            check = partial(check_names, goal.metrics)
+            run = partial(run_stored, store=store, jobs=jobs, executor=pool, watcher=watcher, check=check)
             while (missing := trials - len(_tried(study))) > 0:
-                _try_points(study, goal, min(at_once, missing), store, pool, watcher)
+                _try_points(study, goal, min(at_once, missing), run)
         return _collect(study, goal, folder)
 
 
@@ -193,14 +197,10 @@ def _tried(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
 
 
-def _try_points(
-    study: optuna.Study, goal: _Goal, count: int, store: Store, pool: Executor | None, watcher: Watcher
-) -> None:
+def _try_points(study: optuna.Study, goal: _Goal, count: int, run: Runner) -> None:
     asked = [study.ask() for _ in range(count)]
     points = [{axis.path: _suggest(trial, axis) for axis in goal.axes} for trial in asked]
-    scenarios = [goal.base.with_set(point) for point in points]
-    check = partial(check_names, goal.metrics)
-    results = run_stored(scenarios, store, executor=pool, watcher=watcher, check=check)
+    results = run([goal.base.with_set(point) for point in points])
     for trial, result in zip(asked, results, strict=True):
         _tell(study, trial, goal, result)
 

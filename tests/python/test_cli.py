@@ -290,3 +290,36 @@ def test_a_mistyped_metric_costs_one_replication(rxpool_command: Command, small_
         assert out.returncode == 2
         assert "the nearest is 'held_max'" in out.stderr
         assert len(list((small_file.parent / arguments[0]).rglob("[0-9]*.parquet"))) == 1
+
+
+def test_precision_of_a_metric_that_is_always_zero_is_a_bound(rxpool_command: Command, small_file: Path) -> None:
+    out = rxpool_command("run", small_file, "--policy", "drop", "--precision", "5%", "--metric", "packets.delivered")
+    assert out.returncode == 0, out.stderr
+    assert re.fullmatch(r"rxpool: small-\w+: packets\.delivered: 0 in all \d+ replications: .*\n", out.stderr)
+
+
+def test_one_replication_of_two_policies_is_not_called_insignificant(rxpool_command: Command, small_file: Path) -> None:
+    policies = ["--policy", "pass", "--policy", "drop"]
+    out = rxpool_command("compare", small_file, *policies)
+    assert out.returncode == 0
+    assert "one replication: nothing can be tested, give --replications" in out.stdout
+    assert "significant" not in out.stdout
+    value = json.loads(rxpool_command("compare", small_file, *policies, "--format", "json").stdout)
+    assert value["notes"] == []  # the policies alone differ
+    assert {row["significant"] for row in value["differences"]} == {None}
+
+
+def test_what_is_not_steady_is_said_by_every_verb(
+    rxpool_command: Command, tmp_path: Path, small: dict[str, Any]
+) -> None:
+    (tmp_path / "claim.json").write_text(json.dumps({**small, "analysis": "steady", "record": {"every_us": 0}}))
+    said = "steady state is claimed but not checked"
+    for verb in (
+        ["compare", "claim.json", "--policy", "pass", "--policy", "drop"],
+        ["sweep", "claim.json", "--vary", "nics.nic0.rx_ring=64,128"],
+        ["tune", "claim.json", "--vary", "nics.nic0.rx_ring=64,128", "--minimise", "sum:posted", "--trials", "1"],
+    ):
+        for form in ("table", "json", "csv"):
+            out = rxpool_command(*verb, "--format", form)
+            assert out.returncode == 0, out.stderr
+            assert said in out.stdout, (verb, form)

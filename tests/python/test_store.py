@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from made_records import made_replication, made_scenario
 from rxpool.errors import ExitCode, InputError
 from rxpool.files import atomic_file
 from rxpool.record import Replication
+from rxpool.running import process_pool
 from rxpool.scenario import Scenario
 from rxpool.store import RunFolder, Store, find_run, load_run
 
@@ -319,3 +321,20 @@ def test_who_waited_for_a_folder_that_was_removed_makes_it_anew(tmp_path: Path, 
     assert folder.manifest()["digest"] == scenario.digest
     first.close()
     second.close()
+
+
+def test_compare_keeps_its_runs_and_shares_one_pool(
+    tmp_path: Path, small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools: list[int] = []
+
+    def counted(jobs: int) -> Any:
+        pools.append(jobs)
+        return process_pool(jobs)
+
+    monkeypatch.setattr("rxpool.running.process_pool", counted)
+    here = rxpool.compare(small, ["pass", "drop"], replications=2, jobs=2)
+    kept = rxpool.compare(small, ["pass", "drop"], replications=2, jobs=2, store=Store(tmp_path))
+    assert pools == [2, 2]
+    assert [r.fingerprint for r in kept.results] == [r.fingerprint for r in here.results]
+    assert len(list(tmp_path.glob("*/metrics.parquet"))) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import rxpool
 from conftest import Command
-from rxpool.tracing import STAGES, TracedRun, Window, parse_target, trace
+from rxpool.tracing import STAGES, TracedRun, Window, checked_target, parse_target, trace
 
 proto = pytest.importorskip("perfetto.protos.perfetto.trace.perfetto_trace_pb2")
 Event = proto.TrackEvent
@@ -162,3 +163,11 @@ def test_a_target_that_cannot_work_is_refused_before_the_run(
     assert out.returncode == 2, out.stderr
     assert out.stderr.count("\n") == 1
     assert not (small_file.parent / "runs").exists()
+
+
+def test_a_missing_package_is_said_before_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scenario: rxpool.Scenario
+) -> None:
+    monkeypatch.setitem(sys.modules, "perfetto.protos.perfetto.trace", None)
+    with pytest.raises(rxpool.InputError, match="needs the package perfetto"):
+        checked_target(str(tmp_path / "x.pftrace"), scenario)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rxpool.cli.options import FormatOption, JobsOption, app
-from rxpool.console import OutputFormat, guarded, message, print_json, stdout_console, write_frame
+from rxpool.console import OutputFormat, guarded, message, write_study
 from rxpool.errors import ExitCode
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
     from rxpool.calibrating.fitting import Fit
 
 _FOLDER = Path("scenarios/calibration")
@@ -58,14 +62,12 @@ def calibrate(
     if out is not None:
         for path in fit.write(out):
             message(f"wrote {path}")
-    if format is OutputFormat.TABLE:
-        _print_fit(fit)
-    elif format is OutputFormat.JSON:
-        print_json(fit.to_dict())
-    else:
-        import pandas as pd
-
-        write_frame(pd.DataFrame(fit.rows()), format)
+    write_study(
+        format,
+        table=lambda console: _print_fit(console, fit),
+        plain=fit.to_dict,
+        frame=lambda: _frame(fit.rows()),
+    )
 
 
 def _diff(before: str, after: str, format: OutputFormat) -> None:
@@ -75,28 +77,30 @@ def _diff(before: str, after: str, format: OutputFormat) -> None:
     from rxpool.table import new_table
 
     changes = differences(before, after)
-    if format is OutputFormat.TABLE:
+    rows = [asdict(c) | {"slower": c.slower} for c in changes]
+
+    def show_table(console: Console) -> None:
         table = new_table("number", ["per", "before", "after", "change"])
         for c in changes:
             table.add_row(c.place, c.per, f"{c.before:g}", f"{c.after:g}", f"{c.by:+.1%}")
-        stdout_console().print(table)
-    else:
-        rows = [asdict(c) | {"slower": c.slower} for c in changes]
-        if format is OutputFormat.JSON:
-            print_json(rows)
-        else:
-            write_frame(pd.DataFrame(rows, columns=["place", "per", "before", "after", "slower"]), format)
+        console.print(table)
+
+    write_study(
+        format,
+        table=show_table,
+        plain=lambda: rows,
+        frame=lambda: pd.DataFrame(rows, columns=["place", "per", "before", "after", "slower"]),
+    )
     slower = [c for c in changes if c.slower]
     if slower:
         message(f"{slower[0].place} got slower most: {slower[0].before:g} to {slower[0].after:g} ns")
         raise typer.Exit(ExitCode.DIFFERENCE)
 
 
-def _print_fit(fit: Fit) -> None:
+def _print_fit(console: Console, fit: Fit) -> None:
     from rxpool.figures.page import four_digits
     from rxpool.table import new_table
 
-    console = stdout_console()
     table = new_table("parameter", ["file", "bounds", "factor on prior", "standard error", "numbers"])
     for r in fit.rows():
         bounds = f"{r['low']:g} … {r['high']:g}"
@@ -119,7 +123,8 @@ def _this_host(path: Path, repeats: int, format: OutputFormat) -> None:
     found.write(path)
     message(f"wrote {path}")
     rows = [asdict(price) for price in found.prices]
-    if format is OutputFormat.TABLE:
+
+    def show_table(console: Console) -> None:
         from rxpool.table import amount, new_table
 
         table = new_table("step", ["ns", "quartiles", "ns per byte", "how"])
@@ -127,10 +132,12 @@ def _this_host(path: Path, repeats: int, format: OutputFormat) -> None:
             per_byte = "–" if row["ns_per_byte"] is None else f"{row['ns_per_byte']:.3f}"
             spread = f"{amount(row['low'])} to {amount(row['high'])}"
             table.add_row(row["step"], amount(row["ns"]), spread, per_byte, row["how"])
-        stdout_console().print(table)
-    elif format is OutputFormat.JSON:
-        print_json({"file": str(path), "steps": rows})
-    else:
-        import pandas as pd
+        console.print(table)
 
-        write_frame(pd.DataFrame(rows), format)
+    write_study(format, table=show_table, plain=lambda: {"file": str(path), "steps": rows}, frame=lambda: _frame(rows))
+
+
+def _frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows)

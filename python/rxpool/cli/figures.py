@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rxpool.console import OutputFormat, message, print_json, stdout_console, write_frame
+from rxpool.console import OutputFormat, message, write_study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
 
     from rxpool.figures.validating import Outcome
 
@@ -27,21 +29,20 @@ def against_figures(source: Path | None, page: Path | None, jobs: int, format: O
     if page is not None:
         page.write_text(page_text(outcomes), encoding="utf-8")
         message(f"wrote {page}")
-    if format is OutputFormat.TABLE:
-        _print(outcomes)
-    elif format is OutputFormat.JSON:
-        print_json(frame(outcomes).to_dict("records"))
-    else:
-        write_frame(frame(outcomes), format)
+    write_study(
+        format,
+        table=lambda console: _print(console, outcomes),
+        plain=lambda: frame(outcomes).to_dict("records"),
+        frame=lambda: frame(outcomes),
+    )
     return all(o.inside for o in outcomes)
 
 
-def _print(outcomes: Sequence[Outcome]) -> None:
+def _print(console: Console, outcomes: Sequence[Outcome]) -> None:
     from rxpool.figures.page import error_text, four_digits
     from rxpool.figures.validating import groups
     from rxpool.table import new_table
 
-    console = stdout_console()
     table = new_table("figure", ["machine", "role", "measured", "simulated", "error", "hit"])
     for o in outcomes:
         simulated = o.why if o.simulated is None else four_digits(o.simulated)

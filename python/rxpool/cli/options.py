@@ -18,6 +18,7 @@ from rxpool.errors import InputError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from rxpool.result import Result
     from rxpool.scenario import Scenario
     from rxpool.statistics import Precision
     from rxpool.store import Store
@@ -86,6 +87,15 @@ def precision_rule(precision: str | None, fresh: bool, replications: int | None)
         return None
     refuse({"--fresh": fresh}, "does not go with --precision, which adds to the replications that are there")
     return Precision(parse_precision(precision), minimum=max(10, replications or 0))
+
+
+def say_zeros(measure: str, result: Result) -> None:
+    """Says what it is worth that the watched metric was zero in every replication: no precision was reached."""
+    from rxpool.measures import Measure
+    from rxpool.statistics import zero_bound
+
+    if bound := zero_bound(Measure(measure).values(result.replications)):
+        message(f"{result.name}: {measure}: {bound}")
 
 
 def precision_measure(metrics: Sequence[str] | None, resolved: dict[str, Any]) -> str:

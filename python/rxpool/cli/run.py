@@ -20,9 +20,10 @@ from rxpool.cli.options import (
     app,
     precision_measure,
     precision_rule,
+    say_zeros,
     with_study_options,
 )
-from rxpool.console import OutputFormat, guarded, message, print_json, write_out, write_study
+from rxpool.console import OutputFormat, guarded, print_json, write_out, write_study
 from rxpool.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ def run(
 ) -> None:
     """Run a scenario, keep the result in ./runs and print it."""
     from rxpool import tracing
-    from rxpool.measures import Measure, check_names
+    from rxpool.measures import check_names
     from rxpool.progress import watching
     from rxpool.sequential import run_to_precision
-    from rxpool.statistics import zero_bound
     from rxpool.study import run_stored
 
     if metric and not precision:
@@ -72,8 +72,7 @@ def run(
         else:
             measure = precision_measure(metric, loaded.resolved)
             result = run_to_precision([loaded], measure, rule, partial(run, check=partial(check_names, [measure])))[0]
-            if bound := zero_bound(Measure(measure).values(result.replications)):
-                message(f"{measure}: {bound}")
+            say_zeros(measure, result)
     if target is not None:
         path, window = target
         tracing.trace(loaded, window).write(path)

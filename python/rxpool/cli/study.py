@@ -20,6 +20,7 @@ from rxpool.cli.options import (
     precision_measure,
     precision_rule,
     refuse,
+    say_zeros,
     with_study_options,
 )
 from rxpool.console import guarded, write_study
@@ -97,7 +98,11 @@ def _run_policies(
         )
         if rule is None:
             return run(scenarios, fresh=fresh)
-        return run_to_precision(scenarios, precision_measure(metrics, scenarios[0].resolved), rule, run)
+        measure = precision_measure(metrics, scenarios[0].resolved)
+        results = run_to_precision(scenarios, measure, rule, run)
+        for result in results:
+            say_zeros(measure, result)
+        return results
 
 
 @app.command()

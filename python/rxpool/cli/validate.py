@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rxpool.cli.options import AllowPathOption, FormatOption, JobsOption, PolicyOption, SeedOption, SetOption, app
-from rxpool.console import OutputFormat, agree, guarded, print_json, stdout_console, write_frame
+from rxpool.console import OutputFormat, agree, guarded, write_study
 from rxpool.errors import ExitCode, InputError
 from rxpool.scenario import Scenario
 
@@ -74,17 +74,16 @@ def validate(
 def _against_kernel(scenario: Scenario, nic: str | None, repeats: int, to: Path, format: OutputFormat) -> bool:
     from rxpool.kernel import validate as compare_backends
     from rxpool.kernel.nic_validating import validate_nic
+    from rxpool.kernel.table import print_validation
     from rxpool.plots.backends import picture_path
 
     picture = picture_path(to)
     validation = validate_nic(scenario, nic, repeats=repeats) if nic else compare_backends(scenario, repeats=repeats)
     validation.write_picture(picture)
-    if format is OutputFormat.TABLE:
-        from rxpool.kernel.table import print_validation
-
-        print_validation(stdout_console(), validation)
-    elif format is OutputFormat.JSON:
-        print_json(validation.to_dict())
-    else:
-        write_frame(validation.table, format)
+    write_study(
+        format,
+        table=lambda console: print_validation(console, validation),
+        plain=validation.to_dict,
+        frame=lambda: validation.table,
+    )
     return validation.inside
