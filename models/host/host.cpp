@@ -10,6 +10,7 @@
 #include "models/host/changes.hpp"
 #include "models/host/control.hpp"
 #include "models/host/groups.hpp"
+#include "models/host/ledgers.hpp"
 #include "models/host/metric_table.hpp"
 #include "models/host/prices.hpp"
 #include "models/host/redirect.hpp"

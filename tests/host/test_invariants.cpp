@@ -4,6 +4,7 @@
 #include <functional>
 #include <utility>
 
+#include "models/host/ledgers.hpp"
 #include "models/host/report.hpp"
 #include "sim/error.hpp"
 #include "tests/host/invariants.hpp"
