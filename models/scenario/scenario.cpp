@@ -26,7 +26,8 @@ void fields(FieldVisitor& v, Scenario& p) {
                      "Whether replications are compared over the whole run or in steady state.");
   v.number("seed", p.seed, {0, 18446744073709551615.0}, "Seed of all random streams.");
   v.number("replications", p.replications, {1, 100000}, "Independent replications.");
-  v.number("warmup_ms", p.warmup_ms, time_ms(), "Simulated before metrics are counted; the ledgers and the bottleneck are of the whole run.");
+  v.number("warmup_ms", p.warmup_ms, time_ms(),
+           "Simulated before metrics are counted; the ledgers and the bottleneck are of the whole run.");
   v.number("duration_ms", p.duration_ms, time_ms(), "Simulated and counted, above 0.");
   v.text("calibration", p.calibration, "Name of a calibration, or the path of its file.");
   v.flag("calibration_uncertainty", p.calibration_uncertainty,

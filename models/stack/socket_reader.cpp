@@ -10,7 +10,7 @@ SocketReader::SocketReader(SocketReaderParams params, Socket& socket, SkbSlab& s
       batch_(params.batch),
       interval_(params.interval),
       application_(std::move(params.application)),
-      leak_(std::move(params.leak)),
+      leak_(params.leak),
       socket_(socket),
       slab_(slab),
       free_(free),
