@@ -4,10 +4,9 @@
  * the contexts of the two hooks that exist only in rxpool, the XDP metadata kfuncs, and small packet helpers.
  * Self-contained: the kernel's UAPI headers (6.1 or later) and libbpf's bpf_helpers.h are all it needs.
  *
- *   clang -target bpf -mcpu=v4 -O2 -g -idirafter /usr/include/$(uname -m)-linux-gnu -c my_policy.bpf.c -o
- * my_policy.bpf.o
+ *   clang -target bpf -mcpu=v4 -O2 -g -idirafter /usr/include/$(uname -m)-linux-gnu -c mine.bpf.c -o mine.bpf.o
  *
- * The same object loads into a kernel: `ip link set dev eth0 xdp obj my_policy.bpf.o sec xdp`.
+ * The same object loads into a kernel: `ip link set dev eth0 xdp obj mine.bpf.o sec xdp`.
  */
 #ifndef RXPOOL_POLICY_BPF_H
 #define RXPOOL_POLICY_BPF_H
