@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from rxpool.errors import InputError
 from rxpool.measures import full_name
 from rxpool.record import Replication, Series
-from rxpool.statistics import mser5
+from rxpool.statistics import WarmUp, mser5
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 WATCHED = ("held", "inflight", "rx_packets", "socket_queue")
 """Series that have to settle; a metric's name as in the table of metrics."""
@@ -38,6 +43,29 @@ def steadiness_warnings(resolved: dict[str, Any], replications: tuple[Replicatio
         yield from _sentence(name, found)
 
 
+def mser5_warmup_ms(replications: Sequence[Replication]) -> float:
+    """The warm-up that MSER-5 asks for, in ms from the start of the run: when the last watched series settles.
+
+    Over all replications, so that one cut fits all of them. Raises :class:`InputError` where a series never settles, or
+    where there is none to look at.
+    """
+    cuts = []
+    for replication in replications:
+        for series in replication.series:
+            found = _warm_up(series, series.time_ns > 0)
+            if found is None:
+                continue
+            if not found.steady:
+                raise InputError(
+                    f"--warmup mser5: {full_name(series.component, series.metric)} has not settled by the end of "
+                    f"replication {replication.replication}; run longer, or call the analysis transient"
+                )
+            cuts.append(float(series.time_ns[found.cut]) / 1e6 if found.cut else 0.0)
+    if not cuts:
+        raise InputError(f"--warmup mser5 needs {SHORTEST} samples of a series at least: set record.every_us")
+    return max(cuts)
+
+
 @dataclass(frozen=True)
 class _Finding:
     """One replication's series: whether it settled, and at what time where that is later than the warm-up allows."""
@@ -48,12 +76,18 @@ class _Finding:
 
 def _finding(series: Series, cut_ns: float) -> _Finding | None:
     kept = series.time_ns > cut_ns
+    found = _warm_up(series, kept)
+    if found is None:
+        return None
+    late = found.steady and found.cut > kept.sum() // 10
+    return _Finding(found.steady, float(series.time_ns[kept][found.cut]) / 1e6 if late else None)
+
+
+def _warm_up(series: Series, kept: npt.NDArray[np.bool_]) -> WarmUp | None:
     values = series.value[kept]
     if series.metric not in WATCHED or len(values) < SHORTEST:
         return None
-    found = mser5(values)
-    late = found.steady and found.cut > len(values) // 10
-    return _Finding(found.steady, float(series.time_ns[kept][found.cut]) / 1e6 if late else None)
+    return mser5(values)
 
 
 def _sentence(name: str, found: Sequence[_Finding]) -> Iterator[str]:

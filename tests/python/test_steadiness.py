@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+import rxpool
+from conftest import Command
 from made_records import made_replication
+from rxpool.errors import InputError
 from rxpool.record import Series
-from rxpool.steadiness import steadiness_warnings
+from rxpool.steadiness import mser5_warmup_ms, steadiness_warnings
 
 STEADY = {"analysis": "steady", "warmup_ms": 1}
 
@@ -68,3 +74,30 @@ def test_every_replication_is_looked_at() -> None:
         "not steady: q.held has not settled by the end in 1 of 3 replications; run longer, or call the analysis "
         "transient"
     ]
+
+
+def test_the_warm_up_that_is_needed_is_that_of_the_latest_series() -> None:
+    time_ns = np.arange(1, 1001, dtype=np.int64) * 10_000
+    flat = np.random.default_rng(1).normal(100, 5, 1000)
+    late = flat.copy()
+    late[:300] += 500
+    made = [
+        replace(made_replication(i), series=(Series("q", "held", "pages", time_ns, values),))
+        for i, values in enumerate([flat, late])
+    ]
+    assert mser5_warmup_ms(made) == pytest.approx(3, abs=0.1)
+    made.append(replace(made_replication(2), series=(Series("q", "held", "pages", time_ns, np.arange(1000.0)),)))
+    with pytest.raises(InputError, match="held has not settled by the end of replication 2"):
+        mser5_warmup_ms(made)
+    with pytest.raises(InputError, match=r"set record\.every_us"):
+        mser5_warmup_ms([replace(made_replication(0), series=())])
+
+
+def test_the_command_cuts_where_it_settles(rxpool_command: Command) -> None:
+    scenario = Path(__file__).resolve().parents[2] / "scenarios/closed-port.json"
+    done = rxpool_command("run", scenario, "--warmup", "mser5", "--set", "warmup_ms=0", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    first = rxpool.run(scenario, set={"warmup_ms": 0})
+    cut_ms = mser5_warmup_ms(first.replications)
+    assert 0 < cut_ms < 25
+    assert json.loads(done.stdout)["scenario"]["warmup_ms"] == pytest.approx(cut_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
     from rxpool.result import Result
 
 
+class WarmUpRule(StrEnum):
+    """Who decides where the warm-up ends, instead of the scenario."""
+
+    MSER5 = "mser5"
+
+
 @app.command()
 @guarded
 @with_study_options
@@ -49,6 +56,10 @@ def run(
     steps: Annotated[
         bool, typer.Option("--steps", help="Print what each step cost per packet instead (sets record.per_step).")
     ] = False,
+    warmup: Annotated[
+        WarmUpRule | None,
+        typer.Option(help="Run once to see when it settles, then again with that warm-up (needs record.every_us)."),
+    ] = None,
     options: StudyOptions,
 ) -> None:
     """Run a scenario, keep the result in ./runs and print it."""
@@ -56,6 +67,7 @@ def run(
     from rxpool.measures import check_names
     from rxpool.progress import watching
     from rxpool.sequential import run_to_precision
+    from rxpool.steadiness import mser5_warmup_ms
     from rxpool.study import run_stored
 
     if metric and not precision:
@@ -67,6 +79,8 @@ def run(
     target = tracing.checked_target(trace, loaded) if trace is not None else None
     with watching(loaded.name) as watcher, options.executor() as executor:
         run = partial(run_stored, store=options.store, jobs=options.jobs, executor=executor, watcher=watcher)
+        if warmup is WarmUpRule.MSER5:
+            loaded = loaded.with_set({"warmup_ms": mser5_warmup_ms(run([loaded])[0].replications)})
         if rule is None:
             result = run([loaded], fresh=fresh)[0]
         else:
