@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rxpool.errors import InputError
 from rxpool.measures import full_name
 from rxpool.record import Replication, Series
-from rxpool.statistics import WarmUp, mser5
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from rxpool.statistics import Values, WarmUp, mser5
 
 WATCHED = ("held", "inflight", "rx_packets", "socket_queue")
 """Series that have to settle; a metric's name as in the table of metrics."""
@@ -52,7 +48,7 @@ def mser5_warmup_ms(replications: Sequence[Replication]) -> float:
     cuts = []
     for replication in replications:
         for series in replication.series:
-            found = _warm_up(series, series.time_ns > 0)
+            found = _warm_up(series.metric, series.value)
             if found is None:
                 continue
             if not found.steady:
@@ -76,18 +72,15 @@ class _Finding:
 
 def _finding(series: Series, cut_ns: float) -> _Finding | None:
     kept = series.time_ns > cut_ns
-    found = _warm_up(series, kept)
+    found = _warm_up(series.metric, series.value[kept])
     if found is None:
         return None
     late = found.steady and found.cut > kept.sum() // 10
     return _Finding(found.steady, float(series.time_ns[kept][found.cut]) / 1e6 if late else None)
 
 
-def _warm_up(series: Series, kept: npt.NDArray[np.bool_]) -> WarmUp | None:
-    values = series.value[kept]
-    if series.metric not in WATCHED or len(values) < SHORTEST:
-        return None
-    return mser5(values)
+def _warm_up(metric: str, values: Values) -> WarmUp | None:
+    return mser5(values) if metric in WATCHED and len(values) >= SHORTEST else None
 
 
 def _sentence(name: str, found: Sequence[_Finding]) -> Iterator[str]:
