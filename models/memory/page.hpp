@@ -28,14 +28,10 @@ enum class PagePlace : std::uint8_t {
   posted,      ///< in an RX descriptor
   stack,       ///< skb or xdp_buff on its way through the stack
   socket,
-  tx_ring,
-  cpumap,
   user_ring,  ///< AF_XDP
-  guest,
-  leaked,  ///< a fault lost it
-  other,   ///< allocated, in nobody's list above: page cache, or in the hand of a driver
+  other,      ///< allocated, in nobody's list above: page cache, or in the hand of a driver
 };
-inline constexpr unsigned page_place_count = 13;
+inline constexpr unsigned page_place_count = 9;
 const char* to_string(PagePlace place);
 
 namespace page_flag {

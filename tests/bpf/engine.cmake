@@ -12,5 +12,5 @@ set_tests_properties(bpf_kernel_differential PROPERTIES SKIP_RETURN_CODE 77)
 
 rxpool_test(test_bpf_box test_box.cpp LIBS rxpool_bpf_engine)
 rxpool_test(test_bpf_interpreter test_interpreter.cpp LIBS rxpool_bpf_engine)
-rxpool_test(test_bpf_vm test_vm.cpp LIBS rxpool_bpf_engine)
+rxpool_test(test_bpf_vm test_vm.cpp test_containment.cpp LIBS rxpool_bpf_engine)
 rxpool_test(test_bpf_random_programs test_random_programs.cpp LIBS rxpool_bpf_random_programs)

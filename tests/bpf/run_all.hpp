@@ -31,4 +31,18 @@ inline Outcome run_all(const std::vector<Insn>& code, std::int64_t fuel = 1'000'
   return *first;
 }
 
+/// Runs code on one engine, and sees that the instance goes on working; `text` receives the report of an abort.
+inline Outcome run_one(const std::vector<Insn>& code, Engine engine, std::string* text = nullptr) {
+  Instance instance;
+  instance.load({program_of(code)}, engine);
+  const Outcome outcome = instance.vm->run(0, instance.memory, Instance::memory_bytes);
+  if (text != nullptr) {
+    *text = instance.vm->last_abort();
+  }
+  CHECK(instance.vm->aborts(static_cast<Abort>(outcome.abort)) == (outcome.abort != 0 ? 1u : 0u));
+  instance.load({program_of(Code(mov(0, 2), leave()))}, engine);
+  CHECK(instance.vm->run(0, 0).r0 == 2);
+  return outcome;
+}
+
 }  // namespace rxpool::bpf::testing
