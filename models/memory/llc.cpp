@@ -63,7 +63,11 @@ RandomReplacement::RandomReplacement(std::uint32_t ways) {
   const auto lost = [&](std::uint32_t others) {
     if (others < ways) return 0.0;
     double miss = 1;
-    for (int i = 0; i < 200; ++i) miss = 1 - math::exp(-miss * others / effective_ways);
+    for (int i = 0; i < 200; ++i) {
+      const double next = 1 - math::exp(-miss * others / effective_ways);
+      if (next == miss) break;
+      miss = next;
+    }
     return miss;
   };
   std::vector<double> by_others;

@@ -1,7 +1,9 @@
 #include "models/traffic/flow_table.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -45,11 +47,11 @@ class KeySet {
 
   /// False if an equal key is there already; otherwise number `flow` will have it.
   bool insert(const FlowKey& key, std::uint32_t flow) {
+    std::array<std::uint64_t, sizeof(FlowKey) / sizeof(std::uint64_t)> words{};
+    std::memcpy(words.data(), &key, sizeof(key));
     std::uint64_t hash = 0;
-    for (const std::uint8_t byte : key.bytes) {
-      hash = (hash ^ byte) * 0x100000001b3;
-    }
-    for (std::size_t at = mix(hash) & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
+    for (const std::uint64_t word : words) hash = mix(hash ^ word);
+    for (std::size_t at = hash & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
       if (slots_[at] == empty) {
         slots_[at] = flow;
         return true;

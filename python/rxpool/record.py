@@ -7,11 +7,12 @@ and no writer adds a time or a name.
 from __future__ import annotations
 
 import json
-import sys
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import accumulate
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _NAMES = ("component", "metric", "unit")
-"""What a million rows repeat: each text is held once (``sys.intern``)."""
+"""What a million rows repeat: each text is held once (``intern``)."""
 
 CONTEXTS = ("hardirq", "softirq", "ksoftirqd", "kthread", "application")
 """Contexts of a CPU, from the one that interrupts all others downwards."""
@@ -47,9 +48,6 @@ class Series:
     unit: str
     time_ns: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state | {name: sys.intern(state[name]) for name in _NAMES})
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,28 @@ class Replication:
             loop_cpu_seconds=raw["loop_cpu_seconds"],
         )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker sends: all series in two arrays, a quarter of the time that a hundred pairs of them take."""
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        state["series"] = (
+            [(s.component, s.metric, s.unit, len(s.value)) for s in self.series],
+            np.concatenate([np.empty(0, np.int64), *(s.time_ns for s in self.series)]),
+            np.concatenate([np.empty(0), *(s.value for s in self.series)]),
+        )
+        return state
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """What comes from a worker holds its names once, as what the compiled module returns does."""
-        self.__dict__.update(state | {name: tuple(map(sys.intern, state[name])) for name in _NAMES})
+        heads, time_ns, value = state["series"]
+        ends = accumulate(length for *_, length in heads)
+        series = tuple(
+            Series(
+                intern(component), intern(metric), intern(unit), time_ns[end - length : end], value[end - length : end]
+            )
+            for (component, metric, unit, length), end in zip(heads, ends, strict=True)
+        )
+        names = {name: tuple(map(intern, state[name])) for name in _NAMES}
+        self.__dict__.update(state | names | {"series": series})
 
     def __getitem__(self, key: tuple[str, str]) -> float:
         """The value of one (component, metric)."""
@@ -163,7 +180,7 @@ class Replication:
     def from_arrow(cls, table: pa.Table) -> Replication:
         """The inverse of :meth:`to_arrow`; ``KeyError`` or ``ValueError`` for a table that is not one of ours."""
         facts = json.loads((table.schema.metadata or {})[b"rxpool"])
-        component, metric, unit = (list(map(sys.intern, table.column(c).to_pylist())) for c in _NAMES)
+        component, metric, unit = (list(map(intern, table.column(c).to_pylist())) for c in _NAMES)
         value = table.column("value").to_numpy()
         time = table.column("time_ns").combine_chunks()
         count = time.null_count  # metrics come first

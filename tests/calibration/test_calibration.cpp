@@ -135,11 +135,18 @@ TEST_CASE("every number names a figure, a fit, or is a prior that says where it 
     INFO(number->dump());
     if ((*number)["figure"] == "uncalibrated") CHECK((*number)["note"].get<std::string>().size() > 10);
   }
-  for (const char* wrong : {"", "about 5", "fit:", "XP", "PRIOR", "XP-1,", "fit:XP-1;PB-2"}) {
+  for (const char* wrong : {"", "about 5", "fit:", "XP", "PRIOR", "XP-1,", "fit:XP-1;PB-2", "ABCD-1", "XP--1", "XP-1ab",
+                            "XP-1/", "PB-4//64", "PB-4/6 4", "xp-1", ",XP-1", "XP-1,fit:XP-2", "XP-1 "}) {
     INFO(wrong);
     json changed = file;
     changed["steps"]["hardirq"]["figure"] = wrong;
     CHECK(refusal(changed) != "");
+  }
+  for (const char* right : {"XP-31", "M4", "S-2a", "PB-4/64", "PB-4/xdp.drop/rx_out", "fit:XP-1,PB-4/64,M12b"}) {
+    INFO(right);
+    json changed = file;
+    changed["steps"]["hardirq"]["figure"] = right;
+    CHECK(refusal(changed) == "");
   }
   json without = file;
   without["steps"]["hardirq"].erase("figure");

@@ -115,6 +115,7 @@ def test_the_ledger_closes_and_the_result_pickles(small: dict[str, Any]) -> None
     back = pickle.loads(pickle.dumps(result))
     assert back.fingerprint == result.fingerprint
     assert back.metrics.equals(result.metrics)
+    assert back.series.equals(result.series)
 
 
 def test_json_has_the_documented_form(small: dict[str, Any]) -> None:
