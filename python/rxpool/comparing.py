@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import InputError
@@ -22,10 +22,12 @@ from rxpool.result import Result, uncalibrated, warnings
 from rxpool.running import run_scenarios
 from rxpool.scenario import ScenarioSource, load
 from rxpool.statistics import CONFIDENCE, Difference, holm, independent_difference, paired_difference
+from rxpool.warm_up import WarmUpRule, warmed_up
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from rxpool.sequential import Runner
     from rxpool.store import Store
 
 DEFAULT_METRICS = ("packets.delivered", "packets.dropped", "*.page_pool.held_max")
@@ -150,13 +152,15 @@ def compare(
     seed: int | None = None,
     replications: int | None = None,
     allow_path: bool = False,
+    warmup: WarmUpRule | None = None,
     store: Store | None = None,
     executor: Executor | None = None,
     jobs: int = 1,
 ) -> Comparison:
     """Runs one scenario with each policy, the first the baseline, and compares; into ``store`` where one is given.
 
-    ``metrics`` are names or patterns (:mod:`rxpool.measures`). Raises :class:`InputError`.
+    ``metrics`` are names or patterns (:mod:`rxpool.measures`); ``warmup`` finds the cut by a first run of each policy
+    (:func:`rxpool.warm_up.warmed_up`). Raises :class:`InputError`.
     """
     if len(policies) < 2:
         raise InputError("compare needs at least two policies, the first the baseline")
@@ -164,13 +168,12 @@ def compare(
         load(source, set=set, seed=seed, replications=replications, policy=policy, allow_path=allow_path)
         for policy in policies
     ]
-    if store is None:
-        results = run_scenarios(scenarios, executor=executor, jobs=jobs)
-    else:
+    run: Runner = partial(run_scenarios, executor=executor, jobs=jobs)
+    if store is not None:
         from rxpool.study import run_stored
 
-        results = run_stored(scenarios, store, executor=executor, jobs=jobs)
-    return compare_results(results, metrics)
+        run = partial(run_stored, store=store, executor=executor, jobs=jobs)
+    return compare_results(run(warmed_up(scenarios, warmup, run)), metrics)
 
 
 def compare_results(

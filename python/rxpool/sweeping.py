@@ -24,11 +24,13 @@ from rxpool.running import run_scenarios
 from rxpool.sampling import Sampling
 from rxpool.scenario import Scenario, ScenarioSource, canonical_json, load, parse_value
 from rxpool.statistics import CONFIDENCE, Interval, mean_interval
+from rxpool.warm_up import WarmUpRule, warmed_up
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from rxpool.sequential import Runner
     from rxpool.store import Store
     from rxpool.study import Watcher
 
@@ -206,35 +208,35 @@ def sweep(
     fresh: bool = False,
     watcher: Watcher | None = None,
     metrics: Sequence[str] = (),
+    warmup: WarmUpRule | None = None,
     **options: Any,
 ) -> Sweep:
     """Runs every point of a sweep; into ``store`` where one is given, else purely.
 
     ``axes`` are :class:`Axis` objects, or lists of values by dotted path; ``metrics`` are names that the first
-    replication is asked for, so that a mistyped one costs no more; ``options`` are those of
-    :func:`rxpool.load` (``set``, ``seed``, ``replications``, ``policy``, ``allow_path``). Raises :class:`InputError`.
+    replication is asked for, so that a mistyped one costs no more; ``warmup`` finds one cut for all points by a first
+    run of each (:func:`rxpool.warm_up.warmed_up`); ``options`` are those of :func:`rxpool.load` (``set``, ``seed``,
+    ``replications``, ``policy``, ``allow_path``). Raises :class:`InputError`.
     """
     if isinstance(axes, Mapping):
         axes = [Axis(path, tuple(values)) for path, values in axes.items()]
+    if warmup is not None and any(axis.path == "warmup_ms" for axis in axes):
+        raise InputError("--vary warmup_ms does not go with --warmup, which sets it")
     base = load(source, **options)
     chosen = points(axes, sampling, count, base.seed)
     scenarios = [base.with_set(point) for point in chosen]
     path = None
     if store is None:
-        results = run_scenarios(scenarios, executor=executor, jobs=jobs)
+        run: Runner = partial(run_scenarios, executor=executor, jobs=jobs)
+        results = run(warmed_up(scenarios, warmup, run))
     else:
         from rxpool.study import run_stored
 
+        check = partial(check_names, metrics)
+        stored = partial(run_stored, store=store, jobs=jobs, executor=executor, watcher=watcher, check=check)
+        scenarios = warmed_up(scenarios, warmup, stored)
         path = _write_study(store, base, chosen, scenarios)
-        results = run_stored(
-            scenarios,
-            store,
-            jobs=jobs,
-            executor=executor,
-            fresh=fresh,
-            watcher=watcher,
-            check=partial(check_names, metrics),
-        )
+        results = stored(scenarios, fresh=fresh)
     return Sweep(tuple(axis.path for axis in axes), tuple(chosen), tuple(results), path)
 
 

@@ -15,7 +15,10 @@ from made_records import made_replication
 from rxpool.errors import InputError
 from rxpool.record import Series
 from rxpool.steadiness import mser5_warmup_ms, steadiness_warnings
+from rxpool.store import Store
+from rxpool.warm_up import WarmUpRule
 
+CLOSED_PORT = Path(__file__).resolve().parents[2] / "scenarios/closed-port.json"
 STEADY = {"analysis": "steady", "warmup_ms": 1}
 
 
@@ -94,10 +97,39 @@ def test_the_warm_up_that_is_needed_is_that_of_the_latest_series() -> None:
 
 
 def test_the_command_cuts_where_it_settles(rxpool_command: Command) -> None:
-    scenario = Path(__file__).resolve().parents[2] / "scenarios/closed-port.json"
-    done = rxpool_command("run", scenario, "--warmup", "mser5", "--set", "warmup_ms=0", "--format", "json")
+    done = rxpool_command("run", CLOSED_PORT, "--warmup", "mser5", "--set", "warmup_ms=0", "--format", "json")
     assert done.returncode == 0, done.stderr
-    first = rxpool.run(scenario, set={"warmup_ms": 0})
+    first = rxpool.run(CLOSED_PORT, set={"warmup_ms": 0})
     cut_ms = mser5_warmup_ms(first.replications)
     assert 0 < cut_ms < 25
     assert json.loads(done.stdout)["scenario"]["warmup_ms"] == pytest.approx(cut_ms)
+
+
+def settled_cuts(policies: tuple[str, ...]) -> list[float]:
+    return [mser5_warmup_ms(rxpool.run(CLOSED_PORT, set={"warmup_ms": 0}, policy=p).replications) for p in policies]
+
+
+def test_a_comparison_cuts_all_policies_where_the_last_one_settles(rxpool_command: Command) -> None:
+    compared = rxpool.compare(CLOSED_PORT, ["none", "drop"], set={"warmup_ms": 0}, warmup=WarmUpRule.MSER5)
+    cuts = [result.scenario.resolved["warmup_ms"] for result in compared.results]
+    assert cuts == pytest.approx([max(settled_cuts(("none", "drop")))] * 2)
+    again = rxpool_command(
+        *("compare", CLOSED_PORT, "--policy", "none", "--policy", "drop"),
+        *("--warmup", "mser5", "--set", "warmup_ms=0", "--format", "json"),
+    )
+    runs = json.loads(again.stdout)["runs"]
+    assert [run["run"] for run in runs] == [result.name for result in compared.results]
+
+
+def test_a_sweep_cuts_all_points_where_the_last_one_settles(tmp_path: Path) -> None:
+    options = {"set": {"warmup_ms": 0}, "warmup": WarmUpRule.MSER5}
+    pure = rxpool.sweep(CLOSED_PORT, {"nics.nic0.rx_ring": [512, 1024]}, **options)
+    cuts = {result.scenario.resolved["warmup_ms"] for result in pure.results}
+    assert len(cuts) == 1
+    assert cuts != {0}
+    stored = rxpool.sweep(CLOSED_PORT, {"nics.nic0.rx_ring": [512, 1024]}, store=Store(tmp_path), **options)
+    assert [r.fingerprint for r in stored.results] == [r.fingerprint for r in pure.results]
+    with pytest.raises(InputError, match="--vary warmup_ms does not go with --warmup"):
+        rxpool.sweep(CLOSED_PORT, {"warmup_ms": [0, 1]}, **options)
+    with pytest.raises(InputError, match=r"closed-port-\w+: --warmup mser5 needs 50 samples"):
+        rxpool.sweep(CLOSED_PORT, {"nics.nic0.rx_ring": [512]}, set={"record.every_us": 0}, warmup=WarmUpRule.MSER5)

@@ -14,6 +14,7 @@ import typer
 
 from rxpool.console import OutputFormat, message
 from rxpool.errors import InputError
+from rxpool.warm_up import WarmUpRule
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -61,6 +62,10 @@ FormatOption = Annotated[OutputFormat, typer.Option("--format", "-f", help="What
 PrecisionOption = Annotated[
     str | None,
     typer.Option(metavar="SHARE", help="Add replications until the 95 % interval is this narrow, e.g. 5%."),
+]
+WarmUpOption = Annotated[
+    WarmUpRule | None,
+    typer.Option(help="Run once to see when it settles, then again with that warm-up (needs record.every_us)."),
 ]
 MetricOption = Annotated[
     list[str] | None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +17,7 @@ from rxpool.cli.options import (
     PrecisionOption,
     ScenarioArgument,
     StudyOptions,
+    WarmUpOption,
     app,
     precision_measure,
     precision_rule,
@@ -31,12 +31,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from rxpool.result import Result
-
-
-class WarmUpRule(StrEnum):
-    """Who decides where the warm-up ends, instead of the scenario."""
-
-    MSER5 = "mser5"
 
 
 @app.command()
@@ -56,10 +50,7 @@ def run(
     steps: Annotated[
         bool, typer.Option("--steps", help="Print what each step cost per packet instead (sets record.per_step).")
     ] = False,
-    warmup: Annotated[
-        WarmUpRule | None,
-        typer.Option(help="Run once to see when it settles, then again with that warm-up (needs record.every_us)."),
-    ] = None,
+    warmup: WarmUpOption = None,
     options: StudyOptions,
 ) -> None:
     """Run a scenario, keep the result in ./runs and print it."""
@@ -67,8 +58,8 @@ def run(
     from rxpool.measures import check_names
     from rxpool.progress import watching
     from rxpool.sequential import run_to_precision
-    from rxpool.steadiness import mser5_warmup_ms
     from rxpool.study import run_stored
+    from rxpool.warm_up import warmed_up
 
     if metric and not precision:
         raise InputError("--metric goes with --precision: it names the metric whose interval is watched")
@@ -79,8 +70,7 @@ def run(
     target = tracing.checked_target(trace, loaded) if trace is not None else None
     with watching(loaded.name) as watcher, options.executor() as executor:
         run = partial(run_stored, store=options.store, jobs=options.jobs, executor=executor, watcher=watcher)
-        if warmup is WarmUpRule.MSER5:
-            loaded = loaded.with_set({"warmup_ms": mser5_warmup_ms(run([loaded])[0].replications)})
+        loaded = warmed_up([loaded], warmup, run)[0]
         if rule is None:
             result = run([loaded], fresh=fresh)[0]
         else:

@@ -16,6 +16,7 @@ from rxpool.cli.options import (
     PrecisionOption,
     ScenarioArgument,
     StudyOptions,
+    WarmUpOption,
     app,
     precision_measure,
     precision_rule,
@@ -29,6 +30,7 @@ from rxpool.sampling import Sampling
 
 if TYPE_CHECKING:
     from rxpool.result import Result
+    from rxpool.warm_up import WarmUpRule
 
 VaryOption = Annotated[
     list[str], typer.Option("--vary", metavar="PATH=VALUES", help="Key to vary: PATH=a,b,c or PATH=low:high[:log].")
@@ -48,6 +50,7 @@ def compare(
     ] = None,
     metric: MetricOption = None,
     precision: PrecisionOption = None,
+    warmup: WarmUpOption = None,
     fresh: FreshOption = False,
     options: StudyOptions,
 ) -> None:
@@ -59,9 +62,10 @@ def compare(
     if policy:
         if len(runs) != 1 or len(policy) < 2:
             raise InputError("compare takes one scenario with two and more --policy, or two and more stored runs")
-        results = _run_policies(runs[0], policy, metric or (), precision, fresh, options)
+        results = _run_policies(runs[0], policy, metric or (), precision, warmup, fresh, options)
     else:
-        given = {"--precision": precision is not None, "--fresh": fresh, **dict.fromkeys(options.given, True)}
+        given = {"--precision": precision is not None, "--warmup": warmup is not None, "--fresh": fresh}
+        given |= dict.fromkeys(options.given, True)
         refuse(given, "goes with --policy: stored runs are compared as they are")
         results = [RunFolder(find_run(name, options.out)).load() for name in runs]
     comparison = compare_results(results, metric or ())
@@ -81,6 +85,7 @@ def _run_policies(
     policies: Sequence[str],
     metrics: Sequence[str],
     precision: str | None,
+    warmup: WarmUpRule | None,
     fresh: bool,
     options: StudyOptions,
 ) -> list[Result]:
@@ -88,6 +93,7 @@ def _run_policies(
     from rxpool.progress import watching
     from rxpool.sequential import run_to_precision
     from rxpool.study import run_stored
+    from rxpool.warm_up import warmed_up
 
     rule = precision_rule(precision, fresh, options.replications)
     scenarios = [options.load(source, policy) for policy in policies]
@@ -96,6 +102,7 @@ def _run_policies(
         run = partial(
             run_stored, store=options.store, jobs=options.jobs, executor=executor, watcher=watcher, check=check
         )
+        scenarios = warmed_up(scenarios, warmup, run)
         if rule is None:
             return run(scenarios, fresh=fresh)
         measure = precision_measure(metrics, scenarios[0].resolved)
@@ -116,6 +123,7 @@ def sweep(
     points: Annotated[int | None, typer.Option(min=1, help="Number of points, unless --sampling grid.")] = None,
     policy: PolicyOption = None,
     metric: MetricOption = None,
+    warmup: WarmUpOption = None,
     fresh: FreshOption = False,
     options: StudyOptions,
 ) -> None:
@@ -139,6 +147,7 @@ def sweep(
             fresh=fresh,
             watcher=watcher,
             metrics=metrics,
+            warmup=warmup,
             policy=policy,
             **options.loading,
         )
