@@ -42,6 +42,8 @@ void register_breaker(MetricRegistry& registry, ControlLoop& loop, QueueControl&
   registry.counter(component, "breaker_hard", &stats.hard);
   registry.counter(component, "breaker_failed_probes", &stats.failed_probes);
   registry.level(component, "breaker_limit", [&breaker] { return breaker.limit(); });
+  registry.level(component, "breaker_first_over", [&stats] { return ms_between(Time{}, stats.first_over); });
+  registry.level(component, "breaker_first_trip", [&stats] { return ms_between(Time{}, stats.first_trip); });
   registry.level(component, "breaker_time_to_trip",
                  [&stats] { return ms_between(stats.first_over, stats.first_trip); });
   registry.level(component, "breaker_time_to_close",

@@ -162,6 +162,8 @@ constexpr MetricDefinition definitions[] = {
     {"breaker_hard", "events", counter, "entries into the hard state", "rxpool"},
     {"breaker_failed_probes", "events", counter, "returns from half open to open", "rxpool"},
     {"breaker_limit", "pages", level, "held at which the breaker is over its threshold", "rxpool"},
+    {"breaker_first_over", "ms", level, "first over the threshold, from the start of the run; none: never", "rxpool"},
+    {"breaker_first_trip", "ms", level, "first trip, from the start of the run; none: no trip", "rxpool"},
     {"breaker_time_to_trip", "ms", level, "from first over the threshold to the first trip; none: no trip", "rxpool"},
     {"breaker_time_to_close", "ms", level, "from the first trip to the first close; none: not closed", "rxpool"},
     {"breaker_approved", "packets", counter, "passed by a program's approval while it was open", "rxpool"},

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from rxpool.censored import censored_times
 from rxpool.errors import InputError
 from rxpool.measures import Measure, expand, expand_over, headline_name
 from rxpool.plain import listed
@@ -21,7 +22,7 @@ from rxpool.record import Replication
 from rxpool.result import Result, uncalibrated, warnings
 from rxpool.running import run_scenarios
 from rxpool.scenario import ScenarioSource, load
-from rxpool.statistics import CONFIDENCE, Difference, holm, independent_difference, paired_difference
+from rxpool.statistics import CONFIDENCE, Difference, holm, independent_difference, log_rank, paired_difference
 from rxpool.warm_up import WarmUpRule, warmed_up
 
 if TYPE_CHECKING:
@@ -202,7 +203,8 @@ def compare_results(
             try:
                 rows.append((measure, name, difference(measure, results[0], other, confidence)))
             except (ValueError, InputError) as error:
-                notes.append(f"{measure.name}, {name}: not compared: {error}")
+                why = _censored(measure.name, results[0], other) or str(error)
+                notes.append(f"{measure.name}, {name}: not compared: {why}")
     adjusted = holm([found.p_value for _, _, found in rows])
     return Comparison(
         tuple(results),
@@ -213,6 +215,20 @@ def compare_results(
         same_seed and same_traffic,
         tuple(notes),
     )
+
+
+def _censored(name: str, baseline: Result, other: Result) -> str:
+    """What can be said of a time that did not end in every replication; empty for any other metric."""
+    try:
+        times = [censored_times(name, result) for result in (baseline, other)]
+    except InputError:  # one of them lacks the metric
+        return ""
+    first, second = times
+    if first is None or second is None:
+        return ""
+    chance = log_rank((first.times_ms, first.happened), (second.times_ms, second.happened))
+    test = "" if math.isnan(chance) else f"; log-rank p = {chance:.3g}"
+    return f"{second.sentence()}; with the baseline, {first.sentence()}{test}"
 
 
 def labels(results: Sequence[Result]) -> list[str]:

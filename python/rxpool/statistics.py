@@ -246,6 +246,20 @@ def kaplan_meier(times: Values, happened: Sequence[bool], confidence: float = CO
     return Survival(np.asarray(estimate.quantiles, np.float64), survival, low, high, int(seen.sum()), len(t))
 
 
+def log_rank(a: tuple[Values, Sequence[bool]], b: tuple[Values, Sequence[bool]]) -> float:
+    """The p-value of the log-rank test that two sets of (times, happened) have one survival curve.
+
+    Not a number where a set is empty or nothing happened in either. Source: Mantel (1966), as in scipy.
+    """
+    from scipy import stats
+
+    sets = [(np.asarray(times, np.float64), np.asarray(happened, bool)) for times, happened in (a, b)]
+    if any(len(times) == 0 for times, _ in sets) or not any(seen.any() for _, seen in sets):
+        return math.nan
+    first, second = (stats.CensoredData(uncensored=times[seen], right=times[~seen]) for times, seen in sets)
+    return float(stats.logrank(first, second).pvalue)
+
+
 @dataclass(frozen=True)
 class Precision:
     """When to stop adding replications: the relative half-width is at most ``relative``, and stays there.

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from rxpool.censored import STARTED_BY, censored_times
 from rxpool.errors import InputError
 from rxpool.files import write_atomic
 from rxpool.measures import Measure, check_names
@@ -119,9 +120,12 @@ class Sweep:
         return [result.replications[0] for result in self.results]
 
     def notes(self, metrics: Sequence[str]) -> list[str]:
-        """Which points lack one of these metrics, or have no number for it."""
+        """Which points lack one of these metrics or have no number for it; of a time to an event, what they tell."""
         said = []
         for metric in metrics:
+            if metric.rpartition(".")[2] in STARTED_BY:
+                said += [f"{r.name}: {metric}: {s}" for r in self.results if (s := _censored_sentence(metric, r))]
+                continue
             lacking = [result.name for result in self.results if self.interval(result, metric).n == 0]
             if lacking:
                 said.append(f"{metric}: no number in {listed(lacking)}")
@@ -161,6 +165,16 @@ class Sweep:
             return mean_interval(Measure(metric).values(result.replications))
         except (InputError, ValueError):
             return Interval(math.nan, math.nan, math.nan, CONFIDENCE, 0)
+
+
+def _censored_sentence(metric: str, result: Result) -> str:
+    """What a point tells of a time that did not end in every replication; empty where a mean says it all."""
+    try:
+        times = censored_times(metric, result)
+    except InputError:  # the point lacks the metric
+        return "no such metric"
+    complete = times is None or (all(times.happened) and len(times.happened) == len(result.replications))
+    return "" if times is None or complete else times.sentence()
 
 
 def points(

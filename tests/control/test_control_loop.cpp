@@ -1,6 +1,7 @@
 // The control loop inside a host: what the breaker refuses, what the ledgers say, what pool limit and returned pages
 // do, and that the host and the reference engine agree about all of it.
 #include <catch2/catch.hpp>
+#include <cmath>
 
 #include "models/host/host.hpp"
 #include "models/result.hpp"
@@ -45,6 +46,9 @@ TEST_CASE("an open breaker stops its queue's pages and leaves the other queue al
   const ReplicationResult twin = run_replication(load_random(two_queues("{}")), {});
   CHECK(metric(result, rx0, "breaker_trips") == 1);
   CHECK(metric(result, rx0, "breaker_time_to_trip") == Approx(2));
+  CHECK(metric(result, rx0, "breaker_first_over") > 0);
+  CHECK(metric(result, rx0, "breaker_first_trip") == Approx(metric(result, rx0, "breaker_first_over") + 2));
+  CHECK(std::isnan(metric(result, rx1, "breaker_first_over")));
   CHECK(metric(result, rx1, "breaker_trips") == 0);
   CHECK(static_cast<double>(place(result.packets, "dropped.circuit_breaker")) ==
         metric(result, rx0, "breaker_refused"));
