@@ -241,14 +241,20 @@ def labels(results: Sequence[Result]) -> list[str]:
 
 
 def _traffic(result: Result) -> Any:
-    return result.scenario.resolved.get("traffic")
+    """What decides which packets come: the sources, and the bytes of the captures among them."""
+    traffic = result.scenario.resolved.get("traffic") or {}
+    captures = {source.get("file") for source in traffic.values()} & result.scenario.file_digests.keys()
+    return traffic, {name: result.scenario.file_digests[name] for name in captures}
 
 
 def _differing_keys(results: Sequence[Result]) -> list[str]:
-    """Keys, beside the policies and the seed, in which some scenario is not the first one's."""
+    """Keys, beside the policies and the seed, in which some scenario is not the first one's; files changed since."""
     flat = [dict(_leaves(r.scenario.content())) for r in results]
     keys = dict.fromkeys(key for one in flat for key in one)
-    return [key for key in keys if any(one.get(key, _ABSENT) != flat[0].get(key, _ABSENT) for one in flat)]
+    differing = [key for key in keys if any(one.get(key, _ABSENT) != flat[0].get(key, _ABSENT) for one in flat)]
+    files = [r.scenario.file_digests for r in results]
+    common = [name for name in files[0] if all(name in one for one in files)]
+    return differing + [f"what is in {name}" for name in common if any(one[name] != files[0][name] for one in files)]
 
 
 _ABSENT = object()

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -213,6 +213,7 @@ class RunFolder:
             folder=str(self.path),
             source=str(self.path),
             stored_digest=manifest["digest"],
+            stored_files=manifest["files"],
         )
         context = self.context()
         replications = tuple(with_cpu_seconds(self.read(i), context) for i in finished)
@@ -224,11 +225,17 @@ class StoredScenario(Scenario):
     """A scenario read from a run folder: its digest is the stored one, its files need not be there any more."""
 
     stored_digest: str = ""
+    stored_files: dict[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """The digest under which the run was stored."""
         return self.stored_digest
+
+    @property
+    def file_digests(self) -> dict[str, str]:
+        """SHA-256 of the files as they were when it ran."""
+        return self.stored_files
 
 
 class _RowGroups:

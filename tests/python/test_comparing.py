@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import rxpool
 from made_records import QUEUE, made_replication, made_scenario
 from rxpool.comparing import compare_results, labels
 from rxpool.errors import InputError
 from rxpool.measures import Measure, check_names, expand
 from rxpool.record import Ledger, Replication
 from rxpool.result import Result
+from rxpool.store import Store, load_run
+from rxpool.study import run_stored
 
+SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 HELD = f"{QUEUE}.page_pool.held_max"
 
 
@@ -159,6 +165,30 @@ def test_other_traffic_is_not_paired_and_it_says_so() -> None:
     assert not comparison.paired
     assert "different traffic" in comparison.notes[0]
     assert "traffic.load.rate_pps" in comparison.notes[1]
+
+
+def test_a_capture_replaced_under_its_name_is_other_traffic(tmp_path: Path) -> None:
+    for needed in ("calibration", "traces"):
+        shutil.copytree(SCENARIOS / needed, tmp_path / needed)
+    source = tmp_path / shutil.copy(SCENARIOS / "replay-capture.json", tmp_path)
+    capture = tmp_path / "traces/netns-tcp-udp.pcap"
+    store = Store(tmp_path / "runs")
+
+    def stored(policy: str) -> Result:
+        scenario = rxpool.load(source, set={"duration_ms": 2}, replications=2, policy=policy)
+        path = run_stored([scenario], store)[0].path
+        assert path is not None
+        return load_run(path)
+
+    before, same = stored("none"), stored("drop")
+    assert compare_results([before, same]).paired
+    data = bytearray(capture.read_bytes())
+    data[24 + 16 + 40] ^= 1  # in the first frame
+    capture.write_bytes(data)
+    comparison = compare_results([before, stored("drop")])
+    assert not comparison.paired
+    assert "different traffic" in comparison.notes[0]
+    assert "what is in traces/netns-tcp-udp.pcap" in comparison.notes[1]
 
 
 def without(made: Result, metric: str) -> Result:
