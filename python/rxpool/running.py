@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rxpool.errors import ExitCode, InputError
 from rxpool.interrupt import raise_if_interrupted
@@ -32,16 +32,27 @@ DEAD_WORKER_S = 5.0
 NO_WORKER_S = 30.0
 """How long a cluster may be without any worker: a job's successor gets its time, and nobody waits for ever."""
 
+BATCHES_PER_WORKER = 64
+"""Into how many tasks a worker's share of a study is cut that keeps nothing before its end; handing a task out and back
+costs its parent a good part of a millisecond."""
+
 Progress = Callable[[float, float, int], bool]
 """Called with simulated ms, total ms and offered packets; returns False to stop."""
 
+Outcome = TypeVar("Outcome")
+
+
+def worker_count(executor: Executor) -> int:
+    """How many tasks run at a time; a guess for a cluster, whose workers come and go."""
+    return int(getattr(executor, "_max_workers", None) or 64)
+
 
 def ahead(executor: Executor) -> int:
-    """How many replications an executor is handed at a time: a stop loses little, a long list costs no memory."""
-    return 4 * int(getattr(executor, "_max_workers", None) or 64)
+    """How many tasks an executor is handed at a time: a stop loses little, a long list costs no memory."""
+    return 4 * worker_count(executor)
 
 
-def some_finished(futures: Sequence[Future[Replication]], executor: Executor) -> set[Future[Replication]]:
+def some_finished(futures: Sequence[Future[Outcome]], executor: Executor) -> set[Future[Outcome]]:
     """Waits until one of ``futures`` is finished, also when a worker was killed in the middle of writing its result.
 
     Half a message is in the pipe then, and ``ProcessPoolExecutor`` would wait for the rest for ever, since this process
@@ -62,8 +73,8 @@ def some_finished(futures: Sequence[Future[Replication]], executor: Executor) ->
         executor._result_queue._writer.close()  # type: ignore[attr-defined]
 
 
-def outcome(future: Future[Replication]) -> Replication:
-    """A finished future's replication. Raises :class:`InputError` (exit 5) where a cluster gave it up."""
+def outcome(future: Future[Outcome]) -> Outcome:
+    """What a finished task gives back. Raises :class:`InputError` (exit 5) where a cluster gave it up."""
     try:
         return future.result()
     except CancelledError:
@@ -120,10 +131,10 @@ def run_scenarios(scenarios: Sequence[Scenario], *, executor: Executor | None = 
                 f"policy {scenario.only_here}: a function that no module holds runs in this process only: "
                 "leave jobs at 1, or put it into a module"
             )
-    tasks = [(position, index) for position, s in enumerate(scenarios) for index in range(s.replications)]
+    tasks = sum(scenario.replications for scenario in scenarios)
     done: list[dict[int, Replication]] = [{} for _ in scenarios]
     try:
-        with workers(jobs, executor, len(tasks)) as pool:
+        with workers(jobs, executor, tasks) as pool:
             for position, replication in _run_tasks(scenarios, tasks, pool):
                 done[position][replication.replication] = replication
     except BrokenExecutor:
@@ -149,24 +160,36 @@ def run_one(scenario: Scenario, replication: int, progress: Progress | None = No
     )
 
 
+def _run_several(scenario: Scenario, replications: Sequence[int]) -> list[Replication]:
+    return [run_one(scenario, replication) for replication in replications]
+
+
 def _run_tasks(
-    scenarios: Sequence[Scenario], tasks: Sequence[tuple[int, int]], executor: Executor | None
+    scenarios: Sequence[Scenario], tasks: int, executor: Executor | None
 ) -> Iterator[tuple[int, Replication]]:
     """Yields the scenario's position with each replication, in the order they finish; hands out a few at a time."""
     if executor is None:
-        for position, index in tasks:
-            yield position, run_one(scenarios[position], index)
+        for position, scenario in enumerate(scenarios):
+            for index in range(scenario.replications):
+                yield position, run_one(scenario, index)
         return
-    waiting: dict[Future[Replication], int] = {}
-    source = iter(tasks)
+    size = max(1, tasks // (BATCHES_PER_WORKER * worker_count(executor)))
+    batches = (
+        (position, range(first, min(first + size, scenario.replications)))
+        for position, scenario in enumerate(scenarios)
+        for first in range(0, scenario.replications, size)
+    )
+    waiting: dict[Future[list[Replication]], int] = {}
     try:
         while True:
-            while len(waiting) < ahead(executor) and (task := next(source, None)) is not None:
-                waiting[executor.submit(run_one, scenarios[task[0]], task[1])] = task[0]
+            while len(waiting) < ahead(executor) and (batch := next(batches, None)) is not None:
+                waiting[executor.submit(_run_several, scenarios[batch[0]], batch[1])] = batch[0]
             if not waiting:
                 return
             for future in some_finished(list(waiting), executor):
-                yield waiting.pop(future), outcome(future)
+                position = waiting.pop(future)
+                for replication in outcome(future):
+                    yield position, replication
     finally:
         for future in waiting:
             future.cancel()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from made_records import made_replication
-from rxpool.record import Ledger, Replication, Series
+from rxpool.record import Ledger, PackedSeries, Replication, Series
 from rxpool.store import parquet_bytes
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -59,6 +61,13 @@ def test_arrow_keeps_everything(replication: Replication) -> None:
     assert_equal(Replication.from_arrow(replication.to_arrow()), replication)
 
 
+@given(replications())
+def test_a_worker_sends_everything(replication: Replication) -> None:
+    sent = pickle.loads(pickle.dumps(replication))
+    assert_equal(sent, replication)
+    assert_equal(pickle.loads(pickle.dumps(sent)), replication)
+
+
 def test_a_series_is_told_from_the_next_of_the_same_name() -> None:
     time_ns = np.array([0, 10], np.int64)
     twice = Series("a", "m", "u", time_ns, np.array([1.0, 2.0]))
@@ -83,3 +92,16 @@ def test_a_foreign_table_is_refused() -> None:
     table = made_replication(1).to_arrow()
     with pytest.raises(KeyError):
         Replication.from_arrow(table.replace_schema_metadata(None))
+
+
+def test_packed_series_are_the_series_that_went_in() -> None:
+    series = made_replication(3).series
+    packed = PackedSeries.of(series)
+    assert [(s.component, s.metric, s.unit) for s in packed] == [(s.component, s.metric, s.unit) for s in series]
+    for at in (0, 1, -1):
+        assert np.array_equal(packed[at].time_ns, series[at].time_ns)
+        assert np.array_equal(packed[at].value, series[at].value)
+    assert [s.metric for s in packed[1:]] == [s.metric for s in series[1:]]
+    with pytest.raises(IndexError):
+        packed[len(series)]
+    assert len(PackedSeries.of(())) == 0
