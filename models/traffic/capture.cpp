@@ -37,25 +37,40 @@ std::string printable(std::string text) {
   fail(path, "frame " + std::to_string(frame) + ": " + text);
 }
 
-/// Interfaces that a pcapng file describes; 1 for pcap. libpcap does not tell, and this only sharpens an error.
-int count_interfaces(const std::string& path) {
+/// What a pcapng file says of interfaces, which libpcap does not tell. Nothing of a pcap file, nor of the rare pcapng
+/// file of the other byte order.
+struct Interfaces {
+  int described = 1;
+  std::size_t other_frame = 0;  ///< number of the first frame that is not of the first frame's interface; 0: none
+};
+
+Interfaces interfaces_of(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
   constexpr std::uint32_t section_header = 0x0a0d0d0a;
+  constexpr std::uint32_t byte_order_magic = 0x1a2b3c4d;
   constexpr std::uint32_t interface_description = 1;
-  std::array<std::uint32_t, 2> block{};  // type, total length; files of the other byte order are not counted
-  int interfaces = 0;
-  bool first = true;
+  constexpr std::uint32_t simple_packet = 3;  // of interface 0
+  constexpr std::uint32_t enhanced_packet = 6;
+  std::array<std::uint32_t, 3> block{};  // type, total length; byte-order magic of a section, interface of a packet
+  Interfaces found;
+  int described = 0;
+  std::size_t frames = 0;
+  std::uint32_t first_interface = 0;
   while (file && std::fread(block.data(), sizeof block, 1, file.get()) == 1) {
-    if ((first && block[0] != section_header) || block[1] < 12 || block[1] % 4 != 0) {
-      break;
+    const auto [type, length, third] = block;
+    const bool at_start = std::ftell(file.get()) == sizeof block;
+    if (at_start && (type != section_header || third != byte_order_magic)) return found;
+    if (length < 12 || length % 4 != 0) break;
+    described += type == interface_description ? 1 : 0;
+    if (type == simple_packet || type == enhanced_packet) {
+      const std::uint32_t interface = type == simple_packet ? 0 : third;
+      if (++frames == 1) first_interface = interface;
+      if (interface != first_interface && found.other_frame == 0) found.other_frame = frames;
     }
-    first = false;
-    interfaces += block[0] == interface_description ? 1 : 0;
-    if (std::fseek(file.get(), static_cast<long>(block[1]) - 8, SEEK_CUR) != 0) {
-      break;
-    }
+    if (std::fseek(file.get(), static_cast<long>(length) - static_cast<long>(sizeof block), SEEK_CUR) != 0) break;
   }
-  return std::max(interfaces, 1);
+  found.described = std::max(described, 1);
+  return found;
 }
 
 using Handle = std::unique_ptr<pcap_t, void (*)(pcap_t*)>;
@@ -116,6 +131,12 @@ class Reader {
     }
     if (capture_.frames.empty()) {
       fail(path_, "holds no frame: record the capture again");
+    }
+    if (const std::size_t other = interfaces_of(path_).other_frame; other != 0) {
+      // Two links at once would be one wire here, with up to twice its rate.
+      fail(path_, other,
+           "of another interface than the frames before it: write the frames of one of them to a file of its own "
+           "(tshark -Y frame.interface_id==0)");
     }
     return std::move(capture_);
   }
@@ -190,7 +211,7 @@ class Reader {
     const Time last = capture_.frames.empty() ? Time{0} : capture_.frames.back().at;
     const Time at = elapsed_s < 0 ? Time{-1} : seconds(elapsed_s) + nanoseconds(header.ts.tv_usec - first_nanoseconds_);
     if (at < last) {
-      const int interfaces = count_interfaces(path_);
+      const int interfaces = interfaces_of(path_).described;
       fail(path_, number_,
            "earlier than the frame before it" +
                (interfaces > 1 ? " (" + std::to_string(interfaces) + " interfaces in one file)" : std::string()) +

@@ -340,11 +340,11 @@ TEST_CASE("rate scale sends copies with addresses of their own and right checksu
   CHECK(produce(source, 100).size() == 2);
 }
 
-TEST_CASE("pcapng with two interfaces in time order is one stream", "[pcap]") {
+TEST_CASE("pcapng that describes two interfaces is one stream if all frames are of one", "[pcap]") {
   Bytes bytes = pcapng_header();
   pcapng_interface(bytes, ethernet);
   pcapng_interface(bytes, ethernet);
-  pcapng_frame(bytes, 0, 5, make_frame(0));
+  pcapng_frame(bytes, 1, 5, make_frame(0));
   pcapng_frame(bytes, 1, 9, make_frame(1));
   const File file("two.pcapng", bytes);
   PcapSource source("replay", 0, replay(file.path()));
@@ -396,6 +396,15 @@ TEST_CASE("every broken capture gives one line with file, frame and remedy", "[p
   pcapng_interface(kinds, raw_ip);
   pcapng_frame(kinds, 1, 9, make_frame(1));
   CHECK_THAT(error_of(kinds), Contains("frame 2: several interfaces of different kinds"));
+
+  Bytes two_links = pcapng_header();
+  pcapng_interface(two_links, ethernet);
+  pcapng_interface(two_links, ethernet);
+  pcapng_frame(two_links, 0, 5, make_frame(0));
+  pcapng_frame(two_links, 0, 7, make_frame(1));
+  pcapng_frame(two_links, 1, 9, make_frame(2));
+  CHECK_THAT(error_of(two_links),
+             Contains("frame 3: of another interface than the frames before it") && Contains("to a file of its own"));
 
   Bytes unsorted = pcapng_header();
   pcapng_interface(unsorted, ethernet);
