@@ -50,6 +50,38 @@ struct World {
   std::vector<Held> held;
   std::array<std::uint64_t, page_place_count> places{};  ///< what the holders count, `posted` and after
   PagePoolStats last[2];
+  bool direct_from_elsewhere = false;  ///< a return went into the cache that was not in the pool's own NAPI
+
+  /// The page comes home; what is behind the two conditions of PP-21 may go into the cache, nothing else.
+  void put(MemoryContext& ctx, const Held& page) {
+    if (page.pool == 0) {
+      host.allocator.put_page(ctx, page.page);
+      return;
+    }
+    const PagePoolStats& stats = pools[page.pool == pools[0]->id() ? 0 : 1]->stats;
+    const std::uint64_t cached = stats.recycle_cached;
+    host.pools.put_page(ctx, page.page);
+    note_direct(ctx, stats.recycle_cached - cached);
+  }
+  void note_direct(const MemoryContext& ctx, std::uint64_t pushed) {
+    const bool own = ctx.in_softirq && host.list_owner == static_cast<std::int32_t>(ctx.cpu);
+    if (pushed > 0 && !own) direct_from_elsewhere = true;
+  }
+};
+
+/// Invariant 6 in plain numbers.
+struct PcpNumbers {
+  int count, high, high_min, high_max, batch, alloc_factor;
+
+  static PcpNumbers of(const PerCpuPages& pcp) {
+    return {pcp.count(), pcp.high(), pcp.high_min(), pcp.high_max(), pcp.batch(), pcp.alloc_factor()};
+  }
+  /// A flush takes at least one page beyond `high` (PA-22), so between two looks a list may exceed high_max by no more
+  /// than the frees of one step; one refill brings batch << 5 pages at most (PA-13).
+  bool within_limits() const {
+    return alloc_factor >= 0 && alloc_factor <= 5 && high >= high_min && high <= high_max && batch >= 1 &&
+           batch <= 2016 && count >= 0 && count <= high_max + (batch << 5);
+  }
 };
 
 void step(World& world, TestRandom& random) {
@@ -68,11 +100,7 @@ void step(World& world, TestRandom& random) {
     const std::size_t index = random.below(static_cast<std::uint32_t>(world.held.size()));
     const Held held = world.held[index];
     world.let_go(index);
-    if (held.pool == 0) {
-      host.allocator.put_page(ctx, held.page);
-    } else {
-      host.pools.put_page(ctx, held.page);
-    }
+    world.put(ctx, held);
   } else if (kind < 95) {
     const PageId page = host.allocator.alloc_pages(ctx, gfp::pool_default, 0);
     if (page != no_page) world.hold(page, 0, place);
@@ -126,12 +154,9 @@ std::string violation(World& world) {
   }
   const Zone& zone = world.host.zone();
   for (std::uint16_t cpu = 0; cpu < 3; ++cpu) {
-    const PerCpuPages& pcp = zone.pcp(cpu);
-    if (pcp.alloc_factor() < 0 || pcp.alloc_factor() > 5 || pcp.high() < pcp.high_min() ||
-        pcp.high() > pcp.high_max()) {
-      return "6: per-CPU list out of its limits";
-    }
+    if (!PcpNumbers::of(zone.pcp(cpu)).within_limits()) return "6: per-CPU list out of its limits";
   }
+  if (world.direct_from_elsewhere) return "5: a direct return from outside the pool's NAPI";
   return "";
 }
 
@@ -240,10 +265,43 @@ TEST_CASE("each broken invariant is found", "[invariants]") {
     world.pools[1]->stats.alloc_fast -= 1;
     CHECK(violation(world) == "13: a counter fell");
   }
+  SECTION("a push into the cache from another CPU than the NAPI's") {
+    std::size_t index = 0;
+    while (world.held[index].pool != world.pools[0]->id()) ++index;
+    host.list_owner = 0;
+    MemoryContext elsewhere = host.on(1, true);
+    const std::uint64_t cached = world.pools[0]->stats.recycle_cached;
+    MemoryContext own = host.on(0, true);
+    while (world.pools[0]->cache_count() == 128) host.allocator.put_page(own, world.pools[0]->alloc(own));
+    const PageId page = world.held[index].page;
+    world.let_go(index);
+    world.pools[0]->put_full_page(elsewhere, page, true);
+    world.note_direct(elsewhere, world.pools[0]->stats.recycle_cached - cached);
+    CHECK(violation(world) == "5: a direct return from outside the pool's NAPI");
+  }
   SECTION("more slow pages than bulks") {
     world.pools[1]->stats.alloc_slow = 0;
     CHECK(violation(world) == "4: more held than bulks can bring");
   }
+}
+
+TEST_CASE("a per-CPU list beyond one of its limits is found", "[invariants][PA-12][PA-13]") {
+  MemoryHost host(2 * gib, 2);
+  const PcpNumbers right = PcpNumbers::of(host.zone().pcp(0));
+  REQUIRE(right.within_limits());
+  const auto broken = [&](auto&& change) {
+    PcpNumbers wrong = right;
+    change(wrong);
+    return !wrong.within_limits();
+  };
+  CHECK(broken([](PcpNumbers& n) { n.alloc_factor = 6; }));
+  CHECK(broken([](PcpNumbers& n) { n.alloc_factor = -1; }));
+  CHECK(broken([](PcpNumbers& n) { n.high = n.high_min - 1; }));
+  CHECK(broken([](PcpNumbers& n) { n.high = n.high_max + 1; }));
+  CHECK(broken([](PcpNumbers& n) { n.batch = 0; }));
+  CHECK(broken([](PcpNumbers& n) { n.batch = 2017; }));
+  CHECK(broken([](PcpNumbers& n) { n.count = -1; }));
+  CHECK(broken([](PcpNumbers& n) { n.count = n.high_max + (n.batch << 5) + 1; }));
 }
 
 TEST_CASE("at the moment an atomic request passes, free exceeds 3/8 of min", "[invariants][PA-44][PA-47]") {
