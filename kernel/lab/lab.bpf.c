@@ -36,6 +36,10 @@ struct napi_struct {
 struct sk_buff {
   struct net_device* dev;
 };
+struct veth_rq {
+  struct napi_struct xdp_napi;  // the first: a poll's NAPI is its queue
+  struct page_pool* page_pool;
+};
 #pragma clang attribute pop
 
 struct LabShared shared;
@@ -155,6 +159,10 @@ int BPF_PROG(on_poll, struct napi_struct* napi, int work, int budget) {
     __sync_fetch_and_add(&shared.counters.polls, 1);
     __sync_fetch_and_add(&shared.counters.full_polls, work >= budget);
     __sync_fetch_and_add(&shared.counters.poll_work, work);
+    struct veth_rq* rq = (struct veth_rq*)napi;
+    if (shared.control.receivers_pool && !shared.counters.pool && bpf_core_field_exists(rq->page_pool)) {
+      shared.counters.pool = (__u64)BPF_CORE_READ(rq, page_pool);
+    }
     struct page_pool* pool = (struct page_pool*)shared.counters.pool;
     struct PoolRead read = {};
     if (pool && read_pool(pool, &read)) {

@@ -19,27 +19,13 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "kernel/lab/commands.hpp"
+
 namespace rxpool::lab {
 namespace {
 
-constexpr const char* receiver_address = "198.18.0.1";  // RFC 2544 benchmark range
-constexpr std::int64_t settle_ns = 50'000'000;          // generator up, pool known, before the first send
-constexpr std::int64_t timer_ns = 1'000'000;            // of the sampler in the kernel
-
-void shell(const std::string& command) {
-  if (std::system((command + " >/dev/null 2>&1").c_str()) != 0) {
-    throw Unavailable("failed (needs CAP_NET_ADMIN and iproute2): " + command);
-  }
-}
-
-void write_file(const std::string& path, const std::string& text) {
-  std::ofstream file(path);
-  file << text;
-  file.flush();
-  if (!file) {
-    fail("writing " + path);
-  }
-}
+constexpr std::int64_t settle_ns = 50'000'000;  // generator up, pool known, before the first send
+constexpr std::int64_t timer_ns = 1'000'000;    // of the sampler in the kernel
 
 void on_stop(int) {}
 
@@ -125,7 +111,11 @@ void Lab::make_devices() {
   }
   shell("ip link set " + receiver_ + " address 02:00:00:00:00:01");
   shell("ip address add " + std::string(receiver_address) + "/24 dev " + receiver_);
-  shell("ip link set " + sender_ + " up");
+  if (plan_.tcp.port == 0) {
+    shell("ip link set " + sender_ + " up");
+  } else {
+    tcp_ = std::make_unique<TcpSender>(plan_.tcp, plan_.generator_cpu, sender_);
+  }
   shell("ip link set " + receiver_ + " up");
   struct stat space{};
   stat("/proc/self/ns/net", &space);
@@ -134,6 +124,7 @@ void Lab::make_devices() {
   control.ifindex = if_nametoindex(sender_.c_str());
   control.receiver = if_nametoindex(receiver_.c_str());
   control.entries = probes_->schedule_entries();
+  control.receivers_pool = tcp_ != nullptr;
   for (std::size_t i = 0; i < plan_.ports.size() && i < std::size(control.ports); ++i) {
     control.ports[i] = __builtin_bswap16(plan_.ports[i]);
   }
@@ -179,8 +170,10 @@ void Lab::generate() {
 }
 
 Lab::Sample Lab::sample() {
+  const TcpSender::State tcp = tcp_ ? tcp_->state() : TcpSender::State{};
   Sample sample{.pool = probes_->levels(),
-                .sent = probes_->counters().sent,
+                .sent = tcp_ ? tcp.segments : probes_->counters().sent,
+                .retransmitted = tcp.retransmitted,
                 .devmap_drops = probes_->counters().devmap_drops,
                 .cpumap_drops = probes_->counters().cpumap_drops,
                 .xdp_drops = policy_->dropped(),
@@ -193,11 +186,28 @@ Lab::Sample Lab::sample() {
   return sample;
 }
 
-std::string Lab::run() {
+void Lab::start_sender() {
+  if (tcp_) {
+    tcp_->connect();  // the first poll of the handshake shows the queue's pool
+    return;
+  }
   struct sigaction action{};
   action.sa_handler = on_stop;
   sigaction(SIGUSR1, &action, nullptr);
-  std::thread generator([this] { generate(); });
+  generator_ = std::thread([this] { generate(); });
+}
+
+void Lab::stop_sender() {
+  if (tcp_) {
+    tcp_->stop();
+    return;
+  }
+  pthread_kill(generator_.native_handle(), SIGUSR1);
+  generator_.join();
+}
+
+std::string Lab::run() {
+  start_sender();
   const std::int64_t limit_ns = now_ns() + 2'000'000'000;
   while (probes_->counters().pool == 0 && now_ns() < limit_ns) {
     sleep_until_ns(now_ns() + 1'000'000);
@@ -214,6 +224,9 @@ std::string Lab::run() {
     if (xsk_) {
       xsk_->start(begin_ns_);
     }
+    if (tcp_) {
+      tcp_->start(begin_ns_);
+    }
     go_before_others(Urgency::samples);
     if (agent_) {
       agent_->start();
@@ -224,8 +237,7 @@ std::string Lab::run() {
     agent_->stop();
   }
   totals_ = probes_->counters();
-  pthread_kill(generator.native_handle(), SIGUSR1);
-  generator.join();
+  stop_sender();
   for (const auto& reader : readers_) {
     reader->stop();
   }
@@ -233,7 +245,9 @@ std::string Lab::run() {
     xsk_->stop();
   }
   if (!running) {
-    throw Unavailable("the generator's page_pool was never seen (live frames need kernel 5.18 and CAP_NET_ADMIN)");
+    throw Unavailable(
+        tcp_ ? "the page_pool of the receiving queue was never seen (this kernel's veth shows none)"
+             : "the generator's page_pool was never seen (live frames need kernel 5.18 and CAP_NET_ADMIN)");
   }
   probes_->write_realised(realised_path_);
   return report();
@@ -272,6 +286,9 @@ std::string Lab::report() const {
     series["pool_ring"].push_back(sample.pool.ring);
     series["sent"].push_back(sample.sent);
     series["tx_xdp_xmit_errors"].push_back(sample.devmap_drops);
+    if (tcp_) {
+      series["retransmitted"].push_back(sample.retransmitted);
+    }
     series["cpumap_drops"].push_back(sample.cpumap_drops);
     if (sample.xdp_drops) {
       series["xdp_drop"].push_back(*sample.xdp_drops);

@@ -24,6 +24,8 @@ struct LabControl {
   __u32 receiver;      /* ifindex of the receiving end */
   __u32 remote_cpu;    /* where the program to_cpu sends */
   __s32 cpu_map;       /* id of its map */
+  __u32 receivers_pool; /* the pool under test is the receiving queue's own */
+  __u32 unused;
   __u16 ports[256];    /* destination port of each source, network order */
 };
 

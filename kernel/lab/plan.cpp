@@ -60,6 +60,7 @@ Plan read_plan(const std::string& path) {
     SocketPlan socket;
     item.at("name").get_to(socket.name);
     item.at("port").get_to(socket.port);
+    item.at("tcp").get_to(socket.tcp);
     item.at("cpu").get_to(socket.cpu);
     item.at("rcvbuf").get_to(socket.rcvbuf);
     item.at("batch").get_to(socket.batch);
@@ -71,6 +72,11 @@ Plan read_plan(const std::string& path) {
   }
   if (!json.at("xsk").is_null()) {
     plan.xsk = read_xsk(json["xsk"]);
+  }
+  if (const auto& tcp = json.at("tcp"); !tcp.is_null()) {
+    tcp.at("port").get_to(plan.tcp.port);
+    tcp.at("congestion_control").get_to(plan.tcp.congestion_control);
+    tcp.at("start_ms").get_to(plan.tcp.start_ms);
   }
   json.at("hz").get_to(plan.hz);
   const scenario::Origin origin(path, {});

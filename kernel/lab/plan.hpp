@@ -12,6 +12,10 @@
 
 namespace rxpool::lab {
 
+/// Ends of the pair, of the range for benchmarks (RFC 2544).
+inline constexpr const char* receiver_address = "198.18.0.1";
+inline constexpr const char* sender_address = "198.18.0.2";
+
 struct Pause {
   double at_ms = 0;
   double for_ms = 0;
@@ -21,6 +25,7 @@ struct Pause {
 struct SocketPlan {
   std::string name;
   std::uint16_t port = 0;
+  bool tcp = false;  ///< one connection of the lab's TCP sender; otherwise UDP
   int cpu = 0;
   std::uint32_t rcvbuf = 0;  ///< as SO_RCVBUF takes it; 0 not set
   std::uint32_t batch = 1;
@@ -41,6 +46,13 @@ struct XskPlan {
   double service_ns = 0;
   bool paused = false;
   std::vector<Pause> pauses;
+};
+
+/// A TCP connection from the far end of the pair, which takes the place of the generator; none where `port` is 0.
+struct TcpPlan {
+  std::uint16_t port = 0;
+  std::string congestion_control;
+  double start_ms = 0;
 };
 
 /// The CPU that a policy redirects to over its cpumap; none where `qsize` is 0.
@@ -64,6 +76,7 @@ struct Plan {
   std::map<std::string, double> params;  ///< of the object's `const volatile` variables
   RemoteCpu remote;
   XskPlan xsk;
+  TcpPlan tcp;
   std::vector<std::uint16_t> ports;  ///< of each source
   std::vector<SocketPlan> sockets;
   scenario::ControlParams control;  ///< for the agent, where the policy reads a signal

@@ -34,7 +34,7 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path,
   }
   const int file = open(schedule_path.c_str(), O_RDONLY);
   struct stat info{};
-  if (file < 0 || fstat(file, &info) != 0 || info.st_size < 8) {
+  if (file < 0 || fstat(file, &info) != 0) {
     throw std::runtime_error(schedule_path + ": cannot be read");
   }
   entries_ = static_cast<std::uint64_t>(info.st_size) / 8;
@@ -43,13 +43,14 @@ Probes::Probes(const std::string& object_path, const std::string& schedule_path,
     throw std::runtime_error(object_path + ": " + reason());
   }
   bpf_map* schedule = bpf_object__find_map_by_name(object_, "schedule");
-  bpf_map__set_max_entries(schedule, static_cast<std::uint32_t>(entries_));
+  const std::size_t places = std::max<std::size_t>(entries_, 1);  // no map is empty
+  bpf_map__set_max_entries(schedule, static_cast<std::uint32_t>(places));
   bpf_map* sampled = bpf_object__find_map_by_name(object_, "sampled");
   bpf_map__set_max_entries(sampled, static_cast<std::uint32_t>(ticks_));
   if (bpf_object__load(object_) != 0) {
     throw Unavailable("the probes cannot be loaded (needs CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN): " + reason());
   }
-  void* entries = mmap(nullptr, entries_ * 8, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(schedule), 0);
+  void* entries = mmap(nullptr, places * 8, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(schedule), 0);
   if (entries == MAP_FAILED || pread(file, entries, entries_ * 8, 0) != static_cast<ssize_t>(entries_ * 8)) {
     throw std::runtime_error("the schedule cannot be copied: " + reason());
   }

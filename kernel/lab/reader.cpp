@@ -16,6 +16,8 @@
 #include <fstream>
 #include <string>
 
+#include "kernel/lab/tcp_sender.hpp"
+
 namespace rxpool::lab {
 namespace {
 
@@ -64,30 +66,50 @@ void leave_autogroup() {
 }
 
 Reader::Reader(const SocketPlan& plan, bool shares_cpu) : plan_(plan), shares_cpu_(shares_cpu) {
-  fd_ = socket(AF_INET, SOCK_DGRAM, 0);
-  if (fd_ < 0) {
+  const int opened = socket(AF_INET, plan.tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
+  if (opened < 0) {
     fail("socket");
   }
-  const int size = static_cast<int>(plan.rcvbuf);
-  if (size != 0 && setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) != 0) {
+  if (plan.tcp) {
+    listening_ = opened;
+  } else {
+    fd_ = opened;
+  }
+  const int size = static_cast<int>(plan.rcvbuf);  // a connection inherits it
+  if (size != 0 && setsockopt(opened, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) != 0) {
     fail("SO_RCVBUF");
   }
   const timeval timeout{.tv_sec = 0, .tv_usec = 1000};
-  setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+  setsockopt(opened, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(plan.port);
-  if (bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+  if (bind(opened, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 ||
+      (plan.tcp && listen(opened, 1) != 0)) {
     fail("binding port " + std::to_string(plan.port));
+  }
+  const std::size_t piece = plan.tcp ? TcpSender::segment_bytes : datagram_bytes;
+  data_.resize(piece * plan.batch);
+  for (std::uint32_t i = 0; i < plan.batch; ++i) {
+    pieces_.push_back({.iov_base = data_.data() + i * piece, .iov_len = piece});
+  }
+  messages_.resize(plan.batch);
+  for (std::uint32_t i = 0; i < plan.batch; ++i) {
+    messages_[i].msg_hdr.msg_iov = &pieces_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
   }
 }
 
 Reader::~Reader() {
   stop();
   close(fd_);
+  close(listening_);
 }
 
 void Reader::start(std::int64_t begin_ns) {
+  if (plan_.tcp && (fd_ = accept(listening_, nullptr, nullptr)) < 0) {
+    fail("accepting the connection to port " + std::to_string(plan_.port));
+  }
   thread_ = std::thread([this, begin_ns] { read_until_stopped(begin_ns); });
 }
 
@@ -122,15 +144,6 @@ void Reader::read_until_stopped(std::int64_t begin_ns) {
   } else {
     go_before_others(Urgency::works);
   }
-  std::vector<char> data(datagram_bytes * plan_.batch);
-  std::vector<iovec> pieces(plan_.batch);
-  std::vector<mmsghdr> messages(plan_.batch);
-  for (std::uint32_t i = 0; i < plan_.batch; ++i) {
-    pieces[i] = {.iov_base = data.data() + i * datagram_bytes, .iov_len = datagram_bytes};
-    messages[i].msg_hdr = {};
-    messages[i].msg_hdr.msg_iov = &pieces[i];
-    messages[i].msg_hdr.msg_iovlen = 1;
-  }
   std::int64_t next_ns = begin_ns;
   while (!stop_) {
     const std::int64_t now = now_ns();
@@ -138,11 +151,11 @@ void Reader::read_until_stopped(std::int64_t begin_ns) {
       sleep_until_ns(now + 100'000);
       continue;
     }
-    const int got = recvmmsg(fd_, messages.data(), plan_.batch, MSG_WAITFORONE, nullptr);
-    if (got <= 0) {
+    const double got = plan_.tcp ? receive_bytes() : receive_datagrams();
+    if (got == 0) {
       continue;
     }
-    received_ += static_cast<std::uint64_t>(got);
+    received_ = received_ + got;
     if (plan_.service_ns > 0) {
       work_ns(plan_.service_ns * got);
     }
@@ -156,6 +169,14 @@ void Reader::read_until_stopped(std::int64_t begin_ns) {
       }
     }
   }
+}
+
+double Reader::receive_datagrams() {
+  return std::max(0, recvmmsg(fd_, messages_.data(), plan_.batch, MSG_WAITFORONE, nullptr));
+}
+
+double Reader::receive_bytes() {
+  return static_cast<double>(std::max<ssize_t>(0, recv(fd_, data_.data(), data_.size(), 0))) / TcpSender::segment_bytes;
 }
 
 Reader::State Reader::state() const {

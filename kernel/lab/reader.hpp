@@ -1,5 +1,8 @@
 #pragma once
-// One application of a plan: a UDP socket and the thread that reads it at the plan's pace, with its pauses.
+// One application of a plan: a UDP socket, or one TCP connection, and the thread that reads it at the plan's pace, with
+// its pauses.
+
+#include <sys/socket.h>
 
 #include <atomic>
 #include <cstdint>
@@ -31,18 +34,19 @@ void work_ns(double duration_ns);
 
 class Reader {
  public:
-  /// Opens the socket; reads nothing before start(). One that shares its CPU with another reader must leave it to the
-  /// scheduler who runs.
+  /// Opens the socket; reads nothing before start(). One that shares its CPU with another reader must leave
+  /// it to the scheduler who runs.
   Reader(const SocketPlan& plan, bool shares_cpu);
   ~Reader();
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
+  /// A TCP connection has been made by now; throws Unavailable otherwise.
   void start(std::int64_t begin_ns);
   void stop();
 
   struct State {
-    std::uint64_t received = 0;  ///< datagrams read by the application
+    double received = 0;  ///< datagrams, or full segments' worth of bytes, read by the application
     std::uint32_t rmem_alloc = 0;
     std::uint32_t drops = 0;  ///< sk_drops
   };
@@ -52,12 +56,19 @@ class Reader {
 
  private:
   void read_until_stopped(std::int64_t begin_ns);
+  /// Packets that one call took; 0 after a millisecond without any.
+  double receive_datagrams();
+  double receive_bytes();
 
   const SocketPlan& plan_;
   bool shares_cpu_;
-  int fd_ = -1;
+  int listening_ = -1;         ///< where the socket is TCP
+  int fd_ = -1;                ///< that is read; of a connection from start() on
+  std::vector<char> data_;     ///< of one batch
+  std::vector<iovec> pieces_;  ///< of datagrams
+  std::vector<mmsghdr> messages_;
   std::atomic<bool> stop_ = false;
-  std::atomic<std::uint64_t> received_ = 0;
+  std::atomic<double> received_ = 0;
   std::thread thread_;
 };
 

@@ -74,6 +74,8 @@ def _point(study: Sweep, index: int) -> str:
 
 
 def _with_interval(values: Sequence[float], unit: str) -> str:
+    if unit == "ps":  # sums of times; people read them in ms
+        values, unit = [value / 1e9 for value in values], "ms"
     interval = mean_interval(values)
     text = f"{amount(interval.estimate)} {unit}".rstrip()
     if bound := zero_bound(values):

@@ -161,16 +161,22 @@ def _headline(headline: dict[str, object]) -> str:
     value = headline.get("value")
     if not isinstance(value, float):
         return f"headline: {printable(name)} is not among the metrics of this run"
-    text = f"headline: {printable(name)} = {number(value, 2)}"
+    unit = str(headline.get("unit") or "")
+    text = f"headline: {printable(name)} = {_reading(value, unit)}"
     low, high = headline.get("low"), headline.get("high")
     if isinstance(low, float) and isinstance(high, float):
-        text += f" (95 % interval {number(low, 2)} to {number(high, 2)})"
+        text += f" (95 % interval {_reading(low, unit)} to {_reading(high, unit)})"
     if headline.get("source"):
         simulated, error = headline.get("simulated"), headline.get("error")
         text += f"; published: {headline.get('figure'):g} {headline.get('unit', '')} ({headline['source']})"
         if isinstance(simulated, float) and isinstance(error, float):
             text += f", simulated: {simulated:.4g} {headline.get('unit', '')}, error {error:+.1%}"
     return printable(text)
+
+
+def _reading(value: float, unit: str) -> str:
+    """A headline's number; a sum of picoseconds as a time that people read."""
+    return duration(value / 1e3) if unit == "ps" else number(value, 2)
 
 
 def _places(kind: str, total: str, ledger: Ledger, replications: int) -> str:

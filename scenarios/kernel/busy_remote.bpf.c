@@ -1,11 +1,11 @@
-// Hands every packet to a CPU over a cpumap, and there spends a fixed number of steps on it before it is dropped: the
-// capacity of the remote CPU is set by the scenario, as in busy.bpf.c.
+// Hands every packet to a CPU over a cpumap, and there spends a fixed number of steps on it before it is dropped.
 
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
 
-const volatile __u32 steps = 500;
+#include "busy.bpf.h"
+
 const volatile __u32 cpu = 1;
 
 struct {
@@ -22,15 +22,7 @@ int to_busy_cpu(struct xdp_md* ctx) {
 
 SEC("xdp/cpumap")
 int busy_remote(struct xdp_md* ctx) {
-  __u32 value = ctx->rx_queue_index + 1;
-  for (__u32 i = 0; i < 4096; ++i) {
-    if (i >= steps) {
-      break;
-    }
-    value = value * 1664525 + 1013904223;
-    asm volatile("" : "+r"(value));
-  }
-  return value == 0 ? XDP_ABORTED : XDP_DROP;
+  return spend_steps(ctx) == 0 ? XDP_ABORTED : XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -32,10 +32,10 @@ REMOTE = {"map": "cpus", "cpu": 1, "qsize": 64, "program": ""}
 def plan(**changes: Any) -> dict[str, Any]:
     """A plan with one socket on port 4000."""
     socket = {"name": "service", "port": 4000, "cpu": 1, "rcvbuf": 106496, "batch": 1, "service_ns": 0, "rate_pps": 0}
-    socket |= {"paused": False, "pauses": []} | changes.pop("socket", {})
+    socket |= {"tcp": False, "paused": False, "pauses": []} | changes.pop("socket", {})
     document = {"duration_ms": 300, "sample_us": 1000, "batch": 64, "frame_bytes": 60, "generator_cpu": 0}
     document |= {"threaded": False, "napi_cpu": 0, "policy": "pass", "params": {}, "ports": [4000], "sockets": [socket]}
-    document |= {"control": {}, "hz": 250, "remote": None, "xsk": None, "warmup_ms": 50}
+    document |= {"control": {}, "hz": 250, "remote": None, "xsk": None, "tcp": None, "warmup_ms": 50}
     return document | changes
 
 
@@ -197,6 +197,23 @@ class Lab(unittest.TestCase):
         self.assertAlmostEqual(seen["xsk"]["received"][-1] + lost, 4000, delta=70)
         self.assertGreater(seen["xsk"]["received"][-1], 3000)
 
+    def test_a_tcp_sender_fills_the_window_of_a_paused_reader_and_no_more(self) -> None:
+        tcp = {"port": 4000, "congestion_control": "cubic", "start_ms": 0}
+        napi = {"threaded": True, "napi_cpu": 0, "generator_cpu": 1, "tcp": tcp}
+        seen = run(plan(socket={"tcp": True, "rcvbuf": 524288, "paused": True}, **napi), 0, 1)
+        socket = seen["sockets"]["service"]
+        charged = socket["rmem_alloc"][-1]
+        self.assertLessEqual(charged, socket["rcvbuf"] + 4352, "one segment may go beyond")
+        self.assertGreater(charged, socket["rcvbuf"] * 0.7)
+        # Each segment is a page of the queue's pool; charged is the page, and now and then an sk_buff with it.
+        held = seen["series"]["held"][-1]
+        self.assertAlmostEqual(held, charged / 4096, delta=charged / 4096 * 0.1)
+        self.assertEqual(seen["series"]["sent"][-1], seen["series"]["sent"][-50], "the window is closed")
+        seen = run(plan(socket={"tcp": True, "rcvbuf": 524288, "rate_pps": 5000}, **napi), 0, 1)
+        received = seen["sockets"]["service"]["received"][-1]
+        self.assertAlmostEqual(received, 1500, delta=300)
+        self.assertGreaterEqual(seen["series"]["sent"][-1], received)
+
     def test_unknown_policies_are_refused(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             lab = start(folder, plan(policy="/nonexistent.bpf.o"), 10, 1000)
@@ -224,7 +241,9 @@ class Lab(unittest.TestCase):
         run(plan(threaded=True, napi_cpu=1), 1000, 20000)
         self.assert_comes_back_to(before)
         redirected = {"policy": "to_cpu", "remote": REMOTE}
-        for thread, changes in (("napi/lr", {"threaded": True, "napi_cpu": 1}), ("cpumap/", redirected)):
+        threaded = {"threaded": True, "napi_cpu": 1}
+        tcp = {"tcp": {"port": 4000, "congestion_control": "cubic", "start_ms": 0}, "socket": {"tcp": True}}
+        for thread, changes in (("napi/lr", threaded), ("cpumap/", redirected), ("napi/lr", threaded | tcp)):
             with self.subTest(thread), tempfile.TemporaryDirectory() as folder:
                 lab = start(folder, plan(duration_ms=20000, **changes), 100000, 100000)
                 self.wait_until_up(thread)

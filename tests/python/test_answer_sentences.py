@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from rxpool import answers
+from conftest import ROOT, Command
+from rxpool import answers, load
 from rxpool.comparing import compare_results
 from rxpool.errors import InputError
 from rxpool.record import Ledger
@@ -65,3 +67,12 @@ def test_zero_drops_in_every_replication_are_a_bound_and_not_a_proof() -> None:
         "is below 14 % (95 % bound))."
     )
     assert "bound" not in answers.of_result(made)
+
+
+def test_sums_of_times_are_told_in_times_that_people_read(rxpool_command: Command) -> None:
+    from rxpool import run
+
+    short = load(ROOT / "scenarios/bad-queue-socket-limit.json", set={"duration_ms": 600})
+    assert answers.of_result(run(short)).endswith(" ms (one replication: no interval).")
+    done = rxpool_command("run", ROOT / "scenarios/bad-queue-socket-limit.json", "--set", "duration_ms=600")
+    assert re.match(r"headline: \S+situation_bad_queue_time = \S+ [mu]?s\n", done.stdout), done.stdout

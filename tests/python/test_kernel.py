@@ -19,8 +19,9 @@ import pytest
 from conftest import ROOT, Command
 from kernel_lab import need_lab
 from rxpool import InputError, load
+from rxpool.kernel.lab import LabRun
 from rxpool.kernel.plan import plan
-from rxpool.kernel.twin import twin, write_capture
+from rxpool.kernel.twin import twin, unpolled, write_capture
 
 SITUATIONS = ROOT / "scenarios/kernel"
 
@@ -55,13 +56,33 @@ def test_the_twin_offers_what_was_sent_and_counts_waiting_frames_as_held() -> No
     # Into the reader's pause, which begins at 120 ms. The first still finds it waiting, and is alone until it was read:
     # what is read while others wait stays charged to the receive buffer (SK-34).
     sent = entries([120_000_000, *(121_000_000 + i * 100_000 for i in range(399))])
-    one = twin(scenario, planned, sent)
+    one = twin(scenario, LabRun(planned, sent, np.arange(0, 500_000_000, 1_000_000)))
     total = one.metrics.groupby("metric").value.sum()
     assert total["rx_packets_phy"] == 400
     held = one.series[one.series.metric == "held"].set_index("time_ns").value
     assert held.max() == 50, "212992 / 4240 frames fit the receive buffer"
     inflight = one.series[one.series.metric == "inflight"].set_index("time_ns").value
     pd.testing.assert_series_equal(inflight, held + planned.document["batch"], check_names=False)
+
+
+def test_what_waits_for_an_in_line_poll_is_bounded_by_the_sends() -> None:
+    # Two frames, polled until the next batch of three begins 6.3 us later; then one that nothing follows.
+    sent = np.array([1_000, 1_070, 7_370, 7_440, 7_510, 20_000])
+    at = np.array([0, 1_000, 1_069, 1_070, 4_220, 7_369, 7_440, 7_510, 19_000, 20_000, 1_000_000])
+    assert unpolled(sent, at).tolist() == [0, 1, 1, 2, 1, 1, 2, 3, 1, 1, 1]
+
+
+def test_a_generator_that_catches_up_fills_no_ring_of_its_own_cpu() -> None:
+    # 2000 frames are late; the program takes far longer than the CPU of the lab did.
+    busy = {"policies": {"veth0": {"program": "busy.bpf.c", "params": {"steps": 4000}}}}
+    scenario = load(SITUATIONS / "steady-drop.json", set=busy)
+    late = [200_800_000 + i // 64 * 10_000 + i % 64 * 70 for i in range(2000)]
+    sent = entries([*(100_000_000 + i * 5_000 for i in range(2000)), *late])
+    readings = np.arange(0, 500_000_000, 1_000_000) + 6_000
+    series = twin(scenario, LabRun(plan(scenario), sent, readings)).series
+    held = series[(series.metric == "held")].set_index("time_ns").value
+    assert held[201_000_000] == pytest.approx(64 * (1 - (6_000 - 4_410) / (10_000 - 4_410)), abs=1)
+    assert held.max() <= 64
 
 
 def test_without_a_capability_validate_says_which_and_for_what(rxpool_command: Command, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rxpool.errors import ExitCode, InputError
 from rxpool.kernel.build import lab
 from rxpool.kernel.needs import demand
-from rxpool.kernel.plan import LIMITS, Plan, plan
+from rxpool.kernel.plan import TCP_FRAME_BYTES, Plan, plan
 from rxpool.scenario import Scenario, ScenarioSource, load
 
 if TYPE_CHECKING:
@@ -33,10 +33,15 @@ _MISSING = {
 
 @dataclass(frozen=True)
 class LabRun:
-    """What one replication was asked to do, and ``sent``: the entries of its schedule with the times of sending."""
+    """What one replication was asked to do, and what it did.
+
+    ``sent`` has the entries of its schedule with the times of sending, ``read_ns`` the times at which its sampler read
+    the pool.
+    """
 
     plan: Plan
     sent: npt.NDArray[np.uint64]
+    read_ns: npt.NDArray[np.int64]
 
 
 def send_times_ns(entries: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -57,7 +62,7 @@ class KernelRun:
     metrics: pd.DataFrame
     series: pd.DataFrame
     runs: tuple[LabRun, ...]
-    limits: tuple[str, ...] = LIMITS
+    limits: tuple[str, ...]
 
     @property
     def not_honoured(self) -> tuple[str, ...]:
@@ -117,12 +122,19 @@ def run(source: ScenarioSource, *, replications: int = 1, batch: int = 64, limit
             if done.returncode != 0:
                 code = ExitCode.NOT_AVAILABLE if done.returncode == ExitCode.NOT_AVAILABLE else ExitCode.BAD_INPUT
                 raise InputError(done.stderr.strip() or f"rxpool-lab ended with {done.returncode}", code)
-            runs.append(LabRun(planned, np.fromfile(realised, np.uint64)))
-        seen = json.loads(done.stdout)
+            seen = json.loads(done.stdout)
+            read_ns = np.array(seen["series"]["time_ns"], np.int64)
+            runs.append(LabRun(planned, np.fromfile(realised, np.uint64), read_ns))
         rows = _metrics(scenario.resolved, planned, send_times_ns(runs[-1].sent), seen)
         metrics.append(rows.assign(replication=replication))
         series.append(_series(planned.nic, planned.queue, seen).assign(replication=replication))
-    return KernelRun(scenario, pd.concat(metrics, ignore_index=True), pd.concat(series, ignore_index=True), tuple(runs))
+    return KernelRun(
+        scenario,
+        pd.concat(metrics, ignore_index=True),
+        pd.concat(series, ignore_index=True),
+        tuple(runs),
+        runs[0].plan.limits,
+    )
 
 
 def _metrics(
@@ -147,11 +159,16 @@ def _metrics(
         rows.append((component, f"{metric}_max", unit, float(values[after].max()), source))
 
     snapshot = _SNAPSHOT.format(us=planned.document["sample_us"])
+    tcp = planned.document["tcp"]
     sent, lost = gained(s["sent"]), gained(s["tx_xdp_xmit_errors"])
-    rows.append((port, "rx_packets_phy", "packets", sent, "the pacer's own counter"))
-    rows.append((port, "offered_pps", "packets/s", sent / seconds, "the pacer's own counter"))
-    rows.append((rx, "tx_xdp_xmit_errors", "packets", lost, "tracepoint xdp:xdp_devmap_xmit"))
-    rows.append((rx, "rx_packets", "packets", sent - lost, "tracepoint xdp:xdp_devmap_xmit"))
+    counter = "TCP_INFO of the sender" if tcp else "the pacer's own counter"
+    rows.append((port, "rx_packets_phy", "packets", sent, counter))
+    rows.append((port, "offered_pps", "packets/s", sent / seconds, counter))
+    if tcp:
+        rows.append((f"traffic.{tcp['name']}", "TcpRetransSegs", "packets", gained(s["retransmitted"]), counter))
+    else:
+        rows.append((rx, "tx_xdp_xmit_errors", "packets", lost, "tracepoint xdp:xdp_devmap_xmit"))
+        rows.append((rx, "rx_packets", "packets", sent - lost, "tracepoint xdp:xdp_devmap_xmit"))
     if planned.remote:
         cpu = sorted(what["cpus"])[planned.remote["cpu"]]
         entry = f"policies.{nic}.{'cpu_map' if planned.document['policy'] == 'to_cpu' else planned.remote['map']}.{cpu}"
@@ -170,10 +187,14 @@ def _metrics(
     for name, socket in seen["sockets"].items():
         component = f"sockets.{name}"
         received = gained(np.array(socket["received"]))
-        drops = gained(np.array(socket["drops"]))
-        rows.append((component, "UdpInDatagrams", "packets", received, "the reader's own counter"))
         rows.append((component, "delivered_pps", "packets/s", received / seconds, "the reader's own counter"))
-        rows.append((component, "UdpRcvbufErrors", "packets", drops, "SO_MEMINFO sk_drops"))
+        if tcp:
+            goodput = received * TCP_FRAME_BYTES / seconds
+            rows.append((component, "goodput", "bytes/s", goodput, "the bytes that the reader took, as full frames"))
+        else:
+            drops = gained(np.array(socket["drops"]))
+            rows.append((component, "UdpInDatagrams", "packets", received, "the reader's own counter"))
+            rows.append((component, "UdpRcvbufErrors", "packets", drops, "SO_MEMINFO sk_drops"))
         level(component, "rmem_alloc", "bytes", np.array(socket["rmem_alloc"]), "SO_MEMINFO")
         rows.append((component, "socket_queue_mean", "packets", float("nan"), f"missing: {_MISSING['socket_queue']}"))
     if "xsk" in seen:
@@ -243,11 +264,12 @@ def _series(nic: str, queue: str, seen: Mapping[str, Any]) -> pd.DataFrame:
         )
         for name, (component, unit) in places.items()
     ]
+    received = "delivered" if "retransmitted" in seen["series"] else "UdpInDatagrams"
     frames += [
         pd.DataFrame(
             {
                 "component": f"sockets.{name}",
-                "metric": "UdpInDatagrams",
+                "metric": received,
                 "unit": "packets",
                 "time_ns": times,
                 "value": socket["received"],

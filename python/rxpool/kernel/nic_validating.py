@@ -72,7 +72,7 @@ def validate_nic(source: ScenarioSource, interface: str, *, repeats: int = 1) ->
         scenario,
         pd.concat([_metrics(plan, one.report).assign(replication=i) for i, one in enumerate(seen)], ignore_index=True),
         frame[frame.backend == "kernel"],
-        tuple(LabRun(plan, np.empty(0, np.uint64)) for _ in seen),
+        tuple(LabRun(plan, np.empty(0, np.uint64), np.empty(0, np.int64)) for _ in seen),
         NIC_LIMITS,
     )
     table = pd.DataFrame([*_levels(scenario, plan, frame), _lost(seen, twins)])

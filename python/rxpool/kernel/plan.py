@@ -24,8 +24,18 @@ LIMITS = (
     "one queue: live frames use the sending CPU's",
 )
 
+TCP_LIMITS = (
+    *LIMITS[:4],
+    "the pool under test is the receiving queue's own, into which veth copies: no NAPI owner, not visible to netlink",
+    "one segment per 4 KiB page; the kernel joins queued segments and charges 4096 to 4352 bytes for each",
+    "one connection: what the sender does costs CPU time that is not simulated",
+)
+
 VETH_RING = 256
 """Places of the ptr_ring of a veth queue (DR-31)."""
+
+TCP_FRAME_BYTES = 1518
+"""Of a full segment, with FCS."""
 
 TRUESIZE = 4240
 """Bytes charged for a live frame's skb: 4096 without the 112 that test_run keeps in front, and the sk_buff's 256."""
@@ -51,6 +61,11 @@ class Plan:
         """The CPU that a redirect sends to: map, cpu, qsize, program."""
         remote: dict[str, Any] | None = self.document["remote"]
         return remote
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What a veth pair is not."""
+        return TCP_LIMITS if self.document["tcp"] else LIMITS
 
     @property
     def scheduled(self) -> bool:
@@ -83,7 +98,11 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
     napi_cpu = cpus[queue["thread_cpu"] or queue["cpu"]]
     threaded = bool(queue["napi_threaded"])
     end_ms = float(what["warmup_ms"]) + float(what["duration_ms"])
-    schedule, ports, frame_bytes = _traffic(what, end_ms, scenario.seed, replication, left_out)
+    tcp = _tcp(what, left_out)
+    if tcp:
+        schedule, ports, frame_bytes = np.empty(0, np.uint64), [tcp["port"]], TCP_FRAME_BYTES
+    else:
+        schedule, ports, frame_bytes = _traffic(what, end_ms, scenario.seed, replication, left_out)
     asked = what["policies"].get(nic_name, {"program": "none", "params": {}})
     policy, params, remote = policy_of(scenario, nic_name, asked, cpus, left_out)
     document = {
@@ -99,6 +118,7 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
         "params": params,
         "remote": remote,
         "xsk": _xsk(what, nic_name, queue_name, cpus, left_out) if policy == "to_xsk" else None,
+        "tcp": tcp,
         "ports": ports,
         "sockets": [_socket(name, s, cpus) for name, s in sorted(what["sockets"].items())],
         "control": _control(what["control"], left_out),
@@ -112,6 +132,7 @@ def _socket(name: str, socket: dict[str, Any], cpus: dict[str, int]) -> dict[str
     return {
         "name": name,
         "port": socket["port"],
+        "tcp": socket["protocol"] == "tcp",
         "cpu": cpus[socket["cpu"]],
         "rcvbuf": socket["rcvbuf"],
         "batch": reader["batch"],
@@ -181,8 +202,6 @@ def policy_of(
             f"kernel backend: the built-in {program} to a device or to several CPUs is not in the lab; "
             "use none, pass, drop, redirect to one CPU, or a policy"
         )
-    if program == "xsk_def_prog":
-        raise InputError("kernel backend: AF_XDP sockets are not in the lab; use none, pass, drop, or a policy")
     from rxpool.kernel.build import policy_object
 
     remote = _remote(nic, policy["maps"], cpus, left_out)
@@ -200,6 +219,29 @@ def _remote(nic: str, maps: dict[str, Any], cpus: dict[str, int], left_out: list
             qsize, _, of_entry = str(value).partition(",bpf_prog=")
             remote = {"map": name, "cpu": cpus[key], "qsize": int(qsize), "program": of_entry}
     return remote
+
+
+def _tcp(what: dict[str, Any], left_out: list[str]) -> dict[str, Any] | None:
+    """The connection that takes the generator's place, where the traffic is one."""
+    sources = {name: t for name, t in sorted(what["traffic"].items()) if t["kind"] == "tcp"}
+    if not sources:
+        return None
+    if len(what["traffic"]) > 1:
+        raise InputError("kernel backend: the lab has one TCP connection and nothing beside it")
+    name, source = next(iter(sources.items()))
+    if source["flows"]["count"] > 1:
+        left_out.append(f"traffic.{name}.flows.count {source['flows']['count']}: one connection")
+    if source["frame_bytes"] != TCP_FRAME_BYTES:
+        left_out.append(f"traffic.{name}.frame_bytes {source['frame_bytes']}: frames of {TCP_FRAME_BYTES}")
+    if source["transfer_kib"]:
+        left_out.append(f"traffic.{name}.transfer_kib: the connection sends without end")
+    left_out.append(f"traffic.{name}.path: the way is the veth pair, as fast as it can")
+    return {
+        "name": name,
+        "port": int(str(source["flows"]["destination_ports"]).partition("-")[0]),
+        "congestion_control": source["congestion_control"],
+        "start_ms": source["start_ms"],
+    }
 
 
 def _traffic(

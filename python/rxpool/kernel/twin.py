@@ -3,14 +3,19 @@
 The pool that the lab measures is the generator's own. A frame that waits in the ptr_ring, in a socket or with a reader
 is a page of that pool, so the twin's ``held`` is the simulator's ``held`` and the taken places of the ptr_ring
 together; the generator itself keeps about one batch of free pages, which belongs to ``inflight``. Unless the NAPI has a
-thread, the generator's CPU polls after each of its batches, so no more than one waits; the simulated sender is outside.
-The generator's CPU never sleeps, there or here.
+thread, the generator's CPU polls after each of its batches, and goes on when nothing waits any more: the sends
+themselves bound what can wait when (:func:`unpolled`). The simulated sender is outside, and without that bound a
+generator that catches up after a delay would fill a ring that on the kernel never holds more than a batch. The
+generator's CPU never sleeps, there or here.
+
+A TCP connection answers to what the host does, so its twin has the simulator's own sender. There the pool is the
+receiving queue's, on both sides, and needs no translation.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rxpool.kernel.lab import send_times_ns
+from rxpool.kernel.lab import LabRun, send_times_ns
 from rxpool.kernel.plan import VETH_RING, Plan
 from rxpool.running import run as simulate
 from rxpool.scenario import Scenario, load
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
 
 PCAP_NANOSECONDS = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)
 _SOURCE_PORT_AT = 34
+_BATCH_GAP_NS = 500  # a live frame takes about 70 ns, the flush and the poll of even one more than this
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,12 @@ class Twin:
     series: pd.DataFrame
 
 
-def twin(scenario: Scenario, plan: Plan, sent: npt.NDArray[np.uint64]) -> Twin:
-    """Simulates the scenario with the sends of one run in the lab (entries of ``lab.h``: time, flow, source)."""
+def twin(scenario: Scenario, lab: LabRun) -> Twin:
+    """Simulates the scenario with the sends of one run in the lab."""
+    plan, sent = lab.plan, lab.sent
+    if plan.document["tcp"]:
+        result = simulate(load(scenario, set={"record.every_us": plan.document["sample_us"]}, replications=1))
+        return Twin(result.metrics, _of_receivers_pool(result.series, plan))
     nic = plan.nic
     with TemporaryDirectory() as folder:
         capture = Path(folder) / "realised.pcap"
@@ -55,7 +65,7 @@ def twin(scenario: Scenario, plan: Plan, sent: npt.NDArray[np.uint64]) -> Twin:
         }
         result = simulate(load(scenario, set=changed, allow_path=True, replications=1))
         # Frames name the run by a digest over the capture, so they are made while it is there.
-        return Twin(result.metrics, _as_lab_sees_it(result.series, nic, plan))
+        return Twin(result.metrics, _as_lab_sees_it(result.series, nic, lab))
 
 
 def write_capture(path: Path, sent: npt.NDArray[np.uint64], ports: Sequence[int], frame_bytes: int) -> None:
@@ -88,18 +98,54 @@ def _frame(size: int) -> bytes:
     return (ethernet + header + struct.pack(">HHHH", 0, 0, size - 34, 0)).ljust(size, b"\0")
 
 
-def _as_lab_sees_it(series: pd.DataFrame, nic: str, plan: Plan) -> pd.DataFrame:
+def unpolled(sent_ns: npt.NDArray[np.int64], at_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many frames at most wait at these times for a poll on the generator's own CPU.
+
+    Sends that follow each other at once are one batch. While it is sent, all of it so far waits; from then to the next
+    batch's first send the poll takes it away, at a constant rate.
+    """
+    begins = np.flatnonzero(np.diff(sent_ns, prepend=sent_ns[0] - 2 * _BATCH_GAP_NS) > _BATCH_GAP_NS)
+    last = np.searchsorted(sent_ns, at_ns, side="right") - 1
+    batch = np.searchsorted(begins, last, side="right") - 1
+    following = np.append(begins, sent_ns.size)[batch + 1]
+    waiting = (last - begins[batch] + 1).astype(float)
+    polling = (last + 1 == following) & (following < sent_ns.size)
+    gap = sent_ns[np.minimum(following, sent_ns.size - 1)] - sent_ns[last]
+    waiting[polling] *= 1 - (at_ns - sent_ns[last])[polling] / gap[polling]
+    return np.where(last < 0, 0, np.ceil(waiting)).astype(np.int64)
+
+
+def _as_lab_sees_it(series: pd.DataFrame, nic: str, lab: LabRun) -> pd.DataFrame:
     """``held`` and ``inflight`` of the generator's pool over time, from the simulator's series."""
     import pandas as pd
 
+    plan = lab.plan
     rx = f"nics.{nic}.rx_queues.{plan.queue}"
     here = series[series.component.isin([rx, f"{rx}.page_pool"])]
     table = here.pivot_table(index="time_ns", columns="metric", values="value", aggfunc="first", observed=True)
     waiting = VETH_RING - table["rx_fill"]
     if not plan.document["threaded"]:
-        waiting = waiting.clip(upper=plan.document["batch"])
+        times = table.index.to_numpy()
+        reading = np.clip(np.searchsorted(lab.read_ns, times), 0, lab.read_ns.size - 1)
+        most = unpolled(send_times_ns(lab.sent), lab.read_ns[reading])
+        waiting = waiting.clip(upper=pd.Series(most, index=table.index))
     held = table["held"] + waiting
     parts = {"held": (rx, held), "inflight": (f"{rx}.page_pool", held + plan.document["batch"])}
+    return _long_form(parts)
+
+
+def _of_receivers_pool(series: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """``held`` and ``inflight`` of the receiving queue's pool over time, under the names that the lab has for them."""
+    rx = f"nics.{plan.nic}.rx_queues.{plan.queue}"
+    here = series[series.component == rx].set_index("time_ns")
+    levels = {name: here[here.metric == name].value for name in ("held", "inflight")}
+    return _long_form({"held": (rx, levels["held"]), "inflight": (f"{rx}.page_pool", levels["inflight"])})
+
+
+def _long_form(parts: Mapping[str, tuple[str, pd.Series[float]]]) -> pd.DataFrame:
+    """One row per metric and time; of each metric its component and its values by time."""
+    import pandas as pd
+
     return pd.concat(
         [
             pd.DataFrame(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ NOT_COMPARED = (
     "posted: a veth pair has no descriptors",
     "latency: the lab takes no time stamps per packet",
     "CPU time: the generator spends its own on the receiver's CPU",
-    "pool_cache, pool_ring, calls of the page allocator: the pool under test is the generator's, not a driver's",
+    "pool_cache, pool_ring, calls of the page allocator: the pool under test is not a driver's",
 )
 """What no quantity of the table says anything about, and why."""
 
@@ -96,11 +97,14 @@ def validate(source: ScenarioSource, *, repeats: int = 5) -> Validation:
 
     scenario = load(source)
     kernel = run(scenario, replications=repeats)
-    twins = tuple(twin(scenario, one.plan, one.sent) for one in kernel.runs)
+    twins = tuple(twin(scenario, one) for one in kernel.runs)
     simulated = pd.concat([t.series.assign(replication=i) for i, t in enumerate(twins)], ignore_index=True)
     series = pd.concat([kernel.series.assign(backend="kernel"), simulated.assign(backend="simulated")])
     series = series[series.metric.isin(["held", "inflight"])].reset_index(drop=True)
-    table = pd.DataFrame([*_levels(scenario, kernel.runs[0].plan, series), *_shares(kernel, twins)])
+    rows = [*_levels(scenario, kernel.runs[0].plan, series), *_shares(kernel, twins)]
+    if kernel.runs[0].plan.document["tcp"]:
+        rows += _connection(kernel, twins)
+    table = pd.DataFrame(rows)
     return Validation(kernel, twins, table, series)
 
 
@@ -135,6 +139,8 @@ def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]
         "lost before the stack": ("tx_xdp_xmit_errors", "xdp_cpumap_enqueue_drops"),
         "lost in sockets": ("UdpRcvbufErrors",),
     }
+    if plan.document["tcp"]:
+        shares = {"sent again": ("TcpRetransSegs",)}
     if plan.document["xsk"]:
         shares["lost at the AF_XDP socket"] = ("rx_dropped", "rx_ring_full")
     if (kernel.metrics.metric == "xdp_drop").any():
@@ -144,6 +150,24 @@ def _shares(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]
         simulated = pd.Series([_percent(t.metrics, metrics) for t in twins])
         quartiles = (float(real.median()), float(real.quantile(0.25)), float(real.quantile(0.75)))
         yield quantity_row(f"{name}, of the offered packets", "%", quartiles, simulated, allowed, float("nan"))
+
+
+def _connection(kernel: KernelRun, twins: Sequence[Twin]) -> Iterator[dict[str, Any]]:
+    """What a TCP socket is charged for and what its application gets."""
+    import pandas as pd
+
+    scenario = kernel.scenario
+    tolerance = float(scenario.resolved["tolerance"])
+    (name, socket), *_ = scenario.resolved["sockets"].items()
+    for metric, unit, bound in (("rmem_alloc_mean", "bytes", 2.0 * socket["rcvbuf"]), ("goodput", "bytes/s", math.nan)):
+        of_kernel = _of_component(kernel.metrics, f"sockets.{name}", metric)
+        simulated = pd.Series([float(_of_component(t.metrics, f"sockets.{name}", metric).iloc[0]) for t in twins])
+        real = (float(of_kernel.median()), float(of_kernel.quantile(0.25)), float(of_kernel.quantile(0.75)))
+        yield quantity_row(f"sockets.{name}.{metric}", unit, real, simulated, tolerance * real[0], bound)
+
+
+def _of_component(metrics: pd.DataFrame, component: str, metric: str) -> pd.Series[float]:
+    return metrics[(metrics.component == component) & (metrics.metric == metric)].value
 
 
 def quantity_row(
