@@ -1,8 +1,12 @@
-// Queues whose answer is known, built from scenarios: a socket of K packets and its reader, a ring in overload, pages
-// that are held. Each stands inside the simulated 95 % interval, and the interval is narrow enough to say something.
+// Queues whose answer is known, built from scenarios: a socket of K packets and its reader, a polled ring, a ring in
+// overload, pages that are held. Each stands inside the simulated 95 % interval, and the interval is narrow enough to
+// say something.
 #include <catch2/catch.hpp>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <vector>
 
@@ -126,11 +130,60 @@ void check(const SocketQueue& queue, const std::vector<double>& p) {
   CHECK(queue.wait_ns.half_width <= 0.02 * queue.wait_ns.mean);
 }
 
+/// Mean of min(B, n), where B is how many an M/D/1 server serves before it is idle again (Borel's distribution).
+double mean_busy_period(double rho, int n) {
+  double served = 0;
+  double beyond = 1;
+  for (int k = 1; k < n; ++k) {
+    const double probability = std::exp(-rho * k + (k - 1) * std::log(rho * k) - std::lgamma(k + 1.0));
+    served += k * probability;
+    beyond -= probability;
+  }
+  return served + n * beyond;
+}
+
+/// Loss of a ring of `n` descriptors that come back at the end of a poll: one poll serves min(B, n) packets, of which
+/// all but the first arrived while it ran; what else arrived then found no descriptor.
+double polled_ring_loss(double rho, int n) {
+  const double served = mean_busy_period(rho, n);
+  return 1 - served / (1 + rho * served);
+}
+
+/// A calibration in which nothing takes time but handling a packet.
+class OnlyPackets {
+ public:
+  explicit OnlyPackets(double packet_ns) : folder_(std::filesystem::temp_directory_path() / "rxpool_only_packets") {
+    std::ifstream source(std::filesystem::path(RXPOOL_SOURCE_DIR) / "scenarios/calibration/m1-mlx5.json");
+    nlohmann::json file = nlohmann::json::parse(source);
+    file.erase("fit");
+    for (auto& [name, step] : file["steps"].items()) {
+      step["ns"] = name == "rx_descriptor" ? packet_ns : 0.0;
+      if (step.contains("ns_per_byte")) step["ns_per_byte"] = 0;
+    }
+    for (const char* const cost : {"packet_ns", "packet_ns_cqe_compress", "tx_packet_ns", "latency_ns"}) {
+      file["pcie"][cost]["value"] = 0;
+    }
+    file["pcie"]["gbytes_per_s"]["value"] = 1000;
+    file["idle"]["cold_packets"]["value"] = 0;
+    std::filesystem::create_directories(folder_);
+    std::ofstream(path()) << file;
+  }
+  ~OnlyPackets() { std::filesystem::remove_all(folder_); }
+
+  std::string path() const { return (folder_ / "only-packets.json").string(); }
+
+ private:
+  std::filesystem::path folder_;
+};
+
 }  // namespace
 
 TEST_CASE("the closed forms give known values", "[analytic]") {
   CHECK(mm1k(1, 4)[4] == Approx(0.2));
   CHECK(md1k(0.5, 1)[1] == Approx(0.5 / 1.5));  // Erlang loss does not depend on the service law
+  // Without a bound the mean of a busy period is 1 / (1 - rho); a ring of one descriptor is Erlang's.
+  CHECK(mean_busy_period(0.5, 400) == Approx(2));
+  CHECK(polled_ring_loss(0.5, 1) == Approx(0.5 / 1.5));
   const std::vector<double> p = md1k(0.8, 6);
   CHECK(std::accumulate(p.begin(), p.end(), 0.0) == Approx(1));
 }
@@ -143,6 +196,35 @@ TEST_CASE("a socket with an exponential reader is an M/M/1/K queue", "[analytic]
 TEST_CASE("a socket with a constant reader is an M/D/1/K queue", "[analytic]") {
   const SocketQueue queue = run_socket_queue("constant", 0.9);
   check(queue, md1k(queue.rate_per_ns * queue.service_ns, system_size));
+}
+
+TEST_CASE("a polled ring loses what the busy period of an M/D/1 server says", "[analytic]") {
+  constexpr int ring = 32;
+  constexpr double packet_ns = 2000;
+  const OnlyPackets calibration(packet_ns);
+  for (const double rho : {0.8, 1.2}) {
+    const Scenario scenario = load_random(R"({"duration_ms": 2000, "cpus": {"cpu0": {"idle_states": "poll"}},
+      "calibration": ")" + calibration.path() +
+                                          R"(",
+      "nics": {"nic0": {"driver": "vmxnet3", "rx_ring": 32, "link_gbps": 400, "adaptive_rx": false, "rx_usecs": 0,
+                        "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+      "policies": {"nic0": "drop"},
+      "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": )" +
+                                          std::to_string(rho * 1e9 / packet_ns) + R"(, "sizes": 64}}})");
+    std::vector<double> loss;
+    for (std::uint32_t replication = 0; replication < 10; ++replication) {
+      RunOptions options;
+      options.replication = replication;
+      const ReplicationResult result = run_replication(scenario, options);
+      loss.push_back(static_cast<double>(place(result.packets, "dropped.rx_dropped")) /
+                     static_cast<double>(result.packets.total));
+    }
+    const Interval found = interval(loss);
+    INFO("load " << rho << ": loss " << found.mean << " +- " << found.half_width << ", exact "
+                 << polled_ring_loss(rho, ring));
+    CHECK(found.contains(polled_ring_loss(rho, ring)));
+    CHECK(found.half_width <= 0.02 * found.mean);
+  }
 }
 
 TEST_CASE("in overload latency grows by one service time per descriptor", "[analytic]") {
