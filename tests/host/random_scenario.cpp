@@ -126,6 +126,46 @@ void add_socket_memory(Draw& draw, Json& scenario) {
   if (draw.chance(20)) scenario["faults"]["leaks"]["app0"] = {{"share", draw.one_of<double>({0.01, 0.2})}};
 }
 
+/// What the machine and the wire may be like besides: NUMA nodes, compressed completions, uneven RSS, other headers, a
+/// capture, memory that ends.
+void add_hardware(Draw& draw, Json& scenario) {
+  if (draw.chance(25)) {
+    scenario["memory"]["nodes"] = 2;
+    scenario["memory"]["total_mib"] = 128;
+    if (scenario["memory"].contains("free_mib")) scenario["memory"]["free_mib"] = 32;
+    for (auto& [name, cpu] : scenario["cpus"].items()) cpu["node"] = draw.below(2);
+    for (auto& [name, nic] : scenario["nics"].items()) nic["node"] = draw.below(2);
+  }
+  for (auto& [name, nic] : scenario["nics"].items()) {
+    const std::string driver = nic["driver"];
+    if (driver.starts_with("mlx5") && draw.chance(25)) nic["pcie"]["cqe_compress"] = true;
+    const std::uint64_t queues = nic["rx_queues"].size();
+    if (queues > 1 && draw.chance(30)) {
+      for (std::uint64_t q = 0; q < queues; ++q) {
+        nic["rss"]["indirection"]["rx" + std::to_string(q)] = q == 0 ? 1 : draw.below(4);
+      }
+    }
+    if (draw.chance(20)) nic["rss"]["udp"] = "sd";
+  }
+  for (auto& [name, traffic] : scenario["traffic"].items()) {
+    // The longest of these headers do not fit into the smallest frame.
+    if (!traffic["sizes"].is_number() || traffic["sizes"] < 128) continue;
+    if (draw.chance(30)) traffic["flows"]["vlan"] = 7;
+    if (draw.chance(30)) traffic["flows"]["ip_version"] = 6;
+  }
+  if (draw.chance(15)) {
+    scenario["traffic"]["replayed"] = {{"nic", "nic0"},
+                                       {"kind", "pcap"},
+                                       {"file", "traces/netns-tcp-udp.pcap"},
+                                       {"time_scale", draw.one_of<double>({0.001, 0.01})},
+                                       {"loop", true}};
+  }
+  if (draw.chance(10)) {
+    scenario["memory"]["free_mib"] = 48;
+    scenario["memory"]["background"]["hog"] = {{"pages_per_ms", 30000}, {"blocking", true}};
+  }
+}
+
 /// Breaker, pool limit and returned pages, fast enough to act within milliseconds. Last of all, so that what was drawn
 /// before stays what it was.
 Json make_control(Draw& draw) {
@@ -243,6 +283,7 @@ std::string random_scenario(std::uint64_t seed, const RandomScenarioOptions& opt
     scenario["control"]["cpu"] = cpu_name(draw.below(cpus));
     scenario["control"]["look_ns"] = draw.one_of<int>({300, 3000});
   }
+  add_hardware(draw, scenario);
   return scenario.dump(1);
 }
 

@@ -4,6 +4,7 @@
 
 #include "models/host/nic.hpp"
 #include "models/host/tcp.hpp"
+#include "models/traffic/pcap_source.hpp"
 #include "models/traffic/synthetic_source.hpp"
 
 namespace rxpool::reference {
@@ -66,6 +67,8 @@ Nic::Nic(const std::string& n, std::uint32_t n_th, const Scenario& s, std::uint3
       source->set_front([this] { return events.now(); });
       responsive.push_back(source.get());
       sources_.push_back(std::move(source));
+    } else if (traffic.kind == scenario::TrafficKind::pcap) {
+      sources_.push_back(std::make_unique<PcapSource>("traffic." + source_name, index, traffic.capture));
     } else {
       sources_.push_back(
           std::make_unique<SyntheticSource>("traffic." + source_name, index, traffic.source, s.seed, replication));
