@@ -37,7 +37,7 @@ constexpr MetricDefinition definitions[] = {
     {"rx_alloc_fail", "events", counter, "refills that did not get memory", "qstats rx-alloc-fail"},
     {"skb_alloc_failed", "packets", counter, "dropped by the driver: no memory for the skb or its copy", "driver"},
     {"page_reuse_count", "pages", counter, "half-page flip: page kept for the other half", "i40e rx_cache_reuse"},
-    {"page_alloc_count", "pages", counter, "pages newly allocated by flip or fragments", "i40e rx_cache_alloc"},
+    {"page_alloc_count", "pages", counter, "pages (of fragments: blocks) newly allocated", "i40e rx_cache_alloc"},
     {"page_busy_count", "pages", counter, "half-page flip: other half still in use", "i40e rx_cache_busy"},
     {"xdp_drop", "packets", counter, "verdict XDP_DROP", "mlx5 rx_xdp_drop"},
     {"xdp_aborted", "packets", counter, "verdict XDP_ABORTED or unknown", "tracepoint xdp:xdp_exception"},

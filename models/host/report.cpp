@@ -49,6 +49,13 @@ void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queu
   registry.counter(component, "interrupts", &stats.interrupts);
   registry.counter(component, "polls", &stats.polls);
   registry.counter(component, "skb_alloc_failed", &stats.skb_alloc_fail);
+  const RxBufferStats& buffers = queue.buffers().stats();
+  registry.counter(component, profile.alloc_failure, &buffers.alloc_fail);
+  if (!profile.has_pool) {
+    registry.counter(component, "page_reuse_count", &buffers.page_reuse);
+    registry.counter(component, "page_alloc_count", &buffers.page_alloc);
+    registry.counter(component, "page_busy_count", &buffers.page_busy);
+  }
   if (latency) registry.latency(component, "rx_latency", &queue.latency());
   registry.gauge(component, "held", &queue.held());
   registry.gauge(component, "inflight", &queue.inflight());

@@ -30,14 +30,20 @@ Coalescing Dim::profile() const {
 }
 
 bool Dim::sample(Time now, std::uint64_t packets, std::uint64_t bytes) {
-  if (++events_ < events_per_sample) return false;
-  const Time span = now - since_;
-  const Rates rates{per_ms(packets - packets_since_, span), per_ms(bytes - bytes_since_, span), per_ms(events_, span)};
+  bool changed = false;
+  if (measuring_) {
+    if (++events_ < events_per_sample) return false;
+    const Time span = now - since_;
+    changed =
+        decide({per_ms(packets - packets_since_, span), per_ms(bytes - bytes_since_, span), per_ms(events_, span)});
+  }
+  // Under a new profile the next interrupt begins the measurement.
+  measuring_ = !changed;
   since_ = now;
   packets_since_ = packets;
   bytes_since_ = bytes;
   events_ = 0;
-  return decide(rates);
+  return changed;
 }
 
 Dim::Compared Dim::compare(const Rates& now, const Rates& before) {
@@ -99,6 +105,7 @@ bool Dim::step() {
 
 bool Dim::decide(const Rates& rates) {
   const std::uint32_t before = index_;
+  const bool was_parked = tune_ == Tune::parking_on_top;
   const auto leave_parking = [this] {
     tune_ = index_ > 0 ? Tune::going_left : Tune::going_right;
     step();
@@ -121,7 +128,7 @@ bool Dim::decide(const Rates& rates) {
       break;
   }
   // Slow drift is measured from the parking point: the remembered sample stays while parked on top.
-  if (tune_ != Tune::parking_on_top || before != index_ || previous_.bytes_per_ms == 0) previous_ = rates;
+  if (!was_parked || tune_ != Tune::parking_on_top) previous_ = rates;
   return index_ != before;
 }
 

@@ -47,6 +47,7 @@ class Dim {
   std::uint32_t steps_left_ = 0;
   std::uint32_t tired_ = 0;
   Rates previous_;
+  bool measuring_ = false;  ///< since the interrupt at since_
   Time since_{0};
   std::uint64_t packets_since_ = 0;
   std::uint64_t bytes_since_ = 0;

@@ -49,6 +49,7 @@ class Dim {
   bool tired_parking_ = false;
   int right_ = 0, left_ = 0, tired_ = 0;
   Sample before_;
+  bool begins_ = true;
   Time since_{0};
   std::uint64_t packets_ = 0, bytes_ = 0;
   int interrupts_ = 0;

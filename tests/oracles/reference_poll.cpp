@@ -296,6 +296,15 @@ void Dim::step() {
 }
 
 void Dim::interrupt(Time now, std::uint64_t packets, std::uint64_t bytes) {
+  if (begins_) {
+    // The first interrupt of all, or of a new profile, only begins the measurement.
+    begins_ = false;
+    since_ = now;
+    packets_ = packets;
+    bytes_ = bytes;
+    interrupts_ = 0;
+    return;
+  }
   if (++interrupts_ < 64) return;
   const std::int64_t us = std::max<std::int64_t>(1, (now - since_).ps / 1'000'000);
   const auto rate = [us](std::uint64_t count) { return (static_cast<std::int64_t>(count) * 1000 + us - 1) / us; };
@@ -306,6 +315,7 @@ void Dim::interrupt(Time now, std::uint64_t packets, std::uint64_t bytes) {
   interrupts_ = 0;
 
   const int profile_before = profile_;
+  const bool parked_before = direction_ == 0 && !tired_parking_;
   if (direction_ == 0) {
     const bool leaves = tired_parking_ ? --tired_ == 0 : compare(sample, before_) != 0;
     if (leaves) {
@@ -326,8 +336,9 @@ void Dim::interrupt(Time now, std::uint64_t packets, std::uint64_t bytes) {
       step();
     }
   }
-  const bool parked_on_top = direction_ == 0 && !tired_parking_;
-  if (!parked_on_top || profile_ != profile_before || before_.bytes == 0) before_ = sample;
+  const bool parked_now = direction_ == 0 && !tired_parking_;
+  if (!(parked_before && parked_now)) before_ = sample;
+  begins_ = profile_ != profile_before;
 }
 
 }  // namespace rxpool::reference
