@@ -6,9 +6,12 @@
 //   agent FROM TO PACKETS      sends so many frames out of one NIC to another one's address
 
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <memory>
 #include <random>
+#include <string>
+#include <thread>
 
 #include "kernel/guest/probe_log.hpp"
 #include "kernel/guest/reader.hpp"
@@ -34,7 +37,10 @@ class Phases {
       through_veth(false);
       through_veth(true);
       copied_by_veth();
+      copied_by_generic_xdp();
       through_vmxnet3();
+      two_pools_through_vmxnet3();
+      without_memory();
       through_virtio();
       std::printf("agent: round %d, %llu operations\n", round, static_cast<unsigned long long>(log_.operations()));
       std::fflush(stdout);
@@ -130,6 +136,101 @@ class Phases {
       }
     }
     traffic_.detach("pool1");
+    shell("/bin/ip link del pool0");
+    usleep(1200000);
+    log_.flush();
+  }
+
+  // Generic XDP copies packets without headroom into the pool that the CPU has since boot; what is freed while that CPU
+  // serves a softirq goes straight to its cache.
+  void copied_by_generic_xdp() {
+    make_veth();
+    traffic_.attach("pool1", "receive", XDP_FLAGS_SKB_MODE);
+    {
+      Reader reader(4000, static_cast<int>(draw(20000, 2000000)), static_cast<int>(draw(0, 1)));
+      for (int i = 0; i < 4; ++i) {
+        run_on(static_cast<int>(draw(0, 1)));
+        reader.pause(draw(0, 1) == 0);
+        TrafficKnobs knobs{};
+        knobs.verdict = draw(0, 1) == 0 ? XDP_DROP : XDP_PASS;
+        traffic_.set(knobs);
+        const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, draw(60, 1500));
+        send("pool0", frame, draw(200, 1000), draw(1, 100));
+        reader.drain();
+        log_.flush();
+      }
+    }
+    traffic_.detach("pool1", XDP_FLAGS_SKB_MODE);
+    shell("/bin/ip link del pool0");
+    log_.flush();
+  }
+
+  // Two generators at once fill one ring whose thread redirects to vmxnet3: its completions return frames in bulks that
+  // belong to two pools.
+  void two_pools_through_vmxnet3() {
+    make_veth();
+    traffic_.attach("pool1", "receive");
+    traffic_.attach("pool0", "swallow");
+    traffic_.attach("wire1", "swallow");
+    shell("echo 1 > /sys/class/net/pool1/threaded");
+    usleep(300000);
+    TrafficKnobs knobs{};
+    knobs.verdict = XDP_REDIRECT;
+    knobs.redirect_ifindex = static_cast<std::uint32_t>(Traffic::index("wire1"));
+    knobs.generate_ifindex = static_cast<std::uint32_t>(Traffic::index("pool0"));
+    traffic_.set(knobs);
+    const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, 64);
+    const std::uint32_t count = draw(500, 2000);
+    std::thread other([&] {
+      run_on(1);
+      traffic_.live_frames(frame, count, 8);
+    });
+    run_on(0);
+    traffic_.live_frames(frame, count, 8);
+    other.join();
+    usleep(200000);
+    for (const char* interface : {"pool1", "pool0", "wire1"}) {
+      traffic_.detach(interface);
+    }
+    shell("/bin/ip link del pool0");
+    usleep(1200000);
+    log_.flush();
+  }
+
+  // For a moment the watermarks are above what is free, while a generator's pages pile up in a socket: bulks are cut
+  // short and fail. Whoever may wait for memory would be sent to the OOM killer, so the moment is short.
+  void without_memory() {
+    make_veth();
+    traffic_.attach("pool1", "receive");
+    traffic_.attach("pool0", "swallow");
+    Reader reader(4000, 200'000'000, 1);
+    reader.pause(true);
+    TrafficKnobs knobs{};
+    knobs.verdict = XDP_PASS;
+    knobs.generate_ifindex = static_cast<std::uint32_t>(Traffic::index("pool0"));
+    traffic_.set(knobs);
+    const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, 64);
+    const int fd = check(open("/proc/sys/vm/min_free_kbytes", O_RDWR), "min_free_kbytes");
+    char before[32] = {};
+    if (read(fd, before, sizeof(before) - 1) <= 0) {
+      fail("min_free_kbytes");
+    }
+    std::thread generator([&] {
+      run_on(0);
+      traffic_.live_frames(frame, 4000, 64);
+    });
+    run_on(1);
+    usleep(30000);
+    const std::string high = "4000000";
+    pwrite(fd, high.data(), high.size(), 0);
+    usleep(10000);
+    pwrite(fd, before, std::strlen(before), 0);
+    generator.join();
+    close(fd);
+    reader.drain();
+    log_.flush();
+    traffic_.detach("pool1");
+    traffic_.detach("pool0");
     shell("/bin/ip link del pool0");
     usleep(1200000);
     log_.flush();

@@ -104,6 +104,7 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
   const std::vector<Event> events = read(log);
   find_unordered(events);
   find_scrub_ends(events);
+  find_short_bulks(events);
   for (const Event& event : events) {
     if (is_crossing(*event.header)) {
       finish_scrub(event);
@@ -128,8 +129,13 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
 
 void Lockstep::find_unordered(const std::vector<Event>& events) {
   for (const Event& event : events) {
-    if (!is_crossing(*event.header) && (event.header->flags & POOL_LOG_BESIDE) != 0) {
+    if (is_crossing(*event.header) || (event.header->flags & POOL_LOG_BESIDE) == 0) {
+      continue;
+    }
+    const std::uint32_t beside = reinterpret_cast<const PoolLogOp*>(event.header)->beside;
+    if (beside == 0 || beside == event.header->pool || event.header->kind == POOL_LOG_PUT_BULK) {
       unordered_.insert(event.header->pool);
+      unordered_.insert(beside);
     }
   }
 }
@@ -168,6 +174,23 @@ void Lockstep::find_scrub_ends(const std::vector<Event>& events) {
       } else if (!is_crossing(*event.header)) {
         inside += event.enter ? 1U : inside > 0 ? ~0U : 0U;
       }
+    }
+  }
+}
+
+// A pool asks for a bulk of 64; where memory is short it gets fewer, or none.
+void Lockstep::find_short_bulks(const std::vector<Event>& events) {
+  std::map<std::pair<std::uint32_t, std::uint8_t>, const PoolLogOp*> allocating;  // by pool and CPU
+  for (const Event& event : events) {
+    const PoolLogHeader& header = *event.header;
+    const bool allocates = header.kind == POOL_LOG_ALLOC || header.kind == POOL_LOG_ALLOC_FRAG;
+    if (allocates && event.enter) {
+      allocating[{header.pool, header.cpu}] = reinterpret_cast<const PoolLogOp*>(event.header);
+    } else if (allocates) {
+      allocating.erase({header.pool, header.cpu});
+    } else if (const auto call = allocating.find({header.pool, header.cpu});
+               header.kind == POOL_LOG_HOLD && call != allocating.end()) {
+      ++bulks_[call->second];
     }
   }
 }

@@ -2,10 +2,11 @@
 // Replays a page_pool log of the guest (pool_log.h) through models/memory and compares after every call: hold, release,
 // cache, ring, whether the ring looks full, the eleven statistics, and which page was handed out or released. What the
 // kernel decides is never taken from the log; only what it was given is: arguments, the page's reference counts, the
-// context (CPU, bottom halves, NAPI owner), and when. Calls that overlapped another one of the same pool (an interrupt,
-// the other CPU) are settled at the first instant at which the counts agree; at the latest when the pool is quiet
-// again. Left out: pools made before the log began, pools of which a call was let in beside another CPU's, because the
-// log cannot say which came first, and what the page allocator does (PA rules). Rules: PP-1..55.
+// context (CPU, bottom halves, NAPI owner), how many pages memory had for a bulk, and when. Calls that overlapped
+// another one of the same pool (an interrupt, the other CPU) are settled at the first instant at which the counts
+// agree; at the latest when the pool is quiet again. Left out: pools in use before the log began, pools of which a call
+// was let in beside another CPU's call that may have been about the same pool, because the log cannot say which came
+// first, and what the page allocator does (PA rules). Rules: PP-1..55.
 
 #include <cstdint>
 #include <map>
@@ -62,6 +63,8 @@ class Lockstep {
   std::vector<Event> read(std::span<const std::uint8_t> log) const;
   void find_unordered(const std::vector<Event>& events);
   void find_scrub_ends(const std::vector<Event>& events);
+  void find_short_bulks(const std::vector<Event>& events);
+  void limit_as_memory_did(Pool& pool, const PoolLogOp& op);
   void finish_scrub(const Event& event);
   void enter(const PoolLogOp& op);
   void leave(const PoolLogOp& op);
@@ -91,6 +94,7 @@ class Lockstep {
   std::unordered_map<std::uint32_t, std::uint32_t> node_of_;        ///< of kernel pages in pools
   std::vector<const PoolLogHold*> released_;                        ///< by the kernel, not yet seen in the model
   std::unordered_map<const PoolLogOp*, std::uint64_t> scrub_ends_;  ///< number of the last release; looked up only
+  std::unordered_map<const PoolLogOp*, std::uint32_t> bulks_;       ///< pages that entered during the call; likewise
   LockstepReport report_;
 };
 

@@ -1,5 +1,6 @@
 // What each call of the log does to the model.
 
+#include <algorithm>
 #include <utility>
 
 #include "kernel/guest/lockstep.hpp"
@@ -18,6 +19,19 @@ MemoryContext context(const PoolLogOp& op) {
 
 }  // namespace
 
+// By the model's own limit, which cuts a bulk in the same place as an empty zone does.
+void Lockstep::limit_as_memory_did(Pool& pool, const PoolLogOp& op) {
+  constexpr std::uint32_t whole_bulk = 64;
+  const auto bulk = bulks_.find(&op);
+  const std::uint32_t got = bulk == bulks_.end() ? 0 : bulk->second;
+  if (got == whole_bulk || pool.model->parameters().order != 0) {
+    return;
+  }
+  const auto waived = static_cast<std::int32_t>(op.counts.waive - pool.model->stats.alloc_waive);
+  const std::int32_t limit = pool.model->inflight() - waived + static_cast<std::int32_t>(got);
+  pool.model->set_limit(static_cast<std::uint32_t>(std::max(limit, 0)), true);
+}
+
 void Lockstep::apply(Pool& pool, const PoolLogOp& op) {
   MemoryContext ctx = context(op);
   const PoolLogCounts before = counts_of(*pool.model);
@@ -25,10 +39,14 @@ void Lockstep::apply(Pool& pool, const PoolLogOp& op) {
   pool.list_owner = op.list_owner;
   switch (op.header.kind) {
     case POOL_LOG_ALLOC:
+      limit_as_memory_did(pool, op);
       check_handed_out(op, pool.model->alloc(ctx));
+      pool.model->set_limit(0, false);
       break;
     case POOL_LOG_ALLOC_FRAG:
+      limit_as_memory_did(pool, op);
       alloc_frag(pool, op, ctx);
+      pool.model->set_limit(0, false);
       break;
     case POOL_LOG_PUT:
       put(pool, op, ctx);

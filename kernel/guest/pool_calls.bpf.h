@@ -8,6 +8,7 @@
 extern const int __preempt_count __ksym;
 extern const int numa_node __ksym;
 extern const void __per_cpu_offset __ksym;
+extern const void system_page_pool __ksym __weak;
 
 const volatile struct PoolLogConstants constants = {1, 54};
 struct PoolLogState state;
@@ -50,6 +51,13 @@ static __always_inline __u64 call_key(int preempt) {
   return (preempt & 0x100) || !task ? (1ULL << 40) | bpf_get_smp_processor_id() : task;
 }
 
+// An address in the area of one CPU.
+static __always_inline void* of_cpu(__u32 cpu, const void* variable) {
+  __u64 offset = 0;
+  bpf_probe_read_kernel(&offset, sizeof(offset), (const char*)&__per_cpu_offset + 8 * cpu);
+  return (char*)variable + offset;
+}
+
 static __always_inline void read_counts(struct page_pool* pool, struct PoolLogCounts* c) {
   c->hold = BPF_CORE_READ(pool, pages_state_hold_cnt);
   c->release = BPF_CORE_READ(pool, pages_state_release_cnt.counter);
@@ -86,9 +94,7 @@ static __always_inline void read_counts(struct page_pool* pool, struct PoolLogCo
       if (cpu >= constants.cpu_count) {
         break;
       }
-      __u64 offset = 0;
-      bpf_probe_read_kernel(&offset, sizeof(offset), (const char*)&__per_cpu_offset + 8 * cpu);
-      struct page_pool_recycle_stats* stats = (void*)(base + offset);
+      struct page_pool_recycle_stats* stats = of_cpu(cpu, base);
       c->cached += BPF_CORE_READ(stats, cached);
       c->cache_full += BPF_CORE_READ(stats, cache_full);
       c->recycled_ring += BPF_CORE_READ(stats, ring);
@@ -115,6 +121,7 @@ static __always_inline int own(struct PoolLogOp* op) {
     return 1;
   }
   op->header.flags |= POOL_LOG_BESIDE;
+  op->beside = state.owner_pool;
   __sync_fetch_and_add(&state.overran, 1);
   return 0;
 }
@@ -156,6 +163,9 @@ static __always_inline struct OpenCall* enter_as(struct page_pool* pool, __u8 ki
     }
     op->cpuid = BPF_CORE_READ(pool, cpuid);
     op->nid = BPF_CORE_READ(pool, p.nid);
+  }
+  if (call->exclusive) {
+    state.owner_pool = kind == POOL_LOG_PUT_BULK ? 0 : op->header.pool;
   }
   op->header.enter_seq = __sync_fetch_and_add(&state.next_seq, 1);
   return call;

@@ -15,11 +15,7 @@
 
 // --- creation and end ---
 
-SEC("fexit/page_pool_create_percpu")
-int BPF_PROG(created, const struct page_pool_params* params, int cpuid, struct page_pool* pool) {
-  if ((long)pool >= -4095L && (long)pool < 0) {
-    return 0;
-  }
+static __always_inline void record_creation(struct page_pool* pool) {
   struct OpenCall* call = enter(pool, POOL_LOG_CREATE);
   if (call) {
     struct PoolLogOp* op = &call->record.op;
@@ -30,6 +26,29 @@ int BPF_PROG(created, const struct page_pool_params* params, int cpuid, struct p
                         (BPF_CORE_READ_BITFIELD_PROBED(pool, dma_sync) ? POOL_LOG_DMA_SYNC : 0) |
                         (BPF_CORE_READ_BITFIELD_PROBED(pool, system) ? POOL_LOG_SYSTEM : 0);
     finish(call, call_key(preempt_count()));
+  }
+}
+
+SEC("fexit/page_pool_create_percpu")
+int BPF_PROG(created, const struct page_pool_params* params, int cpuid, struct page_pool* pool) {
+  if ((long)pool < -4095L || (long)pool >= 0) {
+    record_creation(pool);
+  }
+  return 0;
+}
+
+// The pools that every CPU has since boot enter the log if nobody has used them yet: then they are as good as new.
+SEC("syscall")
+int introduce(void* ctx) {
+  for (__u32 cpu = 0; cpu < 4; ++cpu) {
+    struct page_pool* pool = 0;
+    if (cpu >= constants.cpu_count || !&system_page_pool ||
+        bpf_probe_read_kernel(&pool, sizeof(pool), of_cpu(cpu, &system_page_pool)) || !pool) {
+      continue;
+    }
+    if (BPF_CORE_READ(pool, pages_state_hold_cnt) == 0) {
+      record_creation(pool);
+    }
   }
   return 0;
 }

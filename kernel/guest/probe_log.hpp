@@ -33,6 +33,9 @@ class Log {
     check(bpf_object__load(object_), "loading the probes");
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_) {
+      if (bpf_program__type(program) == BPF_PROG_TYPE_SYSCALL) {
+        continue;
+      }
       if (bpf_program__attach(program) == nullptr) {
         fail(std::string("attaching ") + bpf_program__name(program));
       }
@@ -42,6 +45,10 @@ class Log {
     buffer_ = ring_buffer__new(bpf_map__fd(ring), sample, this, nullptr);
     variables_ = bpf_map__fd(map_ending(".bss"));
     arm();
+    bpf_test_run_opts options{};
+    options.sz = sizeof(options);
+    program = bpf_object__find_program_by_name(object_, "introduce");
+    check(bpf_prog_test_run_opts(bpf_program__fd(program), &options), "introducing the CPUs' own pools");
   }
 
   /// Empties the ring buffer on the disk; to be called while nothing moves.

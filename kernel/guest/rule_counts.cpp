@@ -12,6 +12,7 @@ constexpr const char* all_rules[] = {
     "PP-12 empty",
     "PP-13 slow, order 0",
     "PP-13 slow, high order",
+    "PP-13 bulk cut short",
     "PP-13 allocation failed",
     "PP-15 page entered a pool with DMA mapping",
     "PP-16 returned with DMA sync",
@@ -71,6 +72,9 @@ void RuleCounts::called(const PoolLogOp& op, const PoolLogCounts& before, const 
   count("PP-12 empty", after.empty - before.empty);
   count("PP-13 slow, order 0", after.slow - before.slow);
   count("PP-13 slow, high order", after.slow_high_order - before.slow_high_order);
+  if (after.slow != before.slow && after.hold - before.hold < 64) {
+    count("PP-13 bulk cut short");
+  }
   count("PP-24 cached", after.cached - before.cached);
   count("PP-24 cache full", after.cache_full - before.cache_full);
   count("PP-25 ring", after.recycled_ring - before.recycled_ring);

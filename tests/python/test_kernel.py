@@ -85,15 +85,35 @@ def test_a_generator_that_catches_up_fills_no_ring_of_its_own_cpu() -> None:
     assert held.max() <= 64
 
 
-def test_without_a_capability_validate_says_which_and_for_what(rxpool_command: Command, tmp_path: Path) -> None:
+LACKS = {
+    "bpf": "CAP_BPF (loads BPF programs and maps)",
+    "perfmon": "CAP_PERFMON (reads the page_pool's counters and attaches tracepoints)",
+    "net_admin": "CAP_NET_ADMIN (makes the veth pair and attaches XDP programs)",
+    "sys_admin": "CAP_SYS_ADMIN (makes the lab's network and mount namespaces)",
+}
+VERBS = [
+    *((("validate", SITUATIONS / "steady-drop.json"), name, text) for name, text in LACKS.items()),
+    (("calibrate", "--this-host"), "bpf", LACKS["bpf"]),
+    (("record", "lo", "--seconds", "1"), "sys_admin", "CAP_SYS_ADMIN (mounts and reads tracefs)"),
+    (("record", "wire9", "--listen", "--yes"), "perfmon", LACKS["perfmon"]),
+    (
+        ("validate", SITUATIONS / "steady-drop.json", "--nic", "wire9", "--take-over", "--yes"),
+        "net_admin",
+        "CAP_NET_ADMIN (sets queues and rings and attaches XDP programs)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("verb", "capability", "told"), VERBS)
+def test_without_a_capability_a_verb_says_which_and_for_what(
+    verb: tuple[Any, ...], capability: str, told: str, tmp_path: Path
+) -> None:
     if shutil.which("setpriv") is None or os.geteuid() != 0:
         pytest.skip("taking a capability away needs root and setpriv")
-    command = ["setpriv", "--bounding-set=-bpf", "--inh-caps=-all", sys.executable, "-m", "rxpool", "validate"]
-    done = subprocess.run(
-        [*command, str(SITUATIONS / "steady-drop.json")], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    command = ["setpriv", f"--bounding-set=-{capability}", "--inh-caps=-all", sys.executable, "-m", "rxpool"]
+    done = subprocess.run([*command, *map(str, verb)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
-    assert "missing CAP_BPF (loads BPF programs and maps)" in done.stderr
+    assert f"missing {told}\n" in done.stderr, "this one and no other"
     assert not list(tmp_path.iterdir())
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from rxpool.errors import ExitCode, InputError
 from rxpool.kernel.build import compiled
-from rxpool.kernel.needs import demand
+from rxpool.kernel.needs import ATTACH, demand
 
 PACKET = np.dtype(
     [("time_ns", "<u8"), ("length", "<u2"), ("port", "<u2"), ("flow", "<u2"), ("queue", "u1"), ("protocol", "u1")]
@@ -56,7 +56,7 @@ def attach(
     Raises :class:`InputError`: exit 2 where the NIC is refused (it carries a default route or the connection that this
     is called over), 3 where this kernel, driver or user cannot.
     """
-    demand("attach")
+    demand("attach", ATTACH)
     program = compiled("kernel/attach/rxpool-attach", "rxpool_attach_objects")
     plan = {
         "interface": interface,

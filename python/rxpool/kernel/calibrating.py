@@ -13,7 +13,7 @@ from typing import Any
 
 from rxpool.errors import ExitCode, InputError
 from rxpool.files import write_atomic
-from rxpool.kernel.needs import demand
+from rxpool.kernel.needs import LAB, demand
 from rxpool.kernel.steps import Price, prices
 from rxpool.shipped import shipped_folder
 
@@ -35,7 +35,7 @@ class HostCalibration:
 
 def calibrate_this_host(name: str = "this-host", repeats: int = 5) -> HostCalibration:
     """Prices what can be priced here, in about half a minute. Raises :class:`InputError` (exit 3) where nothing can."""
-    demand("calibrate")
+    demand("calibrate", LAB)
     base = json.loads((Path(shipped_folder()) / "calibration" / f"{BASE}.json").read_text())
     measured = tuple(prices(base["steps"], BASE, repeats))
     lost = [p.step for p in measured if not math.isfinite(p.ns) or (p.step == "bpf_instruction" and p.ns == 0)]

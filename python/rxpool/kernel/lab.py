@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rxpool.errors import ExitCode, InputError
 from rxpool.kernel.build import lab
-from rxpool.kernel.needs import demand
+from rxpool.kernel.needs import LAB, demand
 from rxpool.kernel.plan import TCP_FRAME_BYTES, Plan, plan
 from rxpool.scenario import Scenario, ScenarioSource, load
 
@@ -99,7 +99,7 @@ def run(source: ScenarioSource, *, replications: int = 1, batch: int = 64, limit
     import pandas as pd
 
     scenario = load(source)
-    demand("kernel backend")
+    demand("kernel backend", LAB)
     program = lab()
     metrics, series, runs = [], [], []
     for replication in range(replications):

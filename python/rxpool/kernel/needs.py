@@ -3,35 +3,52 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from rxpool.errors import ExitCode, InputError
 
-_CAPABILITIES = {
-    12: ("CAP_NET_ADMIN", "makes the veth pair and attaches XDP programs"),
-    21: ("CAP_SYS_ADMIN", "makes the lab's network and mount namespaces"),
-    38: ("CAP_PERFMON", "reads the page_pool's counters and attaches tracepoints"),
-    39: ("CAP_BPF", "loads BPF programs and maps"),
+_NUMBERS = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_PERFMON": 38, "CAP_BPF": 39}
+"""Capabilities by their number in the kernel."""
+
+_BTF = "/sys/kernel/btf/vmlinux"
+
+_PROBES = {
+    "CAP_PERFMON": "reads the page_pool's counters and attaches tracepoints",
+    "CAP_BPF": "loads BPF programs and maps",
+    _BTF: "the probes find the kernel's structs by it",
 }
-"""Capability by its number in the kernel, and what it is for."""
+LAB: Mapping[str, str] = {
+    "CAP_NET_ADMIN": "makes the veth pair and attaches XDP programs",
+    "CAP_SYS_ADMIN": "makes the lab's network and mount namespaces",
+    **_PROBES,
+    "ip": "of iproute2, sets up the veth pair",
+}
+"""What the lab needs, each with what it is for."""
+
+ATTACH: Mapping[str, str] = {"CAP_NET_ADMIN": "sets queues and rings and attaches XDP programs", **_PROBES}
+"""What an attached NIC needs."""
+
+RECORD: Mapping[str, str] = {"CAP_SYS_ADMIN": "mounts and reads tracefs", "unshare": "of util-linux, hides that mount"}
+"""What a recording needs."""
 
 
-def missing() -> list[str]:
-    """What this process lacks, each with what it is for; empty if the lab can run."""
-    held = _effective()
-    lacks = [f"{name} ({purpose})" for bit, (name, purpose) in _CAPABILITIES.items() if not held >> bit & 1]
-    if not Path("/sys/kernel/btf/vmlinux").exists():
-        lacks.append("/sys/kernel/btf/vmlinux (the probes find the kernel's structs by it)")
-    if shutil.which("ip") is None:
-        lacks.append("ip of iproute2 (sets up the veth pair)")
-    return lacks
+def missing(needs: Mapping[str, str] = LAB) -> list[str]:
+    """What this process lacks, each with what it is for; empty if it can go on."""
+    return [f"{name} ({purpose})" for name, purpose in needs.items() if not _there(name)]
 
 
-def demand(purpose: str) -> None:
+def demand(purpose: str, needs: Mapping[str, str]) -> None:
     """Raises :class:`InputError` with exit code 3 that names what is missing for ``purpose``."""
-    lacks = missing()
+    lacks = missing(needs)
     if lacks:
         raise InputError(f"{purpose}: missing {', '.join(lacks)}", ExitCode.NOT_AVAILABLE)
+
+
+def _there(name: str) -> bool:
+    if name in _NUMBERS:
+        return bool(_effective() >> _NUMBERS[name] & 1)
+    return Path(name).exists() if name.startswith("/") else shutil.which(name) is not None
 
 
 def _effective() -> int:

@@ -7,7 +7,6 @@ removes the instance when this process ends, killed or not.
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import time
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rxpool.errors import ExitCode, InputError
+from rxpool.kernel.needs import RECORD, demand
 
 _SCRIPT = """
 set -e
@@ -179,8 +179,7 @@ def record(interface: str, seconds: float) -> Recording:
     """Records an interface. Raises :class:`InputError`: exit 3 without tracefs, exit 2 if no packet came."""
     if _NAME.fullmatch(interface) is None:
         raise InputError(f"record: {interface} is no name of an interface")
-    if os.geteuid() != 0:
-        raise InputError("record: missing CAP_SYS_ADMIN (mounts and reads tracefs)", ExitCode.NOT_AVAILABLE)
+    demand("record", RECORD)
     with TemporaryFile("w+") as trace:
         tracer = subprocess.Popen(
             ["unshare", "-m", "bash", "-c", _SCRIPT, "record", interface],
