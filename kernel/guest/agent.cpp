@@ -5,14 +5,15 @@
 //   agent PROBES.bpf.o TRAFFIC.bpf.o DISK NODE_SHIFT OPERATIONS SEED
 //   agent FROM TO PACKETS      sends so many frames out of one NIC to another one's address
 
+#include <atomic>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <memory>
 #include <random>
 #include <string>
 #include <thread>
 
+#include "kernel/guest/pressure.hpp"
 #include "kernel/guest/probe_log.hpp"
 #include "kernel/guest/reader.hpp"
 #include "kernel/guest/traffic_driver.hpp"
@@ -39,7 +40,7 @@ class Phases {
       copied_by_veth();
       copied_by_generic_xdp();
       through_vmxnet3();
-      two_pools_through_vmxnet3();
+      several_pools_through_vmxnet3();
       without_memory();
       through_virtio();
       std::printf("agent: round %d, %llu operations\n", round, static_cast<unsigned long long>(log_.operations()));
@@ -145,7 +146,7 @@ class Phases {
   // serves a softirq goes straight to its cache.
   void copied_by_generic_xdp() {
     make_veth();
-    traffic_.attach("pool1", "receive", XDP_FLAGS_SKB_MODE);
+    traffic_.attach("pool1", "receive_pieces", XDP_FLAGS_SKB_MODE);
     {
       Reader reader(4000, static_cast<int>(draw(20000, 2000000)), static_cast<int>(draw(0, 1)));
       for (int i = 0; i < 4; ++i) {
@@ -165,29 +166,29 @@ class Phases {
     log_.flush();
   }
 
-  // Two generators at once fill one ring whose thread redirects to vmxnet3: its completions return frames in bulks that
-  // belong to two pools.
-  void two_pools_through_vmxnet3() {
+  // Several generators, each with a pool of its own, fill a ring while the thread that polls it gets no CPU; then it
+  // redirects all of it to vmxnet3, whose completions return the frames in bulks that belong to two pools.
+  void several_pools_through_vmxnet3() {
     make_veth();
     traffic_.attach("pool1", "receive");
     traffic_.attach("pool0", "swallow");
     traffic_.attach("wire1", "swallow");
     shell("echo 1 > /sys/class/net/pool1/threaded");
     usleep(300000);
+    pin_threads("napi/pool1-", 1);
     TrafficKnobs knobs{};
     knobs.verdict = XDP_REDIRECT;
     knobs.redirect_ifindex = static_cast<std::uint32_t>(Traffic::index("wire1"));
     knobs.generate_ifindex = static_cast<std::uint32_t>(Traffic::index("pool0"));
     traffic_.set(knobs);
     const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, 64);
-    const std::uint32_t count = draw(500, 2000);
-    std::thread other([&] {
-      run_on(1);
-      traffic_.live_frames(frame, count, 8);
-    });
     run_on(0);
-    traffic_.live_frames(frame, count, 8);
-    other.join();
+    for (int i = 0; i < 3; ++i) {
+      const Spinner spinner(1);
+      for (int pool = 0; pool < 10; ++pool) {
+        traffic_.live_frames(frame, draw(10, 24), 8);
+      }
+    }
     usleep(200000);
     for (const char* interface : {"pool1", "pool0", "wire1"}) {
       traffic_.detach(interface);
@@ -197,8 +198,9 @@ class Phases {
     log_.flush();
   }
 
-  // For a moment the watermarks are above what is free, while a generator's pages pile up in a socket: bulks are cut
-  // short and fail. Whoever may wait for memory would be sent to the OOM killer, so the moment is short.
+  // A generator's pages pile up in a socket while the watermarks are moved: first low above what is free, so that
+  // bulks are cut to one page, then so high that atomic requests fail too. Whoever may wait for memory would then meet
+  // the OOM killer, so that ends with the generator, which gives up.
   void without_memory() {
     make_veth();
     traffic_.attach("pool1", "receive");
@@ -210,23 +212,25 @@ class Phases {
     knobs.generate_ifindex = static_cast<std::uint32_t>(Traffic::index("pool0"));
     traffic_.set(knobs);
     const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, 64);
-    const int fd = check(open("/proc/sys/vm/min_free_kbytes", O_RDWR), "min_free_kbytes");
-    char before[32] = {};
-    if (read(fd, before, sizeof(before) - 1) <= 0) {
-      fail("min_free_kbytes");
-    }
+    std::atomic<bool> running = true;
     std::thread generator([&] {
       run_on(0);
-      traffic_.live_frames(frame, 4000, 64);
+      traffic_.live_frames(frame, 6000, 64);
+      running = false;
     });
     run_on(1);
-    usleep(30000);
-    const std::string high = "4000000";
-    pwrite(fd, high.data(), high.size(), 0);
-    usleep(10000);
-    pwrite(fd, before, std::strlen(before), 0);
+    usleep(100000);
+    {
+      const MinFree scarce(free_kib() / 10 * 9);
+      usleep(400000);
+    }
+    {
+      const MinFree none(free_kib() * 5);
+      for (int i = 0; i < 400 && running; ++i) {
+        usleep(1000);
+      }
+    }
     generator.join();
-    close(fd);
     reader.drain();
     log_.flush();
     traffic_.detach("pool1");

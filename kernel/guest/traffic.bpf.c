@@ -25,8 +25,7 @@ static int judge(__u32 action) {
                                 : bpf_redirect_map(&cpus, knobs.redirect_cpu, 0);
 }
 
-SEC("xdp")
-int receive(struct xdp_md* ctx) {
+static __always_inline int draw_verdict(void) {
   if (!knobs.mix) {
     return judge(knobs.verdict);
   }
@@ -43,6 +42,17 @@ int receive(struct xdp_md* ctx) {
     default:
       return XDP_DROP;
   }
+}
+
+SEC("xdp")
+int receive(struct xdp_md* ctx) {
+  return draw_verdict();
+}
+
+// Generic XDP copies into a page_pool only for a program that takes frames in several pieces.
+SEC("xdp.frags")
+int receive_pieces(struct xdp_md* ctx) {
+  return draw_verdict();
 }
 
 SEC("xdp")

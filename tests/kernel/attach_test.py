@@ -20,6 +20,8 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+from left_behind import comes_back_to, quiet_state, system_state
+
 TREE = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release").resolve()
 PROGRAM = TREE / "kernel/attach/rxpool-attach"
 SKIPPED = 77
@@ -171,12 +173,15 @@ class Attach(unittest.TestCase):
         self.assertEqual(first.returncode, 0, errors)
         self.assert_as_before()
 
-    def test_a_killed_user_leaves_nothing_changed(self) -> None:
+    def test_a_killed_user_leaves_nothing_behind_or_changed(self) -> None:
+        before = quiet_state()
         run = self.start(duration_ms=20000)
         self.wait_until(lambda: xdp_attached() and rx_queues() == 2, "it is attached")
+        self.assertIn("record", system_state()["bpf_links"])
         run.send_signal(signal.SIGKILL)
         run.communicate(timeout=30)
         self.assert_as_before()
+        self.assertEqual(comes_back_to(before), before)
 
     def test_a_user_that_hangs_is_ended_by_the_dead_man_timer(self) -> None:
         run = self.start(duration_ms=20000, dead_man_s=1)

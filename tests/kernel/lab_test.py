@@ -7,7 +7,6 @@ too: packets and pages are conserved, bounds are exact, nothing is left behind.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import json
 import os
@@ -21,6 +20,8 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from left_behind import comes_back_to, quiet_state, system_state
 
 TREE = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release")
 PROGRAM = TREE / "kernel/lab/rxpool-lab"
@@ -78,57 +79,6 @@ def busy(cpu: int) -> Iterator[None]:
     finally:
         spinner.kill()
         spinner.wait()
-
-
-BPF_PROG_GET_NEXT_ID, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD = 11, 13, 15
-SYS_BPF = 321  # x86-64
-
-
-def bpf(command: int, attributes: ctypes.Array[ctypes.c_char]) -> int:
-    return int(ctypes.CDLL(None, use_errno=True).syscall(SYS_BPF, command, attributes, len(attributes)))
-
-
-def bpf_programs() -> list[str]:
-    """Names of the programs that this kernel holds; a link or an attachment holds its program."""
-    names = []
-    attributes = ctypes.create_string_buffer(128)
-    while bpf(BPF_PROG_GET_NEXT_ID, attributes) == 0:
-        number = struct.unpack_from("<I", attributes, 4)[0]
-        wanted = ctypes.create_string_buffer(struct.pack("<I", number), 128)
-        program = bpf(BPF_PROG_GET_FD_BY_ID, wanted)
-        if program >= 0:
-            info = ctypes.create_string_buffer(256)
-            asked = struct.pack("<IIQ", program, len(info), ctypes.addressof(info))
-            if bpf(BPF_OBJ_GET_INFO_BY_FD, ctypes.create_string_buffer(asked, 128)) == 0:
-                names.append(info.raw[64:80].rstrip(b"\0").decode())
-            os.close(program)
-        struct.pack_into("<I", attributes, 0, number)
-    return names
-
-
-def system_state() -> dict[str, Any]:
-    """What a lab could leave behind: links here, named namespaces, threads, its BPF programs, pinned objects."""
-    links = sorted(entry.name for entry in Path("/sys/class/net").iterdir())
-    named = sorted(entry.name for entry in Path("/run/netns").glob("*"))
-    threads = []
-    for entry in Path("/proc").glob("[0-9]*/comm"):
-        try:
-            name = entry.read_text().strip()
-        except OSError:
-            continue
-        if name.startswith(("napi/lr", "cpumap/")):
-            threads.append(name)
-    programs = sorted(name for name in bpf_programs() if name in ("pace", "to_cpu", "snapshot", "on_hold", "on_poll"))
-    pinned = sorted(str(entry) for entry in Path("/sys/fs/bpf").glob("**/*"))
-    return {"links": links, "namespaces": named, "threads": sorted(threads), "programs": programs, "pinned": pinned}
-
-
-def quiet_state() -> dict[str, Any]:
-    """The state once what an earlier lab had is gone: the kernel frees programs a little later."""
-    deadline = time.monotonic() + 20
-    while (state := system_state())["programs"] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return state
 
 
 class Lab(unittest.TestCase):
@@ -222,10 +172,7 @@ class Lab(unittest.TestCase):
         self.assertIn("/nonexistent.bpf.o", errors)
 
     def assert_comes_back_to(self, before: dict[str, Any]) -> None:
-        deadline = time.monotonic() + 20
-        while system_state() != before and time.monotonic() < deadline:
-            time.sleep(0.1)
-        self.assertEqual(system_state(), before)
+        self.assertEqual(comes_back_to(before), before)
 
     def wait_until_up(self, thread: str) -> None:
         deadline = time.monotonic() + 20
@@ -247,6 +194,7 @@ class Lab(unittest.TestCase):
             with self.subTest(thread), tempfile.TemporaryDirectory() as folder:
                 lab = start(folder, plan(duration_ms=20000, **changes), 100000, 100000)
                 self.wait_until_up(thread)
+                self.assertIn("on_poll", system_state()["bpf_links"])
                 lab.send_signal(signal.SIGKILL)
                 lab.communicate()
                 self.assert_comes_back_to(before)
