@@ -25,7 +25,8 @@ static int judge(__u32 action) {
                                 : bpf_redirect_map(&cpus, knobs.redirect_cpu, 0);
 }
 
-static __always_inline int draw_verdict(void) {
+SEC("xdp")
+int receive(struct xdp_md* ctx) {
   if (!knobs.mix) {
     return judge(knobs.verdict);
   }
@@ -44,15 +45,11 @@ static __always_inline int draw_verdict(void) {
   }
 }
 
-SEC("xdp")
-int receive(struct xdp_md* ctx) {
-  return draw_verdict();
-}
-
-// Generic XDP copies into a page_pool only for a program that takes frames in several pieces.
+// Generic XDP copies into a page_pool only for a program that takes frames in several pieces; such a program cannot
+// share the cpumap.
 SEC("xdp.frags")
 int receive_pieces(struct xdp_md* ctx) {
-  return draw_verdict();
+  return knobs.verdict;
 }
 
 SEC("xdp")
