@@ -221,11 +221,12 @@ class Phases {
     run_on(1);
     usleep(100000);
     {
-      const MinFree scarce(free_kib() / 10 * 9);
+      const VmSetting scarce("min_free_kbytes", free_kib() / 10 * 7);
+      const VmSetting low("watermark_scale_factor", 3000);  // three tenths of the zone above min
       usleep(400000);
     }
     {
-      const MinFree none(free_kib() * 5);
+      const VmSetting none("min_free_kbytes", free_kib() * 5);
       for (int i = 0; i < 400 && running; ++i) {
         usleep(1000);
       }

@@ -102,7 +102,6 @@ std::vector<Lockstep::Event> Lockstep::read(std::span<const std::uint8_t> log) c
 
 LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
   const std::vector<Event> events = read(log);
-  find_unordered(events);
   find_scrub_ends(events);
   find_short_bulks(events);
   for (const Event& event : events) {
@@ -125,19 +124,6 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
     }
   }
   return report_;
-}
-
-void Lockstep::find_unordered(const std::vector<Event>& events) {
-  for (const Event& event : events) {
-    if (is_crossing(*event.header) || (event.header->flags & POOL_LOG_BESIDE) == 0) {
-      continue;
-    }
-    const std::uint32_t beside = reinterpret_cast<const PoolLogOp*>(event.header)->beside;
-    if (beside == 0 || beside == event.header->pool || event.header->kind == POOL_LOG_PUT_BULK) {
-      unordered_.insert(event.header->pool);
-      unordered_.insert(beside);
-    }
-  }
 }
 
 void Lockstep::enter(const PoolLogOp& op) {
@@ -213,10 +199,6 @@ void Lockstep::finish_scrub(const Event& event) {
 }
 
 void Lockstep::leave(const PoolLogOp& op) {
-  if (unordered_.contains(op.header.pool)) {
-    ++report_.set_aside;
-    return;
-  }
   if (op.header.kind == POOL_LOG_CREATE) {
     create(op);
     return;
@@ -228,6 +210,7 @@ void Lockstep::leave(const PoolLogOp& op) {
   }
   Pool& pool = *found->second;
   ++report_.operations;
+  report_.beside += (op.header.flags & POOL_LOG_BESIDE) != 0;
   --pool.inside;
   if (const auto open = std::find(pool.open.begin(), pool.open.end(), &op); open != pool.open.end()) {
     pool.open.erase(open);
@@ -240,14 +223,14 @@ void Lockstep::leave(const PoolLogOp& op) {
   }
   const bool last = op.header.kind == POOL_LOG_SCRUB && op.argument == 0;
   // A scrub that finds nothing in flight frees the pool before the probe can read it; scrub() has compared inflight.
-  std::string difference = last ? std::string() : compare(pool, op.counts);
+  std::string difference = last ? std::string() : compare(op, counts_as_kernel(*pool.model));
   // An open call of another context may have had its effect already.
   for (std::size_t i = 0; !difference.empty() && i < pool.open.size();) {
     const PoolLogOp* other = pool.open[i];
     if (other->header.kind == POOL_LOG_PUT) {
       pool.open.erase(pool.open.begin() + static_cast<std::ptrdiff_t>(i));
       apply(pool, *other);
-      difference = compare(pool, op.counts);
+      difference = compare(op, counts_as_kernel(*pool.model));
     } else {
       ++i;
     }
@@ -288,6 +271,7 @@ void Lockstep::apply_interrupted(Pool& pool, const PoolLogOp& op) {
     const PoolLogOp* interrupted = *other;
     pool.open.erase(other);
     apply(pool, *interrupted);
+    early_[interrupted] = counts_as_kernel(*pool.model);
   }
 }
 
@@ -314,13 +298,35 @@ void Lockstep::create(const PoolLogOp& op) {
   known_[op.header.pool] = std::move(pool);
 }
 
-std::string Lockstep::compare(const Pool& pool, const PoolLogCounts& counts) const {
-  const PoolLogCounts model = counts_of(*pool.model);
+// The pools that the CPUs have since boot count their returns together (net/core/page_pool.c: pp_system_recycle_stats).
+PoolLogCounts Lockstep::counts_as_kernel(const PagePool& pool) const {
+  PoolLogCounts sum = counts_of(pool);
+  if (pool.parameters().cpuid < 0) {
+    return sum;
+  }
+  for (const auto& [id, other] : known_) {
+    if (other->model != &pool && other->model->parameters().cpuid >= 0) {
+      const PoolLogCounts more = counts_of(*other->model);
+      sum.cached += more.cached;
+      sum.cache_full += more.cache_full;
+      sum.recycled_ring += more.recycled_ring;
+      sum.ring_full += more.ring_full;
+      sum.released_refcnt += more.released_refcnt;
+    }
+  }
+  return sum;
+}
+
+// Of a call whose effect came before another one's, the counts may have been read before, after or during that one.
+std::string Lockstep::compare(const PoolLogOp& op, const PoolLogCounts& model) const {
+  const auto found = early_.find(&op);
+  const PoolLogCounts& early = found == early_.end() ? model : found->second;
   std::string text;
   for (const NamedCount& count : named_counts) {
-    if (model.*count.value != counts.*count.value) {
+    const std::uint32_t kernel = op.counts.*count.value;
+    if (kernel != model.*count.value && kernel != early.*count.value) {
       text += std::string(text.empty() ? "" : ", ") + count.name + " " + std::to_string(model.*count.value) +
-              " kernel " + std::to_string(counts.*count.value);
+              " kernel " + std::to_string(kernel);
     }
   }
   return text;

@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -27,8 +26,8 @@ struct LockstepReport {
   std::uint64_t operations = 0;  ///< calls replayed
   std::uint64_t exact = 0;       ///< compared right after the call
   std::uint64_t settled = 0;     ///< overlapped another call, compared when the pool was quiet again
+  std::uint64_t beside = 0;      ///< of all, let in beside another CPU's call
   std::uint64_t foreign = 0;     ///< calls on pools made before the log
-  std::uint64_t set_aside = 0;   ///< calls on pools whose order the log does not know
   std::uint64_t pools = 0;
   std::uint64_t pages_bound = 0;  ///< kernel pages followed by name
   std::uint64_t differences = 0;
@@ -61,7 +60,6 @@ class Lockstep {
   };
 
   std::vector<Event> read(std::span<const std::uint8_t> log) const;
-  void find_unordered(const std::vector<Event>& events);
   void find_scrub_ends(const std::vector<Event>& events);
   void find_short_bulks(const std::vector<Event>& events);
   void limit_as_memory_did(Pool& pool, const PoolLogOp& op);
@@ -79,8 +77,9 @@ class Lockstep {
   void check_released(Pool& pool, const PoolLogOp& op);
   void forget(std::uint32_t kernel_page);
   void forget_name(std::uint32_t kernel_page);
+  PoolLogCounts counts_as_kernel(const PagePool& pool) const;
   /// Empty when model and kernel agree.
-  std::string compare(const Pool& pool, const PoolLogCounts& counts) const;
+  std::string compare(const PoolLogOp& op, const PoolLogCounts& model) const;
   PageId model_page(const PoolLogOp& op, std::uint32_t kernel_page);
   void set_references(PageId page, std::uint32_t refcount, std::uint32_t flags, std::int64_t pp_ref_count);
   void differ(const PoolLogOp& op, const std::string& what);
@@ -88,13 +87,13 @@ class Lockstep {
   PageAllocator allocator_;
   PagePools pools_;
   std::map<std::uint32_t, std::unique_ptr<Pool>> known_;  ///< by the kernel's pool id
-  std::set<std::uint32_t> unordered_;                     ///< pools that are set aside
   std::unordered_map<std::uint32_t, PageId> to_model_;    ///< by the kernel's page; looked up only
   std::unordered_map<PageId, std::uint32_t> to_kernel_;
   std::unordered_map<std::uint32_t, std::uint32_t> node_of_;        ///< of kernel pages in pools
   std::vector<const PoolLogHold*> released_;                        ///< by the kernel, not yet seen in the model
   std::unordered_map<const PoolLogOp*, std::uint64_t> scrub_ends_;  ///< number of the last release; looked up only
-  std::unordered_map<const PoolLogOp*, std::uint32_t> bulks_;       ///< pages that entered during the call; likewise
+  std::unordered_map<const PoolLogOp*, PoolLogCounts> early_;  ///< counts after an effect before another's; likewise
+  std::unordered_map<const PoolLogOp*, std::uint32_t> bulks_;  ///< pages that entered during the call; likewise
   LockstepReport report_;
 };
 

@@ -121,7 +121,6 @@ static __always_inline int own(struct PoolLogOp* op) {
     return 1;
   }
   op->header.flags |= POOL_LOG_BESIDE;
-  op->beside = state.owner_pool;
   __sync_fetch_and_add(&state.overran, 1);
   return 0;
 }
@@ -163,9 +162,6 @@ static __always_inline struct OpenCall* enter_as(struct page_pool* pool, __u8 ki
     }
     op->cpuid = BPF_CORE_READ(pool, cpuid);
     op->nid = BPF_CORE_READ(pool, p.nid);
-  }
-  if (call->exclusive) {
-    state.owner_pool = kind == POOL_LOG_PUT_BULK ? 0 : op->header.pool;
   }
   op->header.enter_seq = __sync_fetch_and_add(&state.next_seq, 1);
   return call;

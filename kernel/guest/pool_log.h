@@ -88,8 +88,7 @@ struct PoolLogOp {
   log_u32 frag_page, frag_offset;
   log_s64 frag_users;
   log_s64 pp_ref_count; /* of the page, or of the current fragmented page at entry */
-  log_u32 result_offset;
-  log_u32 beside; /* pool of the call that this one was let in beside; 0: several, or none */
+  log_u32 result_offset, unused;
 };
 
 struct PoolLogItem {
@@ -108,9 +107,7 @@ struct PoolLogState {
   log_u64 lost;  /* records without room in the ring buffer, calls without a slot */
   log_u64 armed;
   log_u32 owner;   /* CPU + 1 that is inside an exclusive call */
-  log_u32 owner_pool; /* that it is about; 0: several */
   log_u32 overran; /* calls that waited long enough and went in beside another CPU's */
-  log_u32 unused;
 };
 
 /* Set before loading. */

@@ -48,25 +48,23 @@ class Spinner {
   std::thread thread_;
 };
 
-/// Moves the watermarks; puts them back by a write that needs no memory of its own.
-class MinFree {
+/// Changes one of vm's settings; puts it back by a write that needs no memory of its own.
+class VmSetting {
  public:
-  explicit MinFree(std::uint64_t kib) : fd_(check(open("/proc/sys/vm/min_free_kbytes", O_RDWR), "min_free_kbytes")) {
-    if (pread(fd_, before_, sizeof(before_) - 1, 0) <= 0) {
-      fail("min_free_kbytes");
-    }
-    const std::string wanted = std::to_string(kib);
-    if (pwrite(fd_, wanted.data(), wanted.size(), 0) < 0) {
-      fail("min_free_kbytes");
+  VmSetting(const std::string& name, std::uint64_t value)
+      : fd_(check(open(("/proc/sys/vm/" + name).c_str(), O_RDWR), name)) {
+    const std::string wanted = std::to_string(value);
+    if (pread(fd_, before_, sizeof(before_) - 1, 0) <= 0 || pwrite(fd_, wanted.data(), wanted.size(), 0) < 0) {
+      fail(name);
     }
   }
-  ~MinFree() {
+  ~VmSetting() {
     while (pwrite(fd_, before_, std::strlen(before_), 0) < 0) {
     }
     close(fd_);
   }
-  MinFree(const MinFree&) = delete;
-  MinFree& operator=(const MinFree&) = delete;
+  VmSetting(const VmSetting&) = delete;
+  VmSetting& operator=(const VmSetting&) = delete;
 
  private:
   int fd_;

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "kernel/guest/lockstep.hpp"
@@ -77,17 +78,35 @@ TEST_CASE("a pool with another ring size than the kernel's is a difference", "[P
   CHECK(replay(log).differences == 1);
 }
 
-TEST_CASE("a pool of which the log does not know the order is set aside whole, the others are compared") {
+// Two returns to one pool that followed each other, the second now let in while the first was still inside, which
+// had its effect already.
+std::pair<PoolLogOp*, PoolLogOp*> overlapping_puts(Log& log) {
+  PoolLogOp* before = nullptr;
+  for (std::size_t at = 0; at < log.size(); at += reinterpret_cast<PoolLogHeader*>(&log[at])->size) {
+    auto* op = reinterpret_cast<PoolLogOp*>(&log[at]);
+    if (op->header.kind == POOL_LOG_PUT && before != nullptr && before->header.pool == op->header.pool &&
+        before->header.exit_seq + 1 == op->header.enter_seq && op->header.enter_seq + 1 == op->header.exit_seq) {
+      op->header.enter_seq = before->header.exit_seq;
+      op->header.exit_seq = op->header.enter_seq + 1;
+      before->header.exit_seq = op->header.enter_seq + 2;
+      op->header.flags |= POOL_LOG_BESIDE;
+      return {before, op};
+    }
+    before = op->header.kind == POOL_LOG_PUT ? op : nullptr;
+  }
+  throw std::runtime_error("no such records");
+}
+
+TEST_CASE("calls of two CPUs that overlapped are compared by what either may have read") {
   Log log = shipped_log();
-  const std::uint64_t all = replay(log).operations;
-  auto& put = record<PoolLogOp>(log, POOL_LOG_PUT, 100);
-  put.header.flags |= POOL_LOG_BESIDE;
-  ++put.counts.cache;  // would be a difference
-  const LockstepReport report = replay(log);
-  CHECK(report.differences == 0);
-  CHECK(report.pools == 2);
-  CHECK(report.set_aside > 0);
-  CHECK(report.operations + report.set_aside == all);
+  auto [first, second] = overlapping_puts(log);
+  CHECK(replay(log).differences == 0);
+  CHECK(replay(log).beside == 1);
+  // The first one's counts may be read in part before and in part after the second one.
+  first->counts.recycled_ring = second->counts.recycled_ring;
+  CHECK(replay(log).differences == 0);
+  first->counts.recycled_ring = second->counts.recycled_ring + 1;
+  CHECK(replay(log).differences == 1);
 }
 
 TEST_CASE("a log with a gap is refused") {
