@@ -145,7 +145,8 @@ void CircuitBreaker::observe(const BreakerSample& sample) {
   }
 }
 
-std::vector<std::string> breaker_warnings(const BreakerParams& params, double ring, const std::string& where) {
+std::vector<std::string> breaker_warnings(const BreakerParams& params, const BreakerScale& scale,
+                                          const std::string& where) {
   std::vector<std::string> warnings;
   if (params.threshold == BreakerThreshold::none) return warnings;
   if (params.hold < params.reference_rtt) {
@@ -153,10 +154,15 @@ std::vector<std::string> breaker_warnings(const BreakerParams& params, double ri
                        in_ms(params.reference_rtt) +
                        ": the breaker trips before congestion-controlled senders could react");
   }
-  if (params.threshold == BreakerThreshold::pages && params.pages < ring) {
-    warnings.push_back(where + ".pages: " + std::to_string(static_cast<long>(params.pages)) +
-                       " is below the pages of one ring, " + std::to_string(static_cast<long>(ring)) +
+  const auto below_ring = [&](const std::string& key, double pages) {
+    if (pages >= scale.ring) return;
+    warnings.push_back(where + key + std::to_string(static_cast<long>(pages)) + " is below the pages of one ring, " +
+                       std::to_string(static_cast<long>(scale.ring)) +
                        ": one ring handed to the stack at once is over it");
+  };
+  if (params.threshold == BreakerThreshold::pages) below_ring(".pages: ", params.pages);
+  if (params.threshold == BreakerThreshold::zone_share || params.threshold == BreakerThreshold::share_or_oom) {
+    below_ring(".share: of the zone, ", params.share * scale.zone_pages);
   }
   if (params.threshold == BreakerThreshold::working_set && params.factor <= 1) {
     warnings.push_back(where + ".factor: at or below 1 the working set itself is over the threshold");

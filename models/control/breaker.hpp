@@ -97,8 +97,14 @@ class CircuitBreaker {
   Time step_;             ///< between them
 };
 
-/// One line for each parameter that defeats the breaker's purpose, with the reason; `ring` in descriptors, `where` the
-/// key of the parameters.
-std::vector<std::string> breaker_warnings(const BreakerParams& params, double ring, const std::string& where);
+/// What a threshold is measured against, in pages.
+struct BreakerScale {
+  double ring = 0;        ///< that fill a queue's descriptors
+  double zone_pages = 0;  ///< that the smallest zone of a queue manages
+};
+
+/// One line for each parameter that defeats the breaker's purpose, with the reason; `where`: the key of the parameters.
+std::vector<std::string> breaker_warnings(const BreakerParams& params, const BreakerScale& scale,
+                                          const std::string& where);
 
 }  // namespace rxpool

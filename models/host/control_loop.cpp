@@ -349,15 +349,17 @@ std::uint64_t ControlLoop::watermark_min() const {
 
 std::vector<std::string> ControlLoop::warnings() const {
   std::vector<std::string> all;
-  double ring = 0;
+  BreakerScale scale;
   bool signal = false;
   bool per_port = false;
   for (const auto& control : queues_) {
-    ring = std::max(ring, static_cast<double>(control->queue.read(Time{0}).posted));
+    const auto zone_pages = static_cast<double>(allocator_.zones()[control->queue.node].managed_pages());
+    scale.ring = std::max(scale.ring, static_cast<double>(control->queue.read(Time{0}).posted));
+    scale.zone_pages = scale.zone_pages == 0 ? zone_pages : std::min(scale.zone_pages, zone_pages);
     signal |= control->queue.signal != nullptr;
     per_port |= control->queue.hw_drops_per_port;
   }
-  all = breaker_warnings(breaker_params(params_.breaker), ring, "control.breaker");
+  all = breaker_warnings(breaker_params(params_.breaker), scale, "control.breaker");
   if (!signal) return all;
   if (params_.signal.latency_us == 0) {
     all.push_back("control.signal.latency_us: 0 is ideal, in the driver; an agent needs about 100");

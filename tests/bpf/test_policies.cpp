@@ -295,10 +295,13 @@ TEST_CASE("codel_return decides drop for drop as the kernel's CoDel does", "[pol
   CHECK(fallen == decided);
 }
 
-// Drop k of one spell comes interval (1 + 1/sqrt(2) + ... + 1/sqrt(k - 1)) after the first (RFC 8289, 5.3). One Newton
-// step per drop needs some drops to get there from 1: the law is held from the sixteenth on, over at least ten drops.
-TEST_CASE("codel_return follows the closed form of the control law within 1 %", "[policies][return]") {
+// RFC 8289, 5.3: drop k + 1 of one spell comes interval / sqrt(k) after drop k. The kernel's law takes one Newton step
+// from 1/sqrt(k - 1) to 1/sqrt(k) per drop. From 1 that step gives 0.5 for 1/sqrt(2), so the second gap of the kernel,
+// and with it ours, is 29 % too short and the next four are up to 2.6 %: there it cannot be equal to the kernel and to
+// the closed form. From the seventh gap on a gap is within 1 %, and the sum of all of them from the 200th on.
+TEST_CASE("codel_return follows the closed form within 1 % wherever the kernel's own law does", "[policies][return]") {
   PolicyUnderTest policy("codel_return", any_engine(), {{"target_us", 5'000}, {"interval_us", 100'000}});
+  constexpr double step_ms = 0.05;
   std::vector<double> at_ms;
   for (int i = 0; i < 200'000 && at_ms.size() < 400; ++i) {
     policy.now_ns += 50'000;
@@ -307,11 +310,22 @@ TEST_CASE("codel_return follows the closed form of the control law within 1 %", 
     if (policy.verdict(udp_9, hashed(3)) == xdp_drop) at_ms.push_back(static_cast<double>(policy.now_ns) * 1e-6);
   }
   REQUIRE(at_ms.size() == 400);
-  constexpr std::size_t converged = 15;
-  double expected_ms = 0;
-  for (std::size_t k = converged + 1; k < at_ms.size(); ++k) {
-    expected_ms += 100 / std::sqrt(static_cast<double>(k));
-    if (k >= converged + 10) CHECK(at_ms[k] - at_ms[converged] == Approx(expected_ms).epsilon(0.01));
+  double sum_ms = 0;
+  std::vector<std::size_t> off;
+  for (std::size_t k = 1; k < at_ms.size(); ++k) {
+    const double gap_ms = 100 / std::sqrt(static_cast<double>(k));
+    sum_ms += gap_ms;
+    // A drop falls at the next return, so each gap is known to one step, and the next one makes up for it.
+    if (std::abs(at_ms[k] - at_ms[k - 1] - gap_ms) > 0.01 * gap_ms + step_ms) off.push_back(k);
+    if (k >= 200) CHECK(at_ms[k] - at_ms[0] == Approx(sum_ms).epsilon(0.01));
+  }
+  CHECK(off == std::vector<std::size_t>{2, 3, 4, 5});
+  for (std::size_t first : {6, 16}) {
+    double expected_ms = 0;
+    for (std::size_t k = first + 1; k < at_ms.size(); ++k) {
+      expected_ms += 100 / std::sqrt(static_cast<double>(k));
+      if (k >= first + 10) CHECK(at_ms[k] - at_ms[first] == Approx(expected_ms).epsilon(0.01));
+    }
   }
 }
 

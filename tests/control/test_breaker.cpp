@@ -210,13 +210,22 @@ TEST_CASE("thresholds follow the working set, the zone and the forecast", "[CT-3
 }
 
 TEST_CASE("parameters that defeat the purpose are warned about with the reason", "[CT-38]") {
-  CHECK(breaker_warnings(pages(10000), 1024, "b").empty());
+  const BreakerScale scale{.ring = 1024, .zone_pages = 500'000};
+  CHECK(breaker_warnings(pages(10000), scale, "b").empty());
   BreakerParams params = pages(1000);
   params.hold = milliseconds(50);
-  const auto warnings = breaker_warnings(params, 1024, "b");
+  const auto warnings = breaker_warnings(params, scale, "b");
   REQUIRE(warnings.size() == 2);
   CHECK(warnings[0] ==
         "b.hold_ms: 50 ms is below one reference round trip, 200 ms: the breaker trips before "
         "congestion-controlled senders could react");
   CHECK(warnings[1].find("b.pages: 1000 is below the pages of one ring, 1024") == 0);
+  for (const auto threshold : {BreakerThreshold::zone_share, BreakerThreshold::share_or_oom}) {
+    params = {.threshold = threshold, .share = 0.01};
+    CHECK(breaker_warnings(params, scale, "b").empty());
+    params.share = 0.001;
+    const auto small = breaker_warnings(params, scale, "b");
+    REQUIRE(small.size() == 1);
+    CHECK(small[0].find("b.share: of the zone, 500 is below the pages of one ring, 1024") == 0);
+  }
 }
