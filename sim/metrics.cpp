@@ -37,6 +37,10 @@ void MetricRegistry::counter(std::string component, std::string_view metric, con
   add(std::move(component), metric, MetricKind::counter, Form::counter).counters = {value, 1};
 }
 
+void MetricRegistry::counter(std::string component, std::string_view metric, std::function<std::uint64_t()> read) {
+  add(std::move(component), metric, MetricKind::counter, Form::counter).read = std::move(read);
+}
+
 void MetricRegistry::gauge(std::string component, std::string_view metric, Gauge* gauge) {
   add(std::move(component), metric, MetricKind::level, Form::gauge).gauge = gauge;
 }
@@ -58,6 +62,7 @@ void MetricRegistry::share(std::string component, std::string_view metric, std::
 }
 
 std::uint64_t MetricRegistry::Entry::count() const {
+  if (read) return read();
   std::uint64_t total = 0;
   for (const std::uint64_t counter : counters) total += counter;
   return total;
@@ -89,7 +94,7 @@ void MetricRegistry::sample(Time now) {
   for (Entry& entry : entries_) {
     if (entry.series == no_series) continue;
     double value = 0;
-    if (!entry.counters.empty()) {
+    if (entry.read || !entry.counters.empty()) {
       const std::uint64_t count = entry.count();
       value = static_cast<double>(count - entry.at_sample);
       if (entry.form != Form::counter) value = in_time(entry.form == Form::rate, value, now - last_sample_);

@@ -36,6 +36,8 @@ class MetricRegistry {
 
   /// All throw BugError for a name that the table does not declare with that kind.
   void counter(std::string component, std::string_view metric, const std::uint64_t* value);
+  /// A counter whose place may change.
+  void counter(std::string component, std::string_view metric, std::function<std::uint64_t()> read);
   /// Reports <metric>_mean, <metric>_max and, in series, <metric>.
   void gauge(std::string component, std::string_view metric, Gauge* gauge);
   /// Reports <metric>_p50, _p90, _p99, _p99_9, _p99_99, _max, _mean in the unit of the table; values in picoseconds.
@@ -77,6 +79,7 @@ class MetricRegistry {
     const MetricDefinition* definition;
     Form form;
     std::span<const std::uint64_t> counters;
+    std::function<std::uint64_t()> read;  ///< instead of `counters`
     std::uint64_t at_cut = 0;
     std::uint64_t at_sample = 0;
     Gauge* gauge = nullptr;

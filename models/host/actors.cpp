@@ -3,39 +3,27 @@
 #include "models/host/report.hpp"
 
 namespace rxpool {
-namespace {
-
-MemoryContext context_at(const Host& host, Time now, unsigned node) {
-  MemoryContext context;
-  context.cpu = host.cpu_of_others(node);
-  context.node = static_cast<std::uint8_t>(node);
-  context.now = now;
-  return context;
-}
-
-}  // namespace
-
 void KswapdActor::act(Time now) {
-  MemoryContext context = context_at(host_, now, node_);
+  MemoryContext context = host_.context_of_others(now, node_);
   Kswapd& kswapd = host_.allocator().kswapd(node_);
   kswapd.step(context);
   host_.engine().arm(event, kswapd.next_step(), EventClass::thread);
 }
 
 void BackgroundActor::act(Time now) {
-  MemoryContext context = context_at(host_, now, node_);
+  MemoryContext context = host_.context_of_others(now, node_);
   background_.step(context);
   host_.engine().arm(event, background_.next_step(), EventClass::application);
 }
 
 void VmstatActor::act(Time now) {
   for (const auto& core : host_.cores()) {
-    MemoryContext context = context_at(host_, now, core->memory(false).node);
+    MemoryContext context = host_.context_of_others(now, core->memory(false).node);
     context.cpu = core->cpu();
     host_.allocator().vmstat_tick(context);
   }
   for (unsigned node = 0; node < host_.allocator().node_count(); ++node) {
-    MemoryContext context = context_at(host_, now, node);
+    MemoryContext context = host_.context_of_others(now, node);
     host_.allocator().vmstat_tick(context);
   }
   host_.engine().arm(event, now + interval_, EventClass::control);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <variant>
 
+#include "models/host/queue_restart.hpp"
 #include "models/host/report.hpp"
 #include "models/scenario/overrides.hpp"
 #include "sim/error.hpp"
@@ -37,6 +38,10 @@ void TimedChange::apply(Time now, const std::string& path, const scenario::Param
         queue.queue->set_affinity(host_.core(std::get<std::string>(value)));
       }
     }
+  } else if (part[0] == "nics" && part.size() == 5) {
+    host_.restarts()
+        .of("nics." + part[1] + ".rx_queues." + part[3])
+        .begin(now, static_cast<std::uint32_t>(number(value)));
   } else if (part[0] == "nics" && part[2] == "link_gbps") {
     HostNic& nic = nic_named(host_, part[1]);
     const auto mbps = static_cast<std::uint32_t>(number(value) * 1000 + 0.5);

@@ -109,13 +109,7 @@ std::unique_ptr<ControlThread> make_control_thread(Host& host) {
 void ControlActor::act(Time now) {
   ControlLoop& loop = *host_.control();
   if (loop.looks_at(now)) settle(host_, now);
-  loop.act(now, [this, now](unsigned node) {
-    MemoryContext context;
-    context.cpu = host_.cpu_of_others(node);
-    context.node = static_cast<std::uint8_t>(node);
-    context.now = now;
-    return context;
-  });
+  loop.act(now, [this, now](unsigned node) { return host_.context_of_others(now, node); });
   host_.engine().arm(event, loop.next(), EventClass::control);
 }
 

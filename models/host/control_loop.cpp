@@ -246,6 +246,12 @@ void ControlLoop::manage_pool(QueueControl& control, Time step,
   stats_.return_ps += static_cast<std::uint64_t>(context.cost.ps);
 }
 
+void ControlLoop::pool_changed(const std::string& queue, PagePool& pool) {
+  for (const auto& control : queues_) {
+    if (control->queue.name == queue) control->queue.pool = &pool;
+  }
+}
+
 void ControlLoop::send(QueueControl& control, std::size_t queue, Time now) {
   if (control.queue.signal == nullptr) return;
   namespace valid = bpf::signal_valid;

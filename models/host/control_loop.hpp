@@ -112,6 +112,8 @@ class ControlLoop {
   /// pages back, by node.
   void act(Time now, const std::function<MemoryContext(unsigned node)>& others);
 
+  /// A queue's driver has another page_pool from now on, whose counters go on where those of the last one were.
+  void pool_changed(const std::string& queue, PagePool& pool);
   /// After time stopped: makes the scores from the series.
   void finish();
 

@@ -13,6 +13,7 @@
 #include "models/host/ledgers.hpp"
 #include "models/host/metric_table.hpp"
 #include "models/host/prices.hpp"
+#include "models/host/queue_restart.hpp"
 #include "models/host/redirect.hpp"
 #include "models/host/report.hpp"
 #include "models/host/socket_memory.hpp"
@@ -74,6 +75,14 @@ Core& Host::core(const std::string& cpu_name) {
     if (core->name() == "cpus." + cpu_name) return *core;
   }
   throw BugError("host: no CPU \"" + cpu_name + "\"");
+}
+
+MemoryContext Host::context_of_others(Time now, unsigned node) const {
+  MemoryContext context;
+  context.cpu = static_cast<std::uint16_t>(cores_.size() + node);
+  context.node = static_cast<std::uint8_t>(node);
+  context.now = now;
+  return context;
 }
 
 void Host::build_memory() {
@@ -236,6 +245,7 @@ void Host::build_actors() {
   for (const auto& [name, event] : scenario_.events) {
     add(std::make_unique<TimedChange>(*this, event), "events." + name, Engine::everybody);
   }
+  restarts_ = std::make_unique<QueueRestarts>(*this);
   for (const auto& nic : nics_) {
     if (nic->scaler == nullptr) continue;
     scaler_actors_.push_back(
@@ -251,18 +261,11 @@ void Host::build_actors() {
 void Host::fill_rings() {
   populate(xsks_, *allocator_);
   for (const auto& nic : nics_) {
-    const bool xdp = ever_has_program(scenario_, nic->name);
     for (std::size_t i = 0; i < nic->queues.size(); ++i) {
       HostQueue& queue = nic->queues[i];
       const auto& [name, params] = *std::next(nic->params->rx_queues.begin(), static_cast<std::ptrdiff_t>(i));
       Core& core = this->core(params.cpu);
-      RxBuffersRequest request;
-      request.driver = nic->params->driver;
-      request.ring_size = params.rx_ring;
-      request.pool_size = params.pool_size;
-      request.node = core.memory(false).node;
-      request.xdp = xdp;
-      request.napi_list_owner = &queue.queue->list_owner;
+      RxBuffersRequest request = buffers_request(scenario_, *nic, name, *queue.queue, core.memory(false).node);
       Xsk* const xsk = xsk_of(xsks_, nic->name, name);
       request.umem = xsk != nullptr && xsk->params().zero_copy ? xsk : nullptr;
       RxBuffersMade made = make_rx_buffers(request, *pools_, *allocator_);

@@ -55,6 +55,7 @@ class Actor {
 };
 
 class ControlLoop;
+class QueueRestarts;
 
 class Host final : private KswapdListener {
  public:
@@ -74,8 +75,10 @@ class Host final : private KswapdListener {
   std::vector<HostXsk>& xsks() { return xsks_; }
   std::vector<std::unique_ptr<Background>>& backgrounds() { return backgrounds_; }
   PageAllocator& allocator() { return *allocator_; }
-  /// CPU number of what is not one of the scenario's CPUs: kswapd, other users of memory.
-  std::uint16_t cpu_of_others(unsigned node) const { return static_cast<std::uint16_t>(cores_.size() + node); }
+  PagePools& pools() { return *pools_; }
+  /// Of what runs on none of the scenario's CPUs: kswapd, other users of memory, a driver that opens its queues.
+  MemoryContext context_of_others(Time now, unsigned node) const;
+  QueueRestarts& restarts() { return *restarts_; }
   SkbSlab& slab() { return *slab_; }
   SkbFree& skb_free() { return *skb_free_; }
   const Stack& stack() const { return *stack_; }
@@ -127,7 +130,8 @@ class Host final : private KswapdListener {
   std::vector<std::unique_ptr<Actor>> actors_;
   std::vector<Actor*> kswapd_actors_;                   ///< by node
   std::vector<std::pair<Actor*, Time>> scaler_actors_;  ///< and when they look first
-  std::unique_ptr<ControlLoop> control_;                ///< null when nothing asks for one
+  std::unique_ptr<QueueRestarts> restarts_;
+  std::unique_ptr<ControlLoop> control_;  ///< null when nothing asks for one
   Actor* control_actor_ = nullptr;
   std::unique_ptr<ControlThread> control_thread_;
   std::vector<std::string> warnings_;

@@ -127,6 +127,9 @@ Ledger page_ledger(Host& host) {
       entry->for_each_held([&](SkbId id) { ledger.places["cpumap"] += held.add(id); });
     }
   }
+  host.pools().for_each([&](const PagePool& pool) {
+    if (pool.detached()) ledger.places["pool_ring"] += pool.ring_count();
+  });
   for (const HostXsk& xsk : host.xsks()) {
     ledger.places["xsk_fill"] += xsk.xsk->frames_to_fill();
     ledger.places["xsk_rx"] += xsk.xsk->frames_received();

@@ -123,6 +123,10 @@ constexpr MetricDefinition definitions[] = {
     {"alloc_failed", "events", counter, "allocations that failed; no kernel counter (PP-13)", "rxpool"},
     {"page_pool_state_hold", "events", counter, "tracepoint page_pool_state_hold", "page_pool"},
     {"page_pool_state_release", "events", counter, "tracepoint page_pool_state_release", "page_pool"},
+    {"detached_pools", "pools", level, "of earlier rings of the queue, whose pages are not all home (PP-52)",
+     "netlink page-pool-get: detach-time"},
+    {"detached_inflight", "pages", level, "of these pools that are not home (PP-52, PP-54)",
+     "netlink page-pool-get: inflight"},
     {"limit_refused", "events", counter, "slow-path calls that a pool limit refused (PP-60)", "rxpool"},
     {"pages_returned", "pages", counter, "taken from the ring and given back to the page allocator (PP-61)", "rxpool"},
     // Control: per RX queue, and per detector under <queue>.detectors.<name>.

@@ -173,6 +173,24 @@ std::unique_ptr<PolicyProgram> make_program(const std::string& nic, const Scenar
 
 }  // namespace
 
+RxBuffersRequest buffers_request(const Scenario& scenario, const HostNic& nic, const std::string& queue,
+                                 const RxQueue& owner, std::uint8_t node) {
+  const scenario::QueueParams& params = nic.params->rx_queues.at(queue);
+  RxBuffersRequest request;
+  request.driver = nic.params->driver;
+  request.ring_size = params.rx_ring;
+  request.pool_size = params.pool_size;
+  request.node = node;
+  request.xdp = ever_has_program(scenario, nic.name);
+  request.napi_list_owner = &owner.list_owner;
+  return request;
+}
+
+bool is_restarted(const Scenario& scenario, const std::string& queue) {
+  return std::any_of(scenario.events.begin(), scenario.events.end(),
+                     [&](const auto& event) { return event.second.set.contains(queue + ".rx_ring"); });
+}
+
 std::uint32_t link_mbps(const scenario::NicParams& nic) {
   return static_cast<std::uint32_t>(nic.link_gbps * 1000 + 0.5);
 }
@@ -285,7 +303,10 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
   llc.ddio_ways = scenario.memory.llc.ddio_ways != 0 ? scenario.memory.llc.ddio_ways : calibration.llc.ddio_ways;
   nic->llc = std::make_unique<Llc>(llc, page_count);
 
-  const PortParams port = port_params(params, calibration);
+  PortParams port = port_params(params, calibration);
+  for (const auto& [queue, unused] : params.rx_queues) {
+    port.rings_change |= is_restarted(scenario, nic->component + ".rx_queues." + queue);
+  }
   nic->port = std::make_unique<Port>(port, engine, std::move(wire),
                                      std::make_unique<Steering>(steering_params(params), readable), *nic->llc, journal);
   nic->tx_link = std::make_unique<TxLink>(tx_link_params(params, port.pcie, calibration));

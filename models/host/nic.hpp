@@ -11,6 +11,7 @@
 #include "models/control/cpu_scaler.hpp"
 #include "models/memory/llc.hpp"
 #include "models/memory/page_pools.hpp"
+#include "models/nic/driver_profile.hpp"
 #include "models/nic/port.hpp"
 #include "models/nic/rx_queue.hpp"
 #include "models/nic/tx_link.hpp"
@@ -28,9 +29,16 @@ namespace rxpool {
 
 class Host;
 
+/// What a queue had before it was restarted: skbs may still hold pages that come home there.
+struct RetiredPool {
+  std::unique_ptr<RxBuffers> buffers;
+  std::uint16_t pool = 0;  ///< id
+};
+
 struct HostQueue {
   std::unique_ptr<RxQueue> queue;
-  PagePool* pool = nullptr;         ///< null for drivers without one
+  PagePool* pool = nullptr;  ///< null for drivers without one
+  std::vector<RetiredPool> retired;
   std::unique_ptr<TxQueue> xdp_tx;  ///< null unless a program may say XDP_TX
   std::unique_ptr<TxQueue> xmit;    ///< null unless others redirect to the NIC
 };
@@ -73,6 +81,11 @@ Interfaces interfaces(const Scenario& scenario);
 std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& scenario, std::uint32_t replication,
                                        const Calibration& calibration, Engine& engine, std::uint64_t page_count,
                                        const RxEnvironment& environment, PagePools& pools, Journal& journal);
+/// What the driver asks of memory for a queue whose CPU is on `node`; `queue` is its key in the scenario.
+RxBuffersRequest buffers_request(const Scenario& scenario, const HostNic& nic, const std::string& queue,
+                                 const RxQueue& owner, std::uint8_t node);
+/// Is the queue (a component) restarted by an event (DR-40)?
+bool is_restarted(const Scenario& scenario, const std::string& queue);
 std::uint32_t link_mbps(const scenario::NicParams& nic);
 /// The built-in program of that name; a policy object is looked up by whoever loads policies.
 XdpHook::Kind hook_kind(const std::string& program);

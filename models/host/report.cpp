@@ -5,34 +5,45 @@
 #include <optional>
 
 #include "models/host/control_metrics.hpp"
+#include "models/host/queue_restart.hpp"
 #include "models/host/socket_metrics.hpp"
 #include "models/nic/driver_profile.hpp"
 
 namespace rxpool {
 namespace {
 
-void register_pool(MetricRegistry& registry, const std::string& component, HostQueue& queue) {
-  PagePool& pool = *queue.pool;
-  PagePoolStats& stats = pool.stats;
-  registry.level(component, "pool_cache", [&pool] { return static_cast<double>(pool.cache_count()); });
-  registry.level(component, "pool_ring", [&pool] { return static_cast<double>(pool.ring_count()); });
-  const std::pair<const char*, const std::uint64_t*> counters[] = {
-      {"alloc_fast", &stats.alloc_fast},
-      {"alloc_slow", &stats.alloc_slow},
-      {"alloc_slow_high_order", &stats.alloc_slow_high_order},
-      {"alloc_empty", &stats.alloc_empty},
-      {"alloc_refill", &stats.alloc_refill},
-      {"alloc_waive", &stats.alloc_waive},
-      {"recycle_cached", &stats.recycle_cached},
-      {"recycle_cache_full", &stats.recycle_cache_full},
-      {"recycle_ring", &stats.recycle_ring},
-      {"recycle_ring_full", &stats.recycle_ring_full},
-      {"recycle_released_refcnt", &stats.recycle_released_refcnt},
-      {"alloc_failed", &stats.alloc_failed},
-      {"page_pool_state_hold", &stats.page_pool_state_hold},
-      {"page_pool_state_release", &stats.page_pool_state_release},
+/// Of the queue, whose pool may be another one later.
+void register_pool(MetricRegistry& registry, const std::string& component, const HostQueue& queue) {
+  registry.level(component, "pool_cache", [&queue] { return static_cast<double>(queue.pool->cache_count()); });
+  registry.level(component, "pool_ring", [&queue] { return static_cast<double>(queue.pool->ring_count()); });
+  constexpr std::pair<const char*, std::uint64_t PagePoolStats::*> counters[] = {
+      {"alloc_fast", &PagePoolStats::alloc_fast},
+      {"alloc_slow", &PagePoolStats::alloc_slow},
+      {"alloc_slow_high_order", &PagePoolStats::alloc_slow_high_order},
+      {"alloc_empty", &PagePoolStats::alloc_empty},
+      {"alloc_refill", &PagePoolStats::alloc_refill},
+      {"alloc_waive", &PagePoolStats::alloc_waive},
+      {"recycle_cached", &PagePoolStats::recycle_cached},
+      {"recycle_cache_full", &PagePoolStats::recycle_cache_full},
+      {"recycle_ring", &PagePoolStats::recycle_ring},
+      {"recycle_ring_full", &PagePoolStats::recycle_ring_full},
+      {"recycle_released_refcnt", &PagePoolStats::recycle_released_refcnt},
+      {"alloc_failed", &PagePoolStats::alloc_failed},
+      {"page_pool_state_hold", &PagePoolStats::page_pool_state_hold},
+      {"page_pool_state_release", &PagePoolStats::page_pool_state_release},
   };
-  for (const auto& [name, value] : counters) registry.counter(component, name, value);
+  for (const auto& [name, value] : counters) {
+    registry.counter(component, name, [&queue, value = value] { return queue.pool->stats.*value; });
+  }
+}
+
+/// Of the pools that the queue had before it was restarted.
+void register_detached(MetricRegistry& registry, Host& host, const HostQueue& queue) {
+  const std::string component = queue.queue->name() + ".page_pool";
+  registry.level(component, "detached_pools",
+                 [&host, &queue] { return static_cast<double>(detached(host, queue).pools); });
+  registry.level(component, "detached_inflight",
+                 [&host, &queue] { return static_cast<double>(detached(host, queue).inflight); });
 }
 
 void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queue, std::uint32_t index, bool latency) {
@@ -169,6 +180,7 @@ void register_sender(MetricRegistry& registry, TcpSource& source) {
 
 void register_metrics(Host& host) {
   MetricRegistry& registry = host.registry();
+  for (const auto& restart : host.restarts().queues()) register_detached(registry, host, restart->queue());
   for (const auto& nic : host.nics()) {
     const PortStats& port = nic->port->stats();
     const std::string& component = nic->component;
@@ -257,7 +269,11 @@ TraceColumns trace_columns(Host& host, const Trace& trace) {
   std::map<const void*, std::int64_t> index;
   for (const auto& nic : host.nics()) {
     for (HostQueue& queue : nic->queues) {
-      index[static_cast<const RxPages*>(&queue.queue->buffers())] = static_cast<std::int64_t>(columns.queues.size());
+      const auto number = static_cast<std::int64_t>(columns.queues.size());
+      index[static_cast<const RxPages*>(&queue.queue->buffers())] = number;
+      for (const RetiredPool& retired : queue.retired) {
+        index[static_cast<const RxPages*>(retired.buffers.get())] = number;
+      }
       columns.queues.push_back(queue.queue->name());
     }
   }

@@ -169,6 +169,29 @@ void PoolBuffers::drop(Core& core, RxRing& ring, std::uint32_t slot) {
   core.charge_memory();
 }
 
+// From the oldest slot on: the next to be posted comes after all that are.
+void PoolBuffers::give_back(MemoryContext& context, RxRing& ring) {
+  const std::uint32_t per_page = params_.slots_per_page;
+  for (std::uint32_t i = 0; i < used_.size(); i += per_page) {
+    const std::uint32_t first = ring.slot_ahead(i);
+    if (params_.release_at_refill) {
+      release_slot(context, ring, first);
+      continue;
+    }
+    // The first of two slots may be gone already.
+    PageId page = ring.page_of(first);
+    if (page == no_page) page = ring.page_of(first + per_page - 1);
+    if (page == no_page) continue;
+    --posted_;
+    if (pool_.unref(page, per_page > 1 ? bias - used_[first] : 1)) {
+      pool_.put_unrefed_page(context, page, -1, true);
+    } else {
+      allocator_.page(page).place = PagePlace::stack;
+    }
+  }
+  ensure(posted_ == 0, "pool_buffers: a page of the ring was forgotten");
+}
+
 void PoolBuffers::put(MemoryContext& context, PageId page) {
   pool_.put_page(context, page, -1, false);
 }

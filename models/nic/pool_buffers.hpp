@@ -38,6 +38,7 @@ class PoolBuffers final : public RxBuffers {
   PageId take(Core& core, RxRing& ring, std::uint32_t slot) override;
   Reach reach(const MemoryContext& context, const RxRing& ring, std::uint32_t slot) const override;
   void drop(Core& core, RxRing& ring, std::uint32_t slot) override;
+  void give_back(MemoryContext& context, RxRing& ring) override;
   bool drops_for_free() const override { return params_.release_at_refill; }
 
   void put(MemoryContext& context, PageId page) override;

@@ -9,6 +9,7 @@ namespace rxpool {
 Port::Port(const PortParams& params, Engine& engine, std::unique_ptr<Wire> wire, std::unique_ptr<Steering> steering,
            Llc& llc, Journal& journal)
     : engine_(engine),
+      rings_change_(params.rings_change),
       pcie_(params.pcie),
       buffer_(params.buffer_bytes),
       wire_(std::move(wire)),
@@ -44,7 +45,9 @@ Time Port::advance(Time to) {
     }
     // A block that fits into the packet buffer as a whole need not be looked at packet by packet.
     const bool roomy = buffer_.admits(block_bytes_, block_[next_].arrival);
-    if (!(roomy ? carry_block<true>(to) : carry_block<false>(to))) return known_;
+    const bool went_on = rings_change_ ? (roomy ? carry_block<true, true>(to) : carry_block<false, true>(to))
+                                       : (roomy ? carry_block<true, false>(to) : carry_block<false, false>(to));
+    if (!went_on) return known_;
     if (next_ != fetched_) break;
   }
   known_ = std::max(known_, to);
@@ -53,7 +56,7 @@ Time Port::advance(Time to) {
 
 /// Carries the packets of the block that arrive up to `to`; false where it is not certain how to go on. Every start
 /// waits for the end of the transfer before, so the loop does only what that chain needs; the rest follows after it.
-template <bool roomy>
+template <bool roomy, bool to_the_letter>
 bool Port::carry_block(Time to) {
   const std::size_t first = next_;
   const std::size_t fetched = fetched_;
@@ -83,6 +86,13 @@ bool Port::carry_block(Time to) {
     const std::int64_t ahead_ps = (pcie_free - packet.arrival).ps;
     const Time start = packet.arrival + Time{ahead_ps & ~(ahead_ps >> 63)};
     const bool idle = ahead_ps <= 0;
+    if constexpr (to_the_letter) {
+      if (start > to) {
+        known_ = std::max(known_, start - picoseconds(1));
+        certain_to_go_on = false;
+        break;
+      }
+    }
     if constexpr (roomy) {
       last_idle = idle ? i : last_idle;
     } else {

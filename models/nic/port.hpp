@@ -29,6 +29,8 @@ struct PortParams {
   std::uint32_t queues = 0;
   std::uint32_t buffer_bytes = 0;
   PcieParams pcie;
+  /// Rings are taken down while the host runs: no packet is given a descriptor before its transfer begins.
+  bool rings_change = false;
 };
 
 struct PortStats {
@@ -76,13 +78,14 @@ class Port {
 
  private:
   Time advance(Time to);
-  template <bool roomy>
+  template <bool roomy, bool to_the_letter>
   bool carry_block(Time to);
   bool fetch(Time to);
 
   static constexpr std::size_t block_packets = 128;  // stays in the L1 cache between pulling and carrying
 
   Engine& engine_;
+  bool rings_change_;
   Pcie pcie_;
   RxBuffer buffer_;
   std::unique_ptr<Wire> wire_;

@@ -8,6 +8,7 @@
 #include "models/cpu/core.hpp"
 #include "models/memory/rx_pages.hpp"
 #include "models/nic/rx_ring.hpp"
+#include "sim/error.hpp"
 
 namespace rxpool {
 
@@ -41,6 +42,10 @@ class RxBuffers : public RxPages {
   virtual Reach reach(const MemoryContext&, const RxRing&, std::uint32_t) const { return Reach::cpu; }
   /// The packet in `slot` was dropped by XDP; the driver keeps or releases the page.
   virtual void drop(Core& core, RxRing& ring, std::uint32_t slot) = 0;
+  /// The driver takes the ring down: every page of it leaves the driver's hands (DR-40).
+  virtual void give_back(MemoryContext&, RxRing&) {
+    throw BugError("rx_buffers: this driver's ring cannot be restarted");
+  }
   /// Is drop() free of work? Then a batch need not call it (DR-11: mlx5 releases at refill).
   virtual bool drops_for_free() const = 0;
 

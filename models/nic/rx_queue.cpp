@@ -43,6 +43,24 @@ void RxQueue::make_threaded(Core& core) {
   thread = thread_.get();
 }
 
+std::unique_ptr<RxBuffers> RxQueue::take_down(MemoryContext& context) {
+  ensure(disabled_ && !scheduled, "rx_queue: taken down while it is polled");
+  for (std::uint32_t i = 0; i < ring_.completed(); ++i) {
+    env_.journal->ended(ring_.completion(i), Fate::rx_queue_restart, context.now);
+  }
+  ring_.poll(ring_.completed());
+  buffers_->give_back(context, ring_);
+  watchdog_.cancel();
+  return std::move(buffers_);
+}
+
+void RxQueue::bring_up(std::unique_ptr<RxBuffers> buffers, std::uint32_t ring_size, MemoryContext& context) {
+  ring_ = RxRing(ring_size);
+  power_on(std::move(buffers), context);
+  disabled_ = false;
+  line_.enable(context.now);
+}
+
 void RxQueue::observe(Time now) {
   held_.set(now, buffers_->held());
   inflight_.set(now, buffers_->inflight());
@@ -111,6 +129,15 @@ void RxQueue::Line::unmask(Core& on, Time at) {
   }
 }
 
+/// Nobody knows yet when it fires, and the port may not run ahead of a CPU that waits for nothing: the CPU is asked to
+/// look at once.
+void RxQueue::Line::enable(Time at) {
+  masked_ = false;
+  armed_ = at_ = rx_at_ = at;
+  exact_ = false;
+  core->interrupt_line_moved();
+}
+
 bool RxQueue::Line::interrupt(Core& on) {
   const Time asked = at_;
   update();
@@ -125,7 +152,7 @@ bool RxQueue::Line::interrupt(Core& on) {
   if (received) queue_.moderation_.interrupted(on.now(), queue_.stats_.rx_packets, queue_.stats_.rx_bytes);
   if (queue_.scheduled) {
     queue_.missed = true;  // NA-1
-  } else {
+  } else if (!queue_.disabled_) {
     on.napi_schedule(queue_);
   }
   on.leave_hardirq();
@@ -135,7 +162,7 @@ bool RxQueue::Line::interrupt(Core& on) {
 bool RxQueue::Watchdog::interrupt(Core& core) {
   at_ = Time::never();
   core.enter_hardirq(Step::hardirq);
-  if (!queue_.scheduled) core.napi_schedule(queue_);
+  if (!queue_.scheduled && !queue_.disabled_) core.napi_schedule(queue_);
   core.leave_hardirq();
   return true;
 }
@@ -272,6 +299,11 @@ bool RxQueue::finish(Core& core) {
   if (handled_ >= weight || busy_) {
     if (handled_ >= weight) ++stats_.full_polls;
     work_ = weight;
+    if (!disabled_) return true;
+    core.charge(Step::napi_complete);  // NA-26: not by the driver, which has not armed its interrupt
+    scheduled = false;
+    list_owner = -1;
+    missed = false;
     return true;
   }
   work_ = handled_;

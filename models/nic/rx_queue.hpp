@@ -6,7 +6,7 @@
 //
 // One packet is one step; where nothing but drops happens and nobody can interfere, a run of packets is worked off in
 // one go with the same result. Rules: NA-1, NA-20 to NA-25, NA-50, DR-10 to DR-22, SK-1 to SK-5, SK-13, XD-10 to XD-12,
-// XD-41, XD-60 to XD-64.
+// XD-41, XD-60 to XD-64. A queue can be taken down and brought up again while the host runs (NA-26, DR-40).
 
 #include <cstdint>
 #include <memory>
@@ -81,6 +81,14 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   /// Routes the interrupt to `core` (smp_affinity); may change at run time, takes effect at the next interrupt.
   void set_affinity(Core& core);
 
+  /// napi_disable(): nothing schedules the NAPI any more, and a poll is not repeated (NA-26).
+  void disable() { disabled_ = true; }
+  /// Of a disabled queue whose poll is over: takes its ring down at `context.now`, at which everybody stands still.
+  /// What is in it is lost (DR-40). The pages that skbs hold come home to the buffers that it returns.
+  std::unique_ptr<RxBuffers> take_down(MemoryContext& context);
+  /// A new ring, filled as far as memory goes, and the NAPI enabled.
+  void bring_up(std::unique_ptr<RxBuffers> buffers, std::uint32_t ring_size, MemoryContext& context);
+
   /// Threaded NAPI on `core` (NA-40); before time starts.
   void make_threaded(Core& core);
   /// The queue that takes XDP_TX; its completions are handled by this NAPI.
@@ -130,6 +138,8 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
     void unmask(Core& core, Time at);
     /// Computes when the interrupt fires, as far as it is known.
     void update();
+    /// Armed anew at `at`: the vector of a queue that was taken down.
+    void enable(Time at);
     /// The NIC interrupts for an application that wants to be served, at `at` or as soon as it is unmasked.
     void trigger(Time at) { triggered_ = std::min(triggered_, at); }
     /// A poll begins at `now`: what was asked for until then is served.
@@ -160,6 +170,10 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
       if (core_ != nullptr) core_->detach(*this);
       core_ = &core;
       core.attach(*this);
+    }
+    void cancel() {
+      at_ = Time::never();
+      if (core_ != nullptr) core_->interrupt_line_moved();
     }
 
    private:
@@ -221,6 +235,7 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   Probability read_miss_ = 0;  ///< of its first read
   Time poll_start_{0};
   bool busy_ = false;  ///< driver wants to be polled again (refill failed)
+  bool disabled_ = false;
   std::uint32_t defer_irqs_left_ = 0;
   NormalList normal_list_;  ///< napi->rx_list
   RxQueueStats stats_;

@@ -13,8 +13,14 @@ using nlohmann::json;
 
 const std::vector<std::string_view>& event_paths() {
   static const std::vector<std::string_view> paths = {
-      "nics.*.rx_queues.*.cpu", "nics.*.link_gbps",          "nics.*.link_up", "policies.*", "sockets.*.reader.paused",
-      "traffic.*.rate_pps",     "xsks.*.application.paused",
+      "nics.*.rx_queues.*.cpu",
+      "nics.*.rx_queues.*.rx_ring",
+      "nics.*.link_gbps",
+      "nics.*.link_up",
+      "policies.*",
+      "sockets.*.reader.paused",
+      "traffic.*.rate_pps",
+      "xsks.*.application.paused",
   };
   return paths;
 }
@@ -72,6 +78,27 @@ void check_change(const std::string& place, const std::string& path, const Param
   }
 }
 
+/// DR-40: a ring is restarted where its memory is a page_pool of its own.
+void check_restart(const std::string& place, const std::string& path, const Scenario& scenario, const Origin& origin) {
+  if (!matches("nics.*.rx_queues.*.rx_ring", path)) return;
+  const std::vector<std::string> part = split_path(path);
+  switch (scenario.nics.at(part[1]).driver) {
+    case Driver::mlx5:
+    case Driver::mlx5_striding:
+    case Driver::ice:
+    case Driver::vmxnet3:
+      break;
+    default:
+      origin.fail(place,
+                  in_quotes(path, 120) + ": only rings of mlx5, mlx5_striding, ice and vmxnet3 can be restarted");
+  }
+  for (const auto& [name, xsk] : scenario.xsks) {
+    if (xsk.nic == part[1] && xsk.queue == part[3]) {
+      origin.fail(place, in_quotes(path, 120) + ": xsks." + name + " is bound to that queue; it cannot be restarted");
+    }
+  }
+}
+
 }  // namespace
 
 void check_events(const Scenario& scenario, const json& resolved, const LoadOptions& options, const Origin& origin) {
@@ -80,7 +107,10 @@ void check_events(const Scenario& scenario, const json& resolved, const LoadOpti
   for (const auto& [name, event] : scenario.events) {
     const std::string place = "events." + name + ".set";
     if (event.set.empty()) origin.fail(place, "missing; say what changes: {\"nics.nic0.link_up\": false}");
-    for (const auto& [path, value] : event.set) check_change(place, path, value, without_events, options, origin);
+    for (const auto& [path, value] : event.set) {
+      check_change(place, path, value, without_events, options, origin);
+      check_restart(place, path, scenario, origin);
+    }
   }
 }
 

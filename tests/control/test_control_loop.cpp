@@ -135,6 +135,24 @@ TEST_CASE("a detector that reads a page_pool is refused where there is none", "[
                     Catch::Contains("control.detectors.main: jiffies_counter reads the counters of a page_pool"));
 }
 
+TEST_CASE("a run says of a bad parameter what is wrong with it and why, or refuses it", "[CT-38]") {
+  const auto warning = [](const std::string& control, const std::string& about) {
+    for (const std::string& said : run_replication(load_random(two_queues(control)), {}).warnings) {
+      if (said.find(about) == 0) return said;
+    }
+    return std::string("no warning");
+  };
+  CHECK(warning(R"({"breaker": {"threshold": "pages", "pages": 9000, "hold_ms": 50}})", "control.breaker.hold_ms") ==
+        "control.breaker.hold_ms: 50 ms is below one reference round trip, 200 ms: the breaker trips before "
+        "congestion-controlled senders could react");
+  CHECK(warning(R"({"breaker": {"threshold": "pages", "pages": 100}})", "control.breaker.pages")
+            .find(": one ring handed to the stack at once is over it") != std::string::npos);
+  CHECK(warning(R"({"breaker": {"threshold": "zone_share", "share": 0.0001}})", "control.breaker.share")
+            .find(": of the zone, 104 is below the pages of one ring, ") != std::string::npos);
+  CHECK_THROWS_WITH(load_random(two_queues(R"({"pool": {"slack": -0.1}})")),
+                    Catch::Contains("control.pool.slack: -0.1 is out of range; use 0"));
+}
+
 TEST_CASE("without anything to control no loop runs", "[CT-1]") {
   const Scenario scenario = load_random(two_queues("{}"));
   Host host(scenario, 0);

@@ -25,6 +25,12 @@ ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication
   for (const MemoryUser& user : users_) components_.push_back(user.name);
   components_.push_back("memory.vmstat");
   for (const auto& [name, params] : scenario.events) components_.push_back("events." + name);
+  components_.push_back("memory.page_pools");
+  for (const auto& [name, nic] : scenario.nics) {
+    for (const auto& [queue, params] : nic.rx_queues) {
+      components_.push_back("nics." + name + ".rx_queues." + queue + ".restart");
+    }
+  }
   if (scenario.control.active()) components_.push_back("control");
   for (const auto& [name, params] : scenario.policies) components_.push_back("policies." + name + ".scaling");
   std::sort(components_.begin(), components_.end());
@@ -253,22 +259,26 @@ void ReferenceHost::build_sockets(std::uint32_t replication) {
   }
 }
 
+BuffersRequest ReferenceHost::buffers_request(const Nic& nic, const Queue& queue, std::uint8_t node) const {
+  BuffersRequest request;
+  request.driver = nic.params.driver;
+  request.pool_size = queue.params.pool_size;
+  request.node = node;
+  request.xdp = ever_has_program(scenario_, nic.name);
+  request.list_owner = &queue.list_owner;
+  return request;
+}
+
 void ReferenceHost::power_on() {
   for (const auto& nic : nics_) {
     for (const auto& queue : nic->queues) {
       Cpu& on = cpu(queue->params.cpu);
-      BuffersRequest request;
-      request.driver = nic->params.driver;
-      request.pool_size = queue->params.pool_size;
-      request.node = on.node();
-      request.xdp = ever_has_program(scenario_, nic->name);
-      request.list_owner = &queue->list_owner;
       if (queue->xsk != nullptr && queue->xsk->params.zero_copy) {
         auto umem = std::make_unique<UmemPages>(*queue->xsk, queue->ring, *allocator_);
         queue->umem = umem.get();
         queue->buffers = std::move(umem);
       } else {
-        queue->buffers = make_buffers(request, queue->ring, *pools_, *allocator_);
+        queue->buffers = make_buffers(buffers_request(*nic, *queue, on.node()), queue->ring, *pools_, *allocator_);
       }
       MemoryContext context = on.context_now(true);
       if (!queue->buffers->fill(context)) throw InputError("too little memory to fill the ring");

@@ -42,6 +42,9 @@ class ReferenceHost final : KswapdListener {
   void plan_changes();
   void plan_control();
   void change(const std::string& path, const scenario::ParamValue& value);
+  BuffersRequest buffers_request(const Nic& nic, const Queue& queue, std::uint8_t node) const;
+  void restart(Nic& nic, Queue& queue, std::uint32_t ring_size);
+  void plan_pool_release();
   void kswapd_woken(unsigned node, Time first_step) override;
   void background_step(std::size_t user);
   void vmstat();
@@ -77,6 +80,8 @@ class ReferenceHost final : KswapdListener {
   std::unique_ptr<ControlLoop> control_;
   std::unique_ptr<ControlProcess> control_process_;
   std::set<Time> change_times_;
+  EventQueue::Key pool_release_{};
+  bool pool_release_planned_ = false;
   Time end_;
 };
 

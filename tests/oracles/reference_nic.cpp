@@ -174,9 +174,9 @@ void Nic::begin_transfers() {
       journal.ended(packet, Fate::rx_out_of_buffer, events.now());
       continue;
     }
-    Ring::Completion completion{packet, ring.descriptors.front().slot};
+    Ring::Completion completion{packet, ring.descriptors.front().slot, ring.opened};
     ring.descriptors.pop_front();
-    ++ring.transfers;
+    ring.transfers.push_back(packet);
     completion.packet.buffer = 2 * ring.pages[completion.slot] + ring.halves[completion.slot];
     busy_ = true;
     const Time end = events.now() + pcie_packet_ + Time{pcie_ps_per_byte_ * packet.frame_bytes};
@@ -195,7 +195,8 @@ void Nic::transferred(const Ring::Completion& completion) {
   const Time visible = events.now() + pcie_latency_;
   events.at(visible, EventClass::nic, pcie_id(number), [this, completion, visible] {
     Queue& queue = *queues[completion.packet.queue];
-    --queue.ring.transfers;
+    if (completion.opened != queue.ring.opened) return;  // lost with its ring
+    queue.ring.transfers.pop_front();
     queue.ring.completions.push_back(completion);
     queue.ring.completions.back().packet.completed = visible;
     queue.completed();
@@ -269,7 +270,7 @@ void Queue::Line::take(Cpu& on) {
   }
   if (queue.scheduled) {
     queue.missed = true;
-  } else {
+  } else if (!queue.disabled_) {
     on.schedule(queue);
   }
   on.leave_hardirq();
@@ -287,8 +288,30 @@ void Queue::wake_up(Cpu& by) {
 void Queue::Watchdog::take(Cpu& cpu) {
   at = Time::never();
   cpu.enter_hardirq(Step::hardirq);
-  if (!queue.scheduled) cpu.schedule(queue);
+  if (!queue.scheduled && !queue.disabled_) cpu.schedule(queue);
   cpu.leave_hardirq();
+}
+
+// ---- Restart (NA-26, DR-40).
+
+void Queue::take_down(MemoryContext& context, std::uint32_t new_size) {
+  for (const Ring::Completion& completion : ring.completions) {
+    nic_.journal.ended(completion.packet, Fate::rx_queue_restart, context.now);
+  }
+  for (const Packet& packet : ring.transfers) nic_.journal.ended(packet, Fate::rx_queue_restart, context.now);
+  buffers->give_back(context);
+  watchdog_.at = Time::never();
+  if (watchdog_.pinned_to != nullptr) watchdog_.pinned_to->source_changed();
+  const std::uint32_t opened = ring.opened;
+  ring = Ring(new_size);
+  ring.opened = opened + 1;
+}
+
+void Queue::bring_up(Time now) {
+  disabled_ = false;
+  line_.masked = false;
+  line_.armed = now;
+  line_.update();
 }
 
 }  // namespace rxpool::reference

@@ -68,6 +68,12 @@ class Queue final : public Napi {
     xmit.redirected = {&pools, locked, moderation, [this] { line_.update(); }};
   }
 
+  void disable() { disabled_ = true; }
+  /// Everything in the ring is lost; the next one is empty.
+  void take_down(MemoryContext& context, std::uint32_t new_size);
+  void bring_up(Time now);
+  const Cpu& irq_cpu() const { return *line_.cpu; }
+
   /// Whose CPU polls it.
   const Cpu& poll_cpu() const { return process_ != nullptr ? *process_->home : *line_.cpu; }
   /// ndo_xsk_wakeup.
@@ -77,6 +83,7 @@ class Queue final : public Napi {
   const scenario::QueueParams& params;
   Ring ring;
   std::unique_ptr<Buffers> buffers;
+  std::vector<std::unique_ptr<Buffers>> retired;  ///< of earlier rings; skbs may hold their pages
   std::deque<SkbPtr> normal_list;
   TxRing xdp_tx;
   TxRing xmit;  ///< of redirected frames
@@ -133,6 +140,7 @@ class Queue final : public Napi {
   std::uint32_t usecs_, frames_;
   Dim dim_;
   std::uint32_t defers_left_ = 0;
+  bool disabled_ = false;
   std::unique_ptr<NapiProcess> process_;
 };
 

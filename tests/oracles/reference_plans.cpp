@@ -80,6 +80,41 @@ void ReferenceHost::plan_changes() {
   }
 }
 
+/// NA-26, DR-40: as soon as the NAPI is found idle.
+void ReferenceHost::restart(Nic& nic, Queue& queue, std::uint32_t ring_size) {
+  const Time now = events_.now();
+  if (queue.scheduled) {
+    events_.at(now + microseconds(20), EventClass::control, rank(queue.name + ".restart"),
+               [this, &nic, &queue, ring_size] { restart(nic, queue, ring_size); });
+    return;
+  }
+  MemoryContext context = elsewhere(queue.irq_cpu().node(), now);
+  queue.take_down(context, ring_size);
+  PagePool& old = *queue.buffers->pool;
+  const PagePoolStats counted = old.stats;
+  queue.retired.push_back(std::move(queue.buffers));
+  pools_->destroy(context, old);
+  plan_pool_release();
+  queue.buffers = make_buffers(buffers_request(nic, queue, queue.irq_cpu().node()), queue.ring, *pools_, *allocator_);
+  queue.buffers->pool->stats = counted;
+  queue.buffers->fill(context);
+  queue.bring_up(now);
+  if (control_ != nullptr) control_->pool_changed(queue.name, *queue.buffers->pool);
+}
+
+void ReferenceHost::plan_pool_release() {
+  if (pool_release_planned_) events_.cancel(pool_release_);
+  const Time next = pools_->next_retry();
+  pool_release_planned_ = next != Time::never();
+  if (!pool_release_planned_) return;
+  pool_release_ = events_.at(next, EventClass::control, rank("memory.page_pools"), [this] {
+    pool_release_planned_ = false;
+    MemoryContext context = elsewhere(0, events_.now());
+    pools_->retry(context);
+    plan_pool_release();
+  });
+}
+
 void ReferenceHost::change(const std::string& path, const scenario::ParamValue& value) {
   const std::vector<std::string> part = scenario::split_path(path);
   const Time now = events_.now();
@@ -92,6 +127,12 @@ void ReferenceHost::change(const std::string& path, const scenario::ParamValue& 
       if (queue->name == "nics." + part[1] + ".rx_queues." + part[3]) {
         queue->set_affinity(cpu(std::get<std::string>(value)));
       }
+    }
+  } else if (part[0] == "nics" && part.back() == "rx_ring") {
+    for (const auto& queue : nic(part[1]).queues) {
+      if (queue->name != "nics." + part[1] + ".rx_queues." + part[3]) continue;
+      queue->disable();
+      restart(nic(part[1]), *queue, static_cast<std::uint32_t>(std::get<double>(value)));
     }
   } else if (part[0] == "nics" && part[2] == "link_gbps") {
     nic(part[1]).wire->set_link(now, mbps(std::get<double>(value)));

@@ -228,6 +228,10 @@ void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
   if (handled == 64 || busy) {
     if (handled == 64) ++full_polls;
     work = 64;
+    if (!disabled_) return;
+    cpu.charge(Step::napi_complete);
+    scheduled = missed = false;
+    list_owner = -1;
     return;
   }
   work = handled;

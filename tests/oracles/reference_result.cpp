@@ -12,7 +12,7 @@ Ledger ReferenceHost::packet_ledger() const {
     std::uint64_t lost = 0;
     std::uint64_t flying = nic->waiting();
     for (const auto& queue : nic->queues) {
-      flying += queue->ring.completions.size() + queue->ring.transfers;
+      flying += queue->ring.completions.size() + queue->ring.transfers.size();
       lost += queue->out_of_buffer;
       ledger.places["in_flight.stack"] += queue->normal_list.size();
       ledger.places["in_flight." + queue->xdp_tx.name] += queue->xdp_tx.not_left();
@@ -84,6 +84,9 @@ Ledger ReferenceHost::page_ledger() {
       for (const SkbPtr& frame : entry->held()) hold("cpumap", frame);
     }
   }
+  pools_->for_each([&](const PagePool& pool) {
+    if (pool.detached()) ledger.places["pool_ring"] += pool.ring_count();
+  });
   for (const auto& xsk : xsks_) {
     ledger.places["xsk_fill"] += xsk->to_fill();
     ledger.places["xsk_rx"] += xsk->received_waiting();

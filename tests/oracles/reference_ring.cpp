@@ -80,6 +80,27 @@ struct PoolPages final : Buffers {
     cpu.charge(context.cost);
   }
 
+  void give_back(MemoryContext& context) override {
+    for (std::uint32_t i = 0; i < ring->size; i += slots_per_page) {
+      const std::uint32_t first = ring->ahead(i);
+      const std::uint32_t second = first + slots_per_page - 1;
+      if (release_late) {
+        release(context, first);
+        continue;
+      }
+      const PageId page = ring->pages[first] != no_page ? ring->pages[first] : ring->pages[second];
+      if (page == no_page) continue;
+      ring->pages[first] = ring->pages[second] = no_page;
+      --posted;
+      const std::int64_t kept = slots_per_page > 1 ? 64 - ring->shares_given[first] : 1;
+      if (pool->unref(page, kept)) {
+        pool->put_unrefed_page(context, page, -1, true);
+      } else {
+        allocator.page(page).place = PagePlace::stack;
+      }
+    }
+  }
+
   void put(MemoryContext& context, PageId page) override { pool->put_page(context, page, -1, false); }
   void put_direct(MemoryContext& context, PageId page) override { pool->put_page(context, page, -1, true); }
 

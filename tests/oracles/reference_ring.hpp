@@ -25,6 +25,7 @@ struct Ring {
   struct Completion {
     Packet packet;
     std::uint32_t slot;
+    std::uint32_t opened;  ///< which of the queue's rings it is of
   };
   std::uint32_t missing() const { return size - in_use; }
   std::uint32_t ahead(std::uint32_t n) const { return (next_to_post + n) % size; }
@@ -36,13 +37,14 @@ struct Ring {
     in_use += n;
   }
 
-  const std::uint32_t size;
+  std::uint32_t size;
+  std::uint32_t opened = 0;                 ///< how often the queue has been restarted
   std::vector<PageId> pages;                ///< by slot
   std::vector<std::uint32_t> halves;        ///< of a page from its begin to where the slot's buffer begins
   std::vector<std::uint32_t> shares_given;  ///< to skbs, at the first slot of a page
   std::deque<Descriptor> descriptors;       ///< the NIC's
   std::deque<Completion> completions;       ///< visible to the driver
-  std::uint32_t transfers = 0;              ///< begun, not yet visible
+  std::deque<Packet> transfers;             ///< begun, not yet visible
   std::uint32_t in_use = 0;                 ///< posted and not yet polled
   std::uint32_t next_to_post = 0;
   std::uint32_t bytes_at_hand = 0;  ///< of the packet that the driver works on
@@ -53,6 +55,8 @@ class Buffers {
   virtual ~Buffers() = default;
   virtual bool fill(MemoryContext& context) = 0;
   virtual Job refill(Cpu& cpu) = 0;
+  /// Every page of the ring, from the oldest slot on, leaves the driver's hands.
+  virtual void give_back(MemoryContext&) { throw BugError("reference: this ring cannot be restarted"); }
   virtual PageId take(Cpu& cpu, std::uint32_t slot) = 0;
   virtual void drop(Cpu& cpu, std::uint32_t slot) = 0;
   virtual void put(MemoryContext& context, PageId page) = 0;
