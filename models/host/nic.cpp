@@ -186,6 +186,12 @@ RxBuffersRequest buffers_request(const Scenario& scenario, const HostNic& nic, c
   return request;
 }
 
+std::uint32_t pool_size_with(const scenario::NicParams& nic, const scenario::QueueParams& queue,
+                             std::uint32_t rx_ring) {
+  const bool chosen = queue.pool_size != scenario::default_pool_size(nic.driver, queue.rx_ring);
+  return chosen ? queue.pool_size : scenario::default_pool_size(nic.driver, rx_ring);
+}
+
 bool is_restarted(const Scenario& scenario, const std::string& queue) {
   return std::any_of(scenario.events.begin(), scenario.events.end(),
                      [&](const auto& event) { return event.second.set.contains(queue + ".rx_ring"); });

@@ -84,6 +84,8 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
 /// What the driver asks of memory for a queue whose CPU is on `node`; `queue` is its key in the scenario.
 RxBuffersRequest buffers_request(const Scenario& scenario, const HostNic& nic, const std::string& queue,
                                  const RxQueue& owner, std::uint8_t node);
+/// `pool_size` of a queue with a ring of another size: the driver's own choice follows the ring.
+std::uint32_t pool_size_with(const scenario::NicParams& nic, const scenario::QueueParams& queue, std::uint32_t rx_ring);
 /// Is the queue (a component) restarted by an event (DR-40)?
 bool is_restarted(const Scenario& scenario, const std::string& queue);
 std::uint32_t link_mbps(const scenario::NicParams& nic);

@@ -51,6 +51,7 @@ void QueueRestart::restart(Time now) {
   }
   RxBuffersRequest request = buffers_request(host_.scenario(), nic_, key_, queue, node);
   request.ring_size = ring_size_;
+  request.pool_size = pool_size_with(*nic_.params, nic_.params->rx_queues.at(key_), ring_size_);
   RxBuffersMade made = make_rx_buffers(request, host_.pools(), host_.allocator());
   made.pool->stats = counted;  // the queue's counters go on
   queue_.pool = made.pool;

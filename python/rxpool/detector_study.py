@@ -199,3 +199,37 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
             row |= {score: interval.estimate, f"{score}_low": interval.low, f"{score}_high": interval.high}
         made.append(row)
     return pd.DataFrame(made).sort_values("error_share", ignore_index=True)
+
+
+def by_workload(rows: pd.DataFrame, score: str = "error_share") -> pd.DataFrame:
+    """One score of every kind on every workload: a row per workload and kind with its 95 % interval over
+    replications."""
+    import pandas as pd
+
+    made = []
+    for (workload, kind), own in rows.groupby(["workload", "kind"], sort=False):
+        interval = mean_interval(own.groupby("replication")[score].mean().to_numpy())
+        made.append(
+            {
+                "workload": workload,
+                "detector": kind,
+                score: interval.estimate,
+                "low": interval.low,
+                "high": interval.high,
+            }
+        )
+    return pd.DataFrame(made)
+
+
+def markdown(rows: pd.DataFrame, score: str = "error_share") -> str:
+    """The table of :func:`by_workload` with a line per workload, as docs/control.md has it."""
+    table = by_workload(rows, score)
+    kinds = [kind for kind in SETTINGS if (table["detector"] == kind).any()]
+    lines = ["| workload | " + " | ".join(f"`{kind}`" for kind in kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    for workload, own in table.groupby("workload", sort=False):
+        of = own.set_index("detector")
+        cells = [
+            f"{of.loc[kind, score]:.2f} ({of.loc[kind, 'low']:.2f} … {of.loc[kind, 'high']:.2f})" for kind in kinds
+        ]
+        lines.append(f"| {str(workload).replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -28,6 +28,10 @@ SCORES = {
     "leak_floor": "fewest pages held in the last window",
     "leak_trend": "windows whose floor rose",
 }
+DETACHED = {"detached_inflight": "pages that a pool destroyed more than a second ago still waits for"}
+"""The score of queues that were restarted on the way: a slow consumer brings the old pool's pages home in the end."""
+RESTART_MS, RETRIED_MS = 500.0, 1100.0
+"""When both queues are restarted, and how long after it the pool has looked again (PP-52: every second)."""
 DEVICES = {"nic0": ("first", 4000), "nic1": ("second", 5000)}
 """Each device with its socket and port."""
 RATE_PPS = 150_000
@@ -76,8 +80,11 @@ def draw(seed: int) -> tuple[Consumer, Consumer]:
     return consumer(), consumer()
 
 
-def scenario(seed: int, duration_ms: float = 1000, window_ms: float = 50) -> dict[str, Any]:
-    """The draw as a scenario."""
+def scenario(seed: int, duration_ms: float = 1000, window_ms: float = 50, *, restarted: bool = False) -> dict[str, Any]:
+    """The draw as a scenario; `restarted`: both queues get new rings at half a second, and the run is as long as their
+    pools need to look again."""
+    if restarted:
+        duration_ms = RESTART_MS + RETRIED_MS
     made: dict[str, Any] = {
         "seed": seed,
         "duration_ms": duration_ms,
@@ -111,23 +118,37 @@ def scenario(seed: int, duration_ms: float = 1000, window_ms: float = 50) -> dic
             "flows": {"count": 1000, "destination_ports": str(port)},
         }
         if consumer.leak:
-            made["faults"]["leaks"][name] = {"share": consumer.leak, "start_ms": duration_ms / 10}
+            made["faults"]["leaks"][name] = {
+                "share": consumer.leak,
+                "start_ms": 100.0 if restarted else duration_ms / 10,
+            }
+    if restarted:
+        rings = {f"nics.{nic}.rx_queues.rx0.rx_ring": 1024 for nic in DEVICES}
+        made["events"] = {"restart": {"at_ms": RESTART_MS, "set": rings}}
     return made
 
 
 def samples(
-    seeds: Iterable[int], *, duration_ms: float = 1000, executor: Executor | None = None, jobs: int = 1
+    seeds: Iterable[int],
+    *,
+    duration_ms: float = 1000,
+    restarted: bool = False,
+    executor: Executor | None = None,
+    jobs: int = 1,
 ) -> pd.DataFrame:
-    """One row per queue: what its consumer was, whether it leaked and how much, and its scores."""
+    """One row per queue: what its consumer was, whether it leaked and how much, and its scores; of queues that were
+    `restarted`, the one that the pool left behind gives."""
     import pandas as pd
 
     seeds = list(seeds)
-    results = run_scenarios([load(scenario(seed, duration_ms)) for seed in seeds], executor=executor, jobs=jobs)
+    runs = [load(scenario(seed, duration_ms, restarted=restarted)) for seed in seeds]
+    results = run_scenarios(runs, executor=executor, jobs=jobs)
     rows = []
     for seed, result in zip(seeds, results, strict=True):
         values = result.replications[0].named
         for (nic, (name, _)), consumer in zip(DEVICES.items(), draw(seed), strict=True):
             queue = f"nics.{nic}.rx_queues.rx0"
+            at, names = (f"{queue}.page_pool", DETACHED) if restarted else (queue, SCORES)
             rows.append(
                 {
                     "seed": seed,
@@ -136,7 +157,7 @@ def samples(
                     "leaks": consumer.leak > 0,
                     "leaked": values.get((f"sockets.{name}", "leaked"), 0.0),
                     "held": values[(queue, "held_max")],
-                    **{score: values[(queue, score)] for score in SCORES},
+                    **{score: values[(at, score)] for score in names},
                 }
             )
     return pd.DataFrame(rows)
@@ -179,7 +200,9 @@ def found_at(rows: pd.DataFrame, score: str, suspected: float = 0.05) -> float:
 def sentences(rows: pd.DataFrame) -> list[str]:
     """One sentence per score."""
     made = []
-    for score, meaning in SCORES.items():
+    for score, meaning in (SCORES | DETACHED).items():
+        if score not in rows:
+            continue
         interval = area(rows, score)
         made.append(
             f"{score} ({meaning}): area {interval.estimate:.3f} (95 % interval {interval.low:.3f} to "
@@ -194,7 +217,7 @@ def plot(rows: pd.DataFrame, ax: Axes | None = None) -> Axes:
     from rxpool.plots.frames import axes, tidy
 
     drawn = axes(ax, 5.0, 4.5)
-    for score in SCORES:
+    for score in (score for score in SCORES | DETACHED if score in rows):
         drawn.plot(*roc(rows, score), drawstyle="steps-post", label=score)
     drawn.plot([0, 1], [0, 1], linestyle=":", color="0.6", label="chance")
     drawn.set_xlabel("others suspected")

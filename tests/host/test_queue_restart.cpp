@@ -18,10 +18,10 @@ const std::string pool0 = rx0 + ".page_pool";
 
 struct Form {
   std::string driver = "mlx5";
-  std::string queue;   ///< more keys of the queue
-  std::string reader;  ///< keys of the reader
-  std::string events;  ///< of the scenario
-  std::string more;    ///< top-level keys
+  std::string queue{};   ///< more keys of the queue
+  std::string reader{};  ///< keys of the reader
+  std::string events{};  ///< of the scenario
+  std::string more{};    ///< top-level keys
   double rate_pps = 1e6;
   double duration_ms = 6;
 };

@@ -1,5 +1,6 @@
 // What acts at instants of its own: memory users, kswapd, statistics, control, timed changes.
 
+#include "models/host/nic.hpp"
 #include "models/scenario/overrides.hpp"
 #include "tests/oracles/reference_host.hpp"
 
@@ -95,7 +96,9 @@ void ReferenceHost::restart(Nic& nic, Queue& queue, std::uint32_t ring_size) {
   queue.retired.push_back(std::move(queue.buffers));
   pools_->destroy(context, old);
   plan_pool_release();
-  queue.buffers = make_buffers(buffers_request(nic, queue, queue.irq_cpu().node()), queue.ring, *pools_, *allocator_);
+  BuffersRequest request = buffers_request(nic, queue, queue.irq_cpu().node());
+  request.pool_size = pool_size_with(nic.params, queue.params, ring_size);
+  queue.buffers = make_buffers(request, queue.ring, *pools_, *allocator_);
   queue.buffers->pool->stats = counted;
   queue.buffers->fill(context);
   queue.bring_up(now);

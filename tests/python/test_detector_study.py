@@ -49,3 +49,13 @@ def test_a_workload_is_scored_for_every_setting() -> None:
     frame = detector_study.scores(short, replications=1)
     assert len(frame) == 18
     assert frame["error_share"].notna().all()
+
+
+def test_the_page_has_a_line_per_workload_with_intervals_over_replications() -> None:
+    frame = rows({("near_saturation", 0): 0.1, ("b", 0): 0.6})
+    assert detector_study.markdown(frame).splitlines() == [
+        "| workload | `ewma` |",
+        "|---|---|",
+        "| near saturation | 0.11 (0.09 … 0.13) |",
+        "| b | 0.61 (0.59 … 0.63) |",
+    ]

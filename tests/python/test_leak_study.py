@@ -48,3 +48,17 @@ def test_a_leak_has_the_higher_floor_although_the_slow_consumer_holds_more() -> 
     assert leaked == pytest.approx(45, abs=20)
     # Two packets may share a page.
     assert 0.8 * leaked < result.ledger["pages"].places["leaked"] <= leaked
+
+
+def test_a_destroyed_pool_waits_for_what_is_lost_and_not_for_a_slow_consumer() -> None:
+    seed = next(
+        seed
+        for seed in range(1, 50)
+        if {c.leak > 0.002 for c in leak_study.draw(seed)} == {True, False}
+        and {c.kind for c in leak_study.draw(seed) if not c.leak} == {"overloaded"}
+    )
+    rows = leak_study.samples([seed], restarted=True)
+    (leaking,), (slow,) = (rows[rows.leaks == leaks].detached_inflight for leaks in (True, False))
+    assert leaking > 100
+    assert slow == 0
+    assert leak_study.sentences(rows)[0].startswith("detached_inflight (pages that a pool destroyed more than")

@@ -106,6 +106,24 @@ TEST_CASE("samples hold what came since the last one, and levels as they are") {
   CHECK(series.count("latency") == 0);
 }
 
+TEST_CASE("a counter whose place changes is reported as any other") {
+  MetricRegistry registry(table);
+  std::uint64_t first = 10;
+  std::uint64_t second = 0;
+  const std::uint64_t* at = &first;
+  registry.counter("q", "rx_packets", [&] { return *at; });
+  registry.reserve_samples(2);
+  registry.cut(nanoseconds(100));
+  first = 17;
+  registry.sample(nanoseconds(200));
+  second = first;
+  at = &second;
+  second = 19;
+  registry.sample(nanoseconds(300));
+  CHECK(registry.values(nanoseconds(300)).at(0).value == 9);
+  CHECK(registry.series().at(0).value == std::vector<double>{7, 2});
+}
+
 TEST_CASE("a metric that the table does not declare, or of another kind, is our mistake") {
   MetricRegistry registry{table};
   std::uint64_t count = 0;
