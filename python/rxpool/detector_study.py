@@ -201,35 +201,19 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(made).sort_values("error_share", ignore_index=True)
 
 
-def by_workload(rows: pd.DataFrame, score: str = "error_share") -> pd.DataFrame:
-    """One score of every kind on every workload: a row per workload and kind with its 95 % interval over
-    replications."""
-    import pandas as pd
-
-    made = []
-    for (workload, kind), own in rows.groupby(["workload", "kind"], sort=False):
-        interval = mean_interval(own.groupby("replication")[score].mean().to_numpy())
-        made.append(
-            {
-                "workload": workload,
-                "detector": kind,
-                score: interval.estimate,
-                "low": interval.low,
-                "high": interval.high,
-            }
-        )
-    return pd.DataFrame(made)
-
-
 def markdown(rows: pd.DataFrame, score: str = "error_share") -> str:
-    """The table of :func:`by_workload` with a line per workload, as docs/control.md has it."""
-    table = by_workload(rows, score)
-    kinds = [kind for kind in SETTINGS if (table["detector"] == kind).any()]
+    """One score of every kind on every workload, with 95 % intervals over replications, as docs/control.md has it."""
+    kinds = [kind for kind in SETTINGS if (rows["kind"] == kind).any()]
     lines = ["| workload | " + " | ".join(f"`{kind}`" for kind in kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
-    for workload, own in table.groupby("workload", sort=False):
-        of = own.set_index("detector")
-        cells = [
-            f"{of.loc[kind, score]:.2f} ({of.loc[kind, 'low']:.2f} … {of.loc[kind, 'high']:.2f})" for kind in kinds
-        ]
-        lines.append(f"| {str(workload).replace('_', ' ')} | " + " | ".join(cells) + " |")
+    for workload, own in rows.groupby("workload", sort=False):
+        cells = [_cell(own[own["kind"] == kind], score) for kind in kinds]
+        lines.append("| " + " | ".join([str(workload).replace("_", " "), *cells]) + " |")
     return "\n".join(lines)
+
+
+def _cell(rows: pd.DataFrame, score: str) -> str:
+    means = rows.groupby("replication")[score].mean().dropna().to_numpy()
+    if len(means) == 0:
+        return "–"
+    interval = mean_interval(means)
+    return f"{interval.estimate:.2f} ({interval.low:.2f} … {interval.high:.2f})"
