@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT, Command
 from kernel_lab import need_lab
 from rxpool import InputError, load
+from rxpool.kernel import softnet
 from rxpool.kernel.lab import LabRun
 from rxpool.kernel.plan import plan
 from rxpool.kernel.twin import twin, unpolled, write_capture
@@ -166,11 +167,21 @@ def test_a_run_says_how_regular_its_samplers_were_and_what_its_probes_cost() -> 
     assert "probes.on_poll" in done.probe_cost.index
 
 
+def test_softnet_counters_are_summed_over_the_cpus(tmp_path: Path) -> None:
+    path = tmp_path / "softnet_stat"
+    path.write_text("0000000a 00000001 00000002 00000000 0\n00000010 00000000 00000003 00000000 0\n")
+    seen = softnet.read(path)
+    assert seen == {"softnet_processed": 26, "softnet_dropped": 1, "time_squeeze": 5}
+    later = seen | {"time_squeeze": 7}
+    assert softnet.gained(seen, later) == {"softnet_processed": 0, "softnet_dropped": 0, "time_squeeze": 2}
+
+
 @pytest.mark.usefixtures("lab")
 def test_the_lab_writes_down_when_it_sent() -> None:
     from rxpool.kernel import run
 
     done = run(SITUATIONS / "reader-pause-small.json")
+    assert done.value("host", "softnet_processed") >= done.value("sockets.service", "UdpInDatagrams")
     (one,) = done.runs
     planned, sent = one.plan.schedule >> np.uint64(24), one.sent >> np.uint64(24)
     assert sent.size == planned.size

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rxpool.errors import ExitCode, InputError
+from rxpool.kernel import softnet
 from rxpool.kernel.build import lab
 from rxpool.kernel.needs import LAB, demand
 from rxpool.kernel.plan import TCP_FRAME_BYTES, Plan, plan
@@ -111,6 +112,7 @@ def run(source: ScenarioSource, *, replications: int = 1, batch: int = 64, limit
             document.write_text(json.dumps(planned.document))
             planned.schedule.tofile(schedule)
             environment = os.environ | {"RXPOOL_LAB_OBJECTS": str(program.parent)}
+            before = softnet.read()
             done = subprocess.run(
                 [str(program), str(document), str(schedule), str(realised)],
                 capture_output=True,
@@ -122,7 +124,7 @@ def run(source: ScenarioSource, *, replications: int = 1, batch: int = 64, limit
             if done.returncode != 0:
                 code = ExitCode.NOT_AVAILABLE if done.returncode == ExitCode.NOT_AVAILABLE else ExitCode.BAD_INPUT
                 raise InputError(done.stderr.strip() or f"rxpool-lab ended with {done.returncode}", code)
-            seen = json.loads(done.stdout)
+            seen = json.loads(done.stdout) | {"softnet": softnet.gained(before, softnet.read())}
             read_ns = np.array(seen["series"]["time_ns"], np.int64)
             runs.append(LabRun(planned, np.fromfile(realised, np.uint64), read_ns))
         rows = _metrics(scenario.resolved, planned, send_times_ns(runs[-1].sent), seen)
@@ -205,6 +207,7 @@ def _metrics(
         rows.append((component, "received", "packets", received, "the application's own counter"))
     for reason, count in seen["skb_drops"].items():
         rows.append(("stack", f"skb_drop_reason_{reason}", "packets", float(count), "tracepoint skb:kfree_skb"))
+    rows += [("host", name, "events", float(count), softnet.SOURCE) for name, count in seen["softnet"].items()]
     rows.append((rx, "posted", "pages", float("nan"), f"missing: {_MISSING['posted']}"))
     rows.append((pool, "alloc_fast", "events", float("nan"), f"missing: {_MISSING['alloc_fast']}"))
     rows += [("probes", name.partition(":")[0], "", float("nan"), f"missing: {name}") for name in seen["missing"]]
