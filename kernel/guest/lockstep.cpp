@@ -102,6 +102,7 @@ std::vector<Lockstep::Event> Lockstep::read(std::span<const std::uint8_t> log) c
 
 LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
   const std::vector<Event> events = read(log);
+  find_unordered(events);
   find_scrub_ends(events);
   find_short_bulks(events);
   for (const Event& event : events) {
@@ -124,6 +125,29 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
     }
   }
   return report_;
+}
+
+// Two returns that overlapped can be put in order by their counts; a return and an allocation or a scrub cannot.
+void Lockstep::find_unordered(const std::vector<Event>& events) {
+  std::map<std::uint32_t, std::vector<const PoolLogHeader*>> inside;  // by pool
+  for (const Event& event : events) {
+    const PoolLogHeader& header = *event.header;
+    if (is_crossing(header)) {
+      continue;
+    }
+    std::vector<const PoolLogHeader*>& calls = inside[header.pool];
+    if (!event.enter) {
+      std::erase(calls, &header);
+      continue;
+    }
+    const bool beside = (header.flags & POOL_LOG_BESIDE) != 0;
+    if (beside && std::any_of(calls.begin(), calls.end(), [&](const PoolLogHeader* other) {
+          return header.kind != POOL_LOG_PUT || other->kind != POOL_LOG_PUT;
+        })) {
+      unordered_.insert(header.pool);
+    }
+    calls.push_back(&header);
+  }
 }
 
 void Lockstep::enter(const PoolLogOp& op) {
@@ -199,6 +223,10 @@ void Lockstep::finish_scrub(const Event& event) {
 }
 
 void Lockstep::leave(const PoolLogOp& op) {
+  if (unordered_.contains(op.header.pool)) {
+    ++report_.set_aside;
+    return;
+  }
   if (op.header.kind == POOL_LOG_CREATE) {
     create(op);
     return;

@@ -4,13 +4,15 @@
 // kernel decides is never taken from the log; only what it was given is: arguments, the page's reference counts, the
 // context (CPU, bottom halves, NAPI owner), how many pages memory had for a bulk, and when. Calls that overlapped
 // another one of the same pool (an interrupt, the other CPU) are settled at the first instant at which the counts
-// agree; at the latest when the pool is quiet again. Left out: pools in use before the log began, pools of which a call
-// was let in beside another CPU's call that may have been about the same pool, because the log cannot say which came
-// first, and what the page allocator does (PA rules). Rules: PP-1..55.
+// agree; at the latest when the pool is quiet again. Left out: pools in use before the log began, pools of which an
+// allocation or a scrub overlapped another CPU's call, because the log cannot say which came first, returns that
+// interrupt the scrub of a full ring (they may find room that it has made), and what the page allocator does (PA
+// rules). Rules: PP-1..55.
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -27,6 +29,7 @@ struct LockstepReport {
   std::uint64_t exact = 0;       ///< compared right after the call
   std::uint64_t settled = 0;     ///< overlapped another call, compared when the pool was quiet again
   std::uint64_t beside = 0;      ///< of all, let in beside another CPU's call
+  std::uint64_t set_aside = 0;   ///< calls on pools of which two calls' order is not known
   std::uint64_t foreign = 0;     ///< calls on pools made before the log
   std::uint64_t pools = 0;
   std::uint64_t pages_bound = 0;  ///< kernel pages followed by name
@@ -60,6 +63,7 @@ class Lockstep {
   };
 
   std::vector<Event> read(std::span<const std::uint8_t> log) const;
+  void find_unordered(const std::vector<Event>& events);
   void find_scrub_ends(const std::vector<Event>& events);
   void find_short_bulks(const std::vector<Event>& events);
   void limit_as_memory_did(Pool& pool, const PoolLogOp& op);
@@ -87,6 +91,7 @@ class Lockstep {
   PageAllocator allocator_;
   PagePools pools_;
   std::map<std::uint32_t, std::unique_ptr<Pool>> known_;  ///< by the kernel's pool id
+  std::set<std::uint32_t> unordered_;                     ///< pools that are set aside
   std::unordered_map<std::uint32_t, PageId> to_model_;    ///< by the kernel's page; looked up only
   std::unordered_map<PageId, std::uint32_t> to_kernel_;
   std::unordered_map<std::uint32_t, std::uint32_t> node_of_;        ///< of kernel pages in pools

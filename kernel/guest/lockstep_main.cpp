@@ -35,7 +35,8 @@ int replay(const char* path, rxpool::KernelRelease release) {
               number(report.operations), number(report.exact), number(report.settled));
   std::printf("pools %llu, pages followed by name %llu, calls on pools older than the log %llu\n", number(report.pools),
               number(report.pages_bound), number(report.foreign));
-  std::printf("calls let in beside another CPU's %llu\n", number(report.beside));
+  std::printf("calls let in beside another CPU's %llu; on pools whose order the log does not know %llu\n",
+              number(report.beside), number(report.set_aside));
   for (const std::string& difference : report.first_differences) {
     std::printf("difference: %s\n", difference.c_str());
   }
