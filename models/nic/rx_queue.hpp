@@ -202,8 +202,8 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   bool redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   void redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t slot, CpumapEntry* entry,
                        const XdpVerdict& verdict);
-  bool redirect_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, Xsk* xsk);
-  bool copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot);
+  bool redirect_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, Xsk* xsk, const XdpVerdict& verdict);
+  bool copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   bool transmit(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict);
   void leave_elsewhere(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict,
                        const EgressHook::Verdict& egress);

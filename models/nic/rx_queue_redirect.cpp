@@ -4,6 +4,16 @@
 #include "models/nic/rx_queue.hpp"
 
 namespace rxpool {
+namespace {
+
+/// With the length that the program gave it.
+Packet as_sent(const Packet& packet, const XdpVerdict& verdict) {
+  Packet sent = packet;
+  if (verdict.frame_bytes != 0) sent.frame_bytes = verdict.frame_bytes;
+  return sent;
+}
+
+}  // namespace
 
 /// XD-15: success means queued. False: xdp_do_redirect refuses.
 bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
@@ -11,7 +21,7 @@ bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t sl
     redirect_to_cpu(core, packet, slot, nullptr, verdict);
     return true;
   }
-  if (hook_.kind == XdpHook::Kind::xsk) return redirect_to_xsk(core, packet, slot, xsk_);
+  if (hook_.kind == XdpHook::Kind::xsk) return redirect_to_xsk(core, packet, slot, xsk_, verdict);
   const XdpTarget built_in{hook_.target, nullptr};
   std::span<const XdpTarget> targets(&built_in, 1);
   if (hook_.kind == XdpHook::Kind::program) {
@@ -22,7 +32,7 @@ bool RxQueue::redirect_packet(Core& core, const Packet& packet, std::uint32_t sl
       return true;
     }
     if (!targets.empty() && targets.front().xsk != nullptr) {
-      return redirect_to_xsk(core, packet, slot, targets.front().xsk);
+      return redirect_to_xsk(core, packet, slot, targets.front().xsk, verdict);
     }
   } else if (hook_.target == nullptr || !hook_.target->fits(packet.frame_bytes)) {
     return false;
@@ -63,8 +73,7 @@ void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t sl
   core.charge(Step::xdp_redirect);
   const SkbId id = env_.slab->allocate();
   Skb& frame = (*env_.slab)[id];
-  frame.packet = packet;
-  if (verdict.frame_bytes != 0) frame.packet.frame_bytes = verdict.frame_bytes;
+  frame.packet = as_sent(packet, verdict);
   frame.pages = buffers_.get();
   frame.page = page;
   frame.truesize = buffers_->truesize();
@@ -73,28 +82,30 @@ void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t sl
 }
 
 /// XD-41, XD-60: to the socket of this queue. False: it does not take the packet.
-bool RxQueue::redirect_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, Xsk* xsk) {
+bool RxQueue::redirect_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, Xsk* xsk,
+                              const XdpVerdict& verdict) {
   if (xsk != xsk_) return false;
-  if (umem_ == nullptr) return copy_to_xsk(core, packet, slot);
+  if (umem_ == nullptr) return copy_to_xsk(core, packet, slot, verdict);
   core.charge(Step::xdp_redirect);
   if (xsk_->rx_full(step_start_)) {
     ++xsk_->stats().rx_ring_full;
     return false;
   }
   core.charge(Step::xsk_ring_put);
-  xsk_->receive(packet, umem_->hand_over(ring_, slot));
+  xsk_->receive(as_sent(packet, verdict), umem_->hand_over(ring_, slot));
   redirect_.enqueue(*xsk_);
   return true;
 }
 
 /// XD-61: into a frame of the socket; the page goes home at once. The breaker is asked (CT-36).
-bool RxQueue::copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot) {
+bool RxQueue::copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
   if (gate_.level != BreakerGate::Level::closed && !gate_.admits(false)) [[unlikely]] {
     refuse(core, packet, slot);
     return true;
   }
   core.charge(Step::xdp_redirect);
-  const std::uint32_t bytes = packet.frame_bytes - 4u;
+  const Packet sent = as_sent(packet, verdict);
+  const std::uint32_t bytes = sent.frame_bytes - 4u;
   const PageId frame = bytes > Xsk::longest_packet ? no_page : xsk_->allocate(step_start_);
   if (frame == no_page) {
     ++xsk_->stats().rx_dropped;
@@ -110,7 +121,7 @@ bool RxQueue::copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot) 
     return false;
   }
   core.charge(Step::xsk_ring_put);
-  xsk_->receive(packet, frame);
+  xsk_->receive(sent, frame);
   redirect_.enqueue(*xsk_);
   const PageId page = buffers_->take_frame(core, ring_, slot);
   if (page == no_page) return true;
@@ -123,9 +134,7 @@ bool RxQueue::copy_to_xsk(Core& core, const Packet& packet, std::uint32_t slot) 
 /// The packet leaves its slot, with the length that the program gave it. Its record is a second line of the buffer.
 XdpFrame RxQueue::frame_of(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict) {
   touch_frame(core);
-  XdpFrame frame{.packet = packet, .pages = buffers_.get(), .page = buffers_->take_frame(core, ring_, slot)};
-  if (verdict.frame_bytes != 0) frame.packet.frame_bytes = verdict.frame_bytes;
-  return frame;
+  return {.packet = as_sent(packet, verdict), .pages = buffers_.get(), .page = buffers_->take_frame(core, ring_, slot)};
 }
 
 }  // namespace rxpool

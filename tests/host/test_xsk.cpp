@@ -1,6 +1,7 @@
 // AF_XDP sockets: rings, copy and zero-copy, need_wakeup, what a stalled application keeps.
 #include <catch2/catch.hpp>
 
+#include "models/calibration/calibration.hpp"
 #include "models/host/host.hpp"
 #include "models/result.hpp"
 #include "tests/host/agreement.hpp"
@@ -141,6 +142,27 @@ TEST_CASE("an XSKMAP of a policy leads to the socket of the packet's queue, and 
   const ReplicationResult other = run_replication(by_map("rx1"), {});
   CHECK(metric(other, app, "xsk_received") == 0);
   CHECK(metric(other, rx0, "xdp_redirect_err") == metric(other, rx0, "rx_packets"));
+}
+
+TEST_CASE("a packet that a policy lengthens is copied with its new length", "[XD-61]") {
+  const auto copy_ps_per_packet = [](int longer) {
+    const ReplicationResult result =
+        run_replication(load_random(R"({"duration_ms": 2, "cpus": {"cpu0": {}, "cpu1": {"idle_states": "c1"}},
+          "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
+          "policies": {"nic0": {"program": ")" +
+                                    std::string(RXPOOL_HOST_TEST_OBJECTS) +
+                                    R"(/redirect.bpf.o", "params": {"way": 5, "longer": )" + std::to_string(longer) +
+                                    R"(}, "maps": {"sockets": {"entries": {"0": "app"}}}}},
+          "xsks": {"app": {"nic": "nic0", "queue": "rx0", "cpu": "cpu1"}}, "record": {"per_step": true},
+          "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 500000, "flows": {"count": 100}}}})"),
+                        {});
+    return metric(result, "cpus.cpu0.steps.softirq.copy_to_user", "step_time") / metric(result, app, "xsk_received");
+  };
+  const double before = copy_ps_per_packet(0);
+  const Calibration prices = load_calibration_file(with_xsk(1e5).calibration_file);
+  const auto ps_per_byte = static_cast<double>(prices.ps_per_byte(Step::copy_to_user));
+  REQUIRE(ps_per_byte > 0);
+  CHECK(copy_ps_per_packet(1) - before == Approx(20 * ps_per_byte).epsilon(0.01));
 }
 
 TEST_CASE("what bind(2) refuses is refused with the kernel's name and a remedy", "[XD-40][XD-51]") {
