@@ -5,13 +5,11 @@
 //   agent PROBES.bpf.o TRAFFIC.bpf.o DISK NODE_SHIFT OPERATIONS SEED
 //   agent FROM TO PACKETS      sends so many frames out of one NIC to another one's address
 
-#include <atomic>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <random>
 #include <string>
-#include <thread>
 
 #include "kernel/guest/pressure.hpp"
 #include "kernel/guest/probe_log.hpp"
@@ -45,7 +43,6 @@ class Phases {
       std::printf("agent: round %d, %llu operations\n", round, static_cast<unsigned long long>(log_.operations()));
       std::fflush(stdout);
     }
-    without_memory();  // once, because it may meet the OOM killer
   }
 
  private:
@@ -193,49 +190,6 @@ class Phases {
     for (const char* interface : {"pool1", "pool0", "wire1"}) {
       traffic_.detach(interface);
     }
-    shell("/bin/ip link del pool0");
-    usleep(1200000);
-    log_.flush();
-  }
-
-  // A generator's pages pile up in a socket while the watermarks are moved: first low above what is free, so that
-  // bulks are cut to one page, then so high that atomic requests fail too. Whoever may wait for memory would then meet
-  // the OOM killer, so that ends with the generator, which gives up.
-  void without_memory() {
-    make_veth();
-    traffic_.attach("pool1", "receive");
-    traffic_.attach("pool0", "swallow");
-    Reader reader(4000, 200'000'000, 1);
-    reader.pause(true);
-    TrafficKnobs knobs{};
-    knobs.verdict = XDP_PASS;
-    knobs.generate_ifindex = static_cast<std::uint32_t>(Traffic::index("pool0"));
-    traffic_.set(knobs);
-    const Bytes frame = udp_frame(mac_of("pool1"), address(1, 9), address(1, 1), 4000, 64);
-    std::atomic<bool> running = true;
-    std::thread generator([&] {
-      run_on(0);
-      traffic_.live_frames(frame, 6000, 64);
-      running = false;
-    });
-    run_on(1);
-    usleep(100000);
-    {
-      const VmSetting scarce("min_free_kbytes", free_kib() / 10 * 9);
-      const VmSetting low("watermark_scale_factor", 3000);  // three tenths of the zone above min
-      usleep(400000);
-    }
-    {
-      const VmSetting none("min_free_kbytes", free_kib() * 5);
-      for (int i = 0; i < 200 && running; ++i) {
-        usleep(1000);
-      }
-    }
-    generator.join();
-    reader.drain();
-    log_.flush();
-    traffic_.detach("pool1");
-    traffic_.detach("pool0");
     shell("/bin/ip link del pool0");
     usleep(1200000);
     log_.flush();

@@ -1,16 +1,13 @@
 #pragma once
-// What makes the guest short of CPU time or memory for as long as an object lives.
+// What keeps threads of the guest waiting: a CPU that is taken, and where they may run.
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -47,42 +44,6 @@ class Spinner {
   std::atomic<bool> stop_ = false;
   std::thread thread_;
 };
-
-/// Changes one of vm's settings; puts it back by a write that needs no memory of its own.
-class VmSetting {
- public:
-  VmSetting(const std::string& name, std::uint64_t value)
-      : fd_(check(open(("/proc/sys/vm/" + name).c_str(), O_RDWR), name)) {
-    const std::string wanted = std::to_string(value);
-    if (pread(fd_, before_, sizeof(before_) - 1, 0) <= 0 || pwrite(fd_, wanted.data(), wanted.size(), 0) < 0) {
-      fail(name);
-    }
-  }
-  ~VmSetting() {
-    while (pwrite(fd_, before_, std::strlen(before_), 0) < 0) {
-    }
-    close(fd_);
-  }
-  VmSetting(const VmSetting&) = delete;
-  VmSetting& operator=(const VmSetting&) = delete;
-
- private:
-  int fd_;
-  char before_[32] = {};
-};
-
-/// MemFree of /proc/meminfo.
-inline std::uint64_t free_kib() {
-  std::ifstream file("/proc/meminfo");
-  std::string word;
-  std::uint64_t kib = 0;
-  while (file >> word) {
-    if (word == "MemFree:" && file >> kib) {
-      return kib;
-    }
-  }
-  throw std::runtime_error("/proc/meminfo has no MemFree");
-}
 
 /// Threads of the kernel whose names begin so run on one CPU.
 inline void pin_threads(const std::string& beginning, int cpu) {

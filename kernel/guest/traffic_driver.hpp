@@ -73,7 +73,7 @@ class Traffic {
   }
   static int index(const std::string& interface) { return static_cast<int>(if_nametoindex(interface.c_str())); }
 
-  /// `count` copies of the frame in batches; the pool that holds them has a ring of `batch`. Fewer where memory ends.
+  /// `count` copies of the frame in batches; the pool that holds them has a ring of `batch`.
   void live_frames(const Bytes& frame, std::uint32_t count, std::uint32_t batch) {
     bpf_test_run_opts options{};
     options.sz = sizeof(options);
@@ -82,9 +82,7 @@ class Traffic {
     options.repeat = static_cast<int>(count);
     options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
     options.batch_size = batch;
-    if (bpf_prog_test_run_opts(fd("generate"), &options) != 0 && errno != ENOMEM) {
-      fail("live frames");
-    }
+    check(bpf_prog_test_run_opts(fd("generate"), &options), "live frames");
   }
 
  private:
