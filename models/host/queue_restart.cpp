@@ -54,6 +54,7 @@ void QueueRestart::restart(Time now) {
   request.pool_size = pool_size_with(*nic_.params, nic_.params->rx_queues.at(key_), ring_size_);
   RxBuffersMade made = make_rx_buffers(request, host_.pools(), host_.allocator());
   made.pool->stats = counted;  // the queue's counters go on
+  made.buffers->count_on_from(*retired.buffers);
   queue_.pool = made.pool;
   queue.bring_up(std::move(made.buffers), ring_size_, context);
   if (host_.control() != nullptr) host_.control()->pool_changed(queue.name(), *made.pool);

@@ -60,12 +60,14 @@ void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queu
   registry.counter(component, "interrupts", &stats.interrupts);
   registry.counter(component, "polls", &stats.polls);
   registry.counter(component, "skb_alloc_failed", &stats.skb_alloc_fail);
-  const RxBufferStats& buffers = queue.buffers().stats();
-  registry.counter(component, profile.alloc_failure, &buffers.alloc_fail);
+  const auto of_buffers = [&](std::string_view name, std::uint64_t RxBufferStats::*value) {
+    registry.counter(component, name, [&queue, value] { return queue.buffers().stats().*value; });
+  };
+  of_buffers(profile.alloc_failure, &RxBufferStats::alloc_fail);
   if (!profile.has_pool) {
-    registry.counter(component, "page_reuse_count", &buffers.page_reuse);
-    registry.counter(component, "page_alloc_count", &buffers.page_alloc);
-    registry.counter(component, "page_busy_count", &buffers.page_busy);
+    of_buffers("page_reuse_count", &RxBufferStats::page_reuse);
+    of_buffers("page_alloc_count", &RxBufferStats::page_alloc);
+    of_buffers("page_busy_count", &RxBufferStats::page_busy);
   }
   if (latency) registry.latency(component, "rx_latency", &queue.latency());
   registry.gauge(component, "held", &queue.held());

@@ -57,6 +57,8 @@ class RxBuffers : public RxPages {
   /// hold - release of a page_pool (PP-50); what the driver took and has not back otherwise.
   virtual std::uint32_t inflight() const { return posted() + held(); }
   const RxBufferStats& stats() const { return stats_; }
+  /// The queue's counters go on where those of its earlier buffers ended.
+  void count_on_from(const RxBuffers& earlier) { stats_ = earlier.stats_; }
 
  protected:
   RxBufferStats stats_;
