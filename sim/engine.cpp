@@ -37,11 +37,6 @@ void Engine::seal() {
   groups_of_ = WinnerTree(groups);
 }
 
-inline Time Engine::earliest_rival(std::uint32_t group, std::uint32_t leaf) const {
-  const Time own = key_time(groups_[group].earliest_other(leaf));
-  return group == everybody ? own : std::min(own, key_time(groups_[everybody].winner_key()));
-}
-
 Engine::Status Engine::run(Time until, const std::function<bool(Time)>& keep_going) {
   end_ = until;
   constexpr std::uint32_t events_between_questions = 256;
@@ -50,7 +45,7 @@ Engine::Status Engine::run(Time until, const std::function<bool(Time)>& keep_goi
     const std::uint32_t group = groups_of_.winner();
     const EventKey key = groups_of_.winner_key();
     const Time at = key_time(key);
-    if (at > until) return Status::finished;
+    if (at > until) break;
     ensure(at >= now_, "engine: time ran backwards");
     now_ = at;
     window_end_ = std::min(at + window_, until);
@@ -60,7 +55,7 @@ Engine::Status Engine::run(Time until, const std::function<bool(Time)>& keep_goi
     tree.set_key_only(leaf, never_key());
     firing_ = event;
     running_at_ = at;
-    free_until_ = std::min(window_end_, earliest_rival(group, leaf));
+    find_rivals();
     event->handler_(event->owner_, at);
     firing_ = nullptr;
     tree.update(leaf);
@@ -72,6 +67,8 @@ Engine::Status Engine::run(Time until, const std::function<bool(Time)>& keep_goi
       if (keep_going && !keep_going(at)) return Status::cancelled;
     }
   }
+  find_rivals();
+  return Status::finished;
 }
 
 }  // namespace rxpool

@@ -9,6 +9,7 @@
 // larger group every step waits until it is the earliest of its group. What is shared by all groups (a zone, a link)
 // is touched only by whoever is earliest of all.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -36,20 +37,23 @@ class Engine {
   Time now() const { return now_; }
   Time end() const { return end_; }
 
-  /// True if a step of `event` at (at, class) precedes everything pending in its own group and in group 0, and lies
-  /// inside the window and before the end.
+  /// True if a step of the firing event at (at, class) precedes everything pending in its own group and in group 0, and
+  /// lies inside the window and before the end.
   bool may_run(const Event& event, Time at, EventClass event_class) const {
-    if (at < free_until_ && &event == firing_) return true;
+    if (at < free_until_) return true;
     const EventKey key = make_key(at, event_class, event.id_);
-    return at <= window_end_ && key < groups_[everybody].winner_key() &&
-           (event.group_ == everybody || key < groups_[event.group_].earliest_other(event.leaf_));
+    return at <= window_end_ && key < everybodys_ && key < others_;
   }
   /// The same for a step that the rest of its group can influence only by what takes `lookahead` to arrive.
   bool may_run_ahead(const Event& event, Time at, EventClass event_class, Time lookahead) const {
-    if (at < free_until_ && &event == firing_) return true;
-    if (at > window_end_ || make_key(at, event_class, event.id_) >= groups_[everybody].winner_key()) return false;
-    const Time others = key_time(groups_[event.group_].earliest_other(event.leaf_));
-    return others == Time::never() || at < others + lookahead;
+    if (at < free_until_) return true;
+    if (at > window_end_ || make_key(at, event_class, event.id_) >= everybodys_) return false;
+    return others_ == never_key() || at < key_time(others_) + lookahead;
+  }
+  /// Until when (inclusive) such steps surely may begin without asking; perhaps before `at`.
+  Time ahead_limit(Time lookahead) const {
+    const Time others = others_ == never_key() ? Time::never() : key_time(others_) + lookahead;
+    return std::min(window_end_, std::min(key_time(everybodys_), others) - picoseconds(1));
   }
   /// True if it precedes everything pending anywhere: then it may touch what all groups share.
   bool is_earliest(const Event& event, Time at, EventClass event_class) const {
@@ -58,10 +62,7 @@ class Engine {
   }
   /// Last instant (inclusive) to which a component alone in its group may run ahead.
   Time private_horizon() const {
-    // While one of everybody's events is handled, the horizon is the next one of the others.
-    const WinnerTree& tree = groups_[everybody];
-    const bool firing = firing_ != nullptr && firing_->group_ == everybody;
-    const Time global = key_time(firing ? tree.earliest_other(firing_->leaf_) : tree.winner_key());
+    const Time global = key_time(everybodys_);
     return global < window_end_ ? global : window_end_;
   }
   bool alone(const Event& event) const { return members_[event.group_] == 1; }
@@ -95,7 +96,7 @@ class Engine {
 
  private:
   void set_key(Event& event, EventKey key);
-  Time earliest_rival(std::uint32_t group, std::uint32_t leaf) const;
+  void find_rivals();
 
   struct Registration {
     Event* event;
@@ -112,20 +113,31 @@ class Engine {
   Time end_ = time_limit();
   Time window_ = microseconds(100);
   Time window_end_{0};
-  /// Before this instant the firing event precedes all others of its group and of group 0, and is inside the window:
-  /// most questions are answered without looking at the trees. Never too late; may be too early.
-  Time free_until_{0};
+  // What the firing event's steps are compared with, so that none of them has to look at the trees. Between two events
+  // everything pending is a rival.
+  EventKey everybodys_ = never_key();  ///< earliest key of group 0
+  EventKey others_ = never_key();      ///< of the rest of its own group
+  Time free_until_{0};                 ///< before this instant it precedes both and is inside the window
   std::uint64_t fired_ = 0;
 };
+
+inline void Engine::find_rivals() {
+  const bool everybodys = firing_ != nullptr && firing_->group_ == everybody;
+  const WinnerTree& global = groups_[everybody];
+  everybodys_ = everybodys ? global.earliest_other(firing_->leaf_) : global.winner_key();
+  others_ = everybodys || firing_ == nullptr ? never_key() : groups_[firing_->group_].earliest_other(firing_->leaf_);
+  const EventKey first = others_ < everybodys_ ? others_ : everybodys_;
+  free_until_ = std::min(window_end_, key_time(first));
+}
 
 inline void Engine::set_key(Event& event, EventKey key) {
   WinnerTree& tree = groups_[event.group_];
   tree.set_key_only(event.leaf_, key);
   if (&event == firing_) return;  // run() updates the path once, after the handler
-  if (key_time(key) < free_until_) free_until_ = key_time(key);
   tree.update(event.leaf_);
   groups_of_.set_key_only(event.group_, tree.winner_key());
   groups_of_.update(event.group_);
+  find_rivals();
 }
 
 inline void Engine::arm(Event& event, Time at, EventClass event_class) {

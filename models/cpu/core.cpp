@@ -35,7 +35,7 @@ void Core::power_on() {
 
 void Core::run(Time now) {
   ensure(idle_ || clock_ == now, "core: fired at another instant than its clock");
-  clock_ = now;
+  if (idle_) skip_to(now);
   limit_ = engine_.private_horizon();
   while (true) {
     engine_.set_running_at(clock_);
@@ -70,12 +70,13 @@ void Core::run(Time now) {
     }
     if (!idle_) enter_idle();
     if (next_interrupt_ == Time::never()) return;
-    clock_ = next_interrupt_;
+    skip_to(next_interrupt_);
     if (!may_step(next_source_->device() ? EventClass::interrupt : EventClass::timer)) return;
   }
 }
 
 void Core::schedule() {
+  book();
   Task* next = static_cast<Task*>(run_queue_.pick_next(clock_));
   if (next == current_) return;
   current_ = next;
@@ -92,6 +93,7 @@ bool Core::run_task() {
   const Task::Outcome outcome = task.step(*this);
   in_unit_ = outcome == Task::Outcome::waiting;
   if (outcome == Task::Outcome::sleeps) {
+    book();
     run_queue_.dequeue(task, clock_, true);
     current_ = nullptr;
   }
@@ -125,7 +127,7 @@ void Core::leave_idle() {
   cold_ = true;
   // Waking up is still idle time to the kernel's accounting.
   const Time latency = idle_states_.leave(clock_);
-  clock_ += latency;
+  skip_to(clock_ + latency);
   observe_idle(clock_);
   enter_context(Context::hardirq);
   idle_ = false;
@@ -256,6 +258,7 @@ void Core::wake(Task& task) {
   if (task.home != this) {
     task.home->wake_remotely(task, clock_);
   } else {
+    book();
     run_queue_.enqueue(task, clock_, true);
   }
 }

@@ -84,6 +84,8 @@ class Core {
   void wait(EventClass event_class) { engine_.arm(event_, clock_, event_class); }
   /// Until when (inclusive) private steps may begin without asking; before now() when every step must ask.
   Time private_limit() const { return alone_ ? limit_ : Time{-1}; }
+  /// The same for steps that ask may_step_ahead(): in a group they need not come one by one.
+  Time ahead_limit() const { return alone_ ? limit_ : engine_.ahead_limit(remote_latency); }
   bool interrupt_due() const { return next_interrupt_ <= clock_; }
   Time next_interrupt() const { return next_interrupt_; }
 
@@ -101,12 +103,7 @@ class Core {
   }
   Time price(Step step) const { return prices_.cost(step); }
   /// For packets priced together: advance() moves the clock, attribute() says what for.
-  void advance(Time total) {
-    clock_ += total;
-    stats_.busy_ps[static_cast<std::size_t>(context_)] += static_cast<std::uint64_t>(total.ps);
-    // Softirq and hard interrupts on a thread's back are not its time (SC-3).
-    if (context_ >= Context::ksoftirqd) run_queue_.update_current(total);
-  }
+  void advance(Time total) { clock_ += total; }
   void attribute(Step step, std::int64_t times) {
     profile(static_cast<std::size_t>(step)) += static_cast<std::uint64_t>((prices_.cost(step) * times).ps);
   }
@@ -172,11 +169,15 @@ class Core {
   const IdleStates& idle_states() const { return idle_states_; }
   /// Time not idle, in all contexts.
   Time busy() const {
-    return Time{
-        static_cast<std::int64_t>(std::accumulate(stats_.busy_ps.begin(), stats_.busy_ps.end(), std::uint64_t{0}))};
+    return clock_ - booked_ +
+           Time{static_cast<std::int64_t>(
+               std::accumulate(stats_.busy_ps.begin(), stats_.busy_ps.end(), std::uint64_t{0}))};
   }
-  /// Brings the idle times up to `now`.
-  void observe_idle(Time now);
+  /// Brings busy and idle times up to `now`.
+  void observe(Time now) {
+    book();
+    observe_idle(now);
+  }
   /// Arms the core for its first work; called once after the engine is sealed.
   void power_on();
 
@@ -215,14 +216,31 @@ class Core {
     advance(cost);
     profile(entry) += static_cast<std::uint64_t>(cost.ps);
   }
-  std::uint64_t& profile(std::size_t entry) { return stats_.profile_ps[entry][static_cast<std::size_t>(context_)]; }
+  std::uint64_t& profile(std::size_t entry) { return profile_[entry * context_names.size()]; }
+  /// Busy time is booked when the context changes or somebody asks, not step by step: a tenth of a packet's work.
+  void book() {
+    const Time ran = clock_ - booked_;
+    booked_ = clock_;
+    stats_.busy_ps[static_cast<std::size_t>(context_)] += static_cast<std::uint64_t>(ran.ps);
+    // Softirq and hard interrupts on a thread's back are not its time (SC-3).
+    if (context_ >= Context::ksoftirqd) run_queue_.update_current(ran);
+  }
+  /// The clock moves on without work.
+  void skip_to(Time at) {
+    book();
+    clock_ = booked_ = at;
+  }
+  void observe_idle(Time now);
   void run(Time now);
   bool run_task();
   void schedule();
   void enter_context(Context context) {
     if (trace_ != nullptr) [[unlikely]]
       trace_->context(params_.cpu, clock_, static_cast<std::uint8_t>(context));
+    if (context == context_) return;
+    book();
     context_ = context;
+    profile_ = &stats_.profile_ps[0][static_cast<std::size_t>(context)];
   }
   void enter_idle();
   void leave_idle();
@@ -243,6 +261,7 @@ class Core {
   MemoryContext memory_;
 
   Time clock_{0};
+  Time booked_{0};  ///< up to here the busy time is in the statistics
   Time limit_{-1};
   Time next_interrupt_ = Time::never();
   InterruptSource* next_source_ = nullptr;
@@ -255,6 +274,7 @@ class Core {
   Context context_ = Context::softirq;
   Task* current_ = nullptr;
   CoreStats stats_;
+  std::uint64_t* profile_ = &stats_.profile_ps[0][static_cast<std::size_t>(Context::softirq)];  ///< of the context
   Trace* trace_ = nullptr;
 };
 

@@ -256,7 +256,7 @@ void register_metrics(Host& host) {
 }
 
 void settle(Host& host, Time now) {
-  for (const auto& core : host.cores()) core->observe_idle(now);
+  for (const auto& core : host.cores()) core->observe(now);
   for (const auto& nic : host.nics()) {
     nic->port->catch_up(now);
     for (HostQueue& queue : nic->queues) {

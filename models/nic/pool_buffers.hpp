@@ -40,6 +40,7 @@ class PoolBuffers final : public RxBuffers {
   void drop(Core& core, RxRing& ring, std::uint32_t slot) override;
   void give_back(MemoryContext& context, RxRing& ring) override;
   bool drops_for_free() const override { return params_.release_at_refill; }
+  bool takes_for_free() const override { return params_.release_at_refill; }
 
   void put(MemoryContext& context, PageId page) override;
   bool put_is_private(const MemoryContext& context, PageId page) const override {

@@ -48,6 +48,8 @@ class RxBuffers : public RxPages {
   }
   /// Is drop() free of work? Then a batch need not call it (DR-11: mlx5 releases at refill).
   virtual bool drops_for_free() const = 0;
+  /// Does take() always succeed, without a price and without reaching beyond this CPU?
+  virtual bool takes_for_free() const { return false; }
 
   /// skb->truesize of a packet in such a buffer (SK-2).
   virtual std::uint32_t truesize() const = 0;

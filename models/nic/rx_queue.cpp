@@ -251,7 +251,9 @@ bool RxQueue::run_packets(Core& core) {
       handled_ += drop_run(core);
     } else {
       if (!may_handle(core)) return false;
-      handled_ += hook_.kind == XdpHook::Kind::program ? program_run(core) : one_packet(core);
+      handled_ += hook_.kind == XdpHook::Kind::program ? program_run(core)
+                  : keeps_alike()                      ? keep_run(core)
+                                                       : one_packet(core);
     }
   }
   return true;
@@ -274,18 +276,26 @@ bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {
   touch(core, packet);  // eth_type_trans reads the header
   core.charge_together(Step::skb_alloc, Step::skb_build);
   if (params_.gro) core.charge(Step::gro_receive);
-  const SkbId id = env_.slab->allocate();
+  const SkbId id = keep(core, packet, page, core.now());
   Skb& skb = (*env_.slab)[id];
-  skb.packet = packet;
-  skb.pages = buffers_.get();
-  skb.page = page;
-  skb.truesize = buffers_->truesize();
-  skb.alloc_cpu = core.cpu();
-  skb.visible = core.now();
   skb.return_hook = hook_.kind == XdpHook::Kind::program ? hook_.returns : nullptr;
   if (skb.return_hook != nullptr) skb.cookie = skb.return_hook->cookie();
   normal_list_.add(id);
   return true;
+}
+
+/// The packet and its page in a record of the slab: an skb, or a frame that will become one on another CPU.
+SkbId RxQueue::keep(Core& core, const Packet& packet, PageId page, Time visible) {
+  const SkbId id = env_.slab->allocate();
+  Skb& skb = (*env_.slab)[id];
+  skb.packet = packet;
+  skb.pages = buffers_.get();
+  skb.return_hook = nullptr;
+  skb.visible = visible;
+  skb.page = page;
+  skb.truesize = buffers_->truesize();
+  skb.alloc_cpu = core.cpu();
+  return id;
 }
 
 /// No page for the skb, or for the copy that a frame without memory of its own needs.

@@ -182,11 +182,14 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   };
 
   class ProgramRun;
+  struct Course;
   enum class Look : std::uint8_t { none, packet, waiting };
   Look look(Core& core);
   bool run_packets(Core& core);
   bool may_handle(Core& core);
   std::uint32_t drop_run(Core& core);
+  bool keeps_alike() const;
+  std::uint32_t keep_run(Core& core);
   std::uint32_t program_run(Core& core);
   std::uint32_t one_packet(Core& core);
   XdpAction built_in(Core& core, const Packet& packet);
@@ -208,6 +211,7 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   void leave_elsewhere(Core& core, const Packet& packet, std::uint32_t slot, const XdpVerdict& verdict,
                        const EgressHook::Verdict& egress);
   bool build_skb(Core& core, const Packet& packet, std::uint32_t slot);
+  SkbId keep(Core& core, const Packet& packet, PageId page, Time visible);
   bool deliver(Core& core) { return normal_list_.deliver(core, *env_.stack, netfilter_); }
   void no_memory(Core& core, const Packet& packet);
   bool finish(Core& core);

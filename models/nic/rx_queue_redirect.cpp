@@ -71,13 +71,7 @@ void RxQueue::redirect_to_cpu(Core& core, const Packet& packet, std::uint32_t sl
     return;
   }
   core.charge(Step::xdp_redirect);
-  const SkbId id = env_.slab->allocate();
-  Skb& frame = (*env_.slab)[id];
-  frame.packet = as_sent(packet, verdict);
-  frame.pages = buffers_.get();
-  frame.page = page;
-  frame.truesize = buffers_->truesize();
-  frame.return_hook = nullptr;
+  const SkbId id = keep(core, as_sent(packet, verdict), page, core.now());
   redirect_.enqueue(entry != nullptr ? *entry : hook_.cpus->choose(packet, core.cpu()), id);
 }
 

@@ -7,59 +7,6 @@
 
 namespace rxpool {
 
-/// A run of packets that are all dropped: at least the one at hand, more while nobody can interfere. The same as
-/// one_packet() for each; what is the same for all is added up once.
-std::uint32_t RxQueue::drop_run(Core& core) {
-  const Time price = core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
-                     core.price(Step::xdp_program_drop);
-  const std::span<const Packet> run = ring_.adjacent_completions();
-  const std::size_t most = std::min<std::size_t>(weight - handled_, run.size());
-  const auto most_times = static_cast<std::int64_t>(most);
-  const Time limit = std::min(core.private_limit(), core.next_interrupt() - picoseconds(1));
-  const Time start = core.now();
-  Time now = start + price;
-  std::size_t n = 1;
-  if (start + price * (most_times - 1) <= limit && run[most - 1].completed <= now) {
-    n = most;  // completions are in time order: none of them has to be waited for
-    now = start + price * most_times;
-  } else {
-    while (n < most && now <= limit && run[n].completed <= now) {
-      ++n;
-      now += price;
-    }
-  }
-  std::array<std::int64_t, weight> latencies_ps;
-  std::uint64_t bytes = 0;
-  Fingerprint ends;
-  Time end = start;
-  for (std::size_t i = 0; i < n; ++i) {
-    end += price;
-    latencies_ps[i] = (end - run[i].arrival).ps;
-    bytes += run[i].frame_bytes;
-    Journal::add(ends, run[i], Fate::xdp_drop, end);
-  }
-  env_.journal->ended(Fate::xdp_drop, n, ends);
-  if (params_.record_latency) latency_.record_all(std::span(latencies_ps).first(n));
-  if (env_.journal->trace != nullptr) [[unlikely]] {
-    for (std::size_t k = 0; k < n; ++k) {
-      const Time polled = start + price * static_cast<std::int64_t>(k);
-      trace_packet(core, run[k], polled, polled + price);
-    }
-  }
-  ring_.poll(static_cast<std::uint32_t>(n));
-  stats_.rx_bytes += bytes;
-  stats_.rx_packets += n;
-  stats_.xdp_drop += n;
-  stats_.program_runs += n;
-  core.advance(now - start);
-  const auto times = static_cast<std::int64_t>(n);
-  core.attribute(Step::rx_descriptor, times);
-  core.attribute(Step::dma_sync, times);
-  core.attribute(Step::xdp_call, times);
-  core.attribute(Step::xdp_program_drop, times);
-  return static_cast<std::uint32_t>(n);
-}
-
 /// The driver's loop around a policy. A step per packet as in one_packet(), but what is the same for all is added up at
 /// the end, and the last packet's verdict is left to the caller.
 class RxQueue::ProgramRun final : public XdpLoop {
@@ -73,7 +20,8 @@ class RxQueue::ProgramRun final : public XdpLoop {
         before_(core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
                 (reads_ ? core.price(Step::packet_touch) : Time{0})),
         llc_read_miss_(core.price(Step::llc_read_miss)),
-        limit_(std::min({core.private_limit(), core.next_interrupt() - picoseconds(1), queue.port_.known()})),
+        limit_(std::min({queue.hook_.program->shares_state() ? core.private_limit() : core.ahead_limit(),
+                         core.next_interrupt() - picoseconds(1), queue.port_.known()})),
         now_(core.now()) {}
 
   /// A step begins: when does the program?
@@ -151,7 +99,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
 std::uint32_t RxQueue::program_run(Core& core) {
   const bool drops_alone =
       buffers_->drops_for_free() &&
-      buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot()) == RxBuffers::Reach::cpu &&
+      buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot()) == RxBuffers::Reach::cpu && xsk_ == nullptr &&
       env_.journal->trace == nullptr;
   const std::span<const Packet> packets = ring_.adjacent_completions();
   const std::size_t most = drops_alone ? std::min<std::size_t>(weight - handled_, packets.size()) : 1;

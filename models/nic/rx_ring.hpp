@@ -70,7 +70,9 @@ class RxRing {
     const std::uint32_t first = first_completion_ & mask_;
     return {completions_.data() + first, std::min(completed(), mask_ + 1 - first)};
   }
-  std::uint32_t next_polled_slot() const { return static_cast<std::uint32_t>(polled_) & mask_; }
+  std::uint32_t next_polled_slot() const { return polled_slot(0); }
+  /// Of the i-th completion not yet polled.
+  std::uint32_t polled_slot(std::uint32_t i) const { return static_cast<std::uint32_t>(polled_ + i) & mask_; }
   void poll(std::uint32_t n) {
     polled_ += n;
     first_completion_ += n;

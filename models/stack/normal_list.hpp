@@ -19,6 +19,8 @@ class NormalList {
   void add(SkbId id) { skbs_.push_back(id); }
   /// Has to be delivered before the next is added.
   bool full() const { return skbs_.size() >= batch_; }
+  /// How many may be added until then.
+  std::size_t room() const { return full() ? 0 : batch_ - skbs_.size(); }
   /// Resumable; false: others or an interrupt come first.
   bool deliver(Core& core, Stack& stack, const NetfilterParams& rules) {
     while (delivered_ < skbs_.size()) {
