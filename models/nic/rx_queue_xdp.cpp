@@ -20,8 +20,9 @@ class RxQueue::ProgramRun final : public XdpLoop {
         before_(core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
                 (reads_ ? core.price(Step::packet_touch) : Time{0})),
         llc_read_miss_(core.price(Step::llc_read_miss)),
-        limit_(std::min({queue.hook_.program->shares_state() ? core.private_limit() : core.ahead_limit(),
-                         core.next_interrupt() - picoseconds(1), queue.port_.known()})),
+        limit_(std::min(
+            {queue.hook_.program->shares_state() || queue.xsk_ != nullptr ? core.private_limit() : core.ahead_limit(),
+             core.next_interrupt() - picoseconds(1), queue.port_.known()})),
         now_(core.now()) {}
 
   /// A step begins: when does the program?
@@ -99,7 +100,7 @@ class RxQueue::ProgramRun final : public XdpLoop {
 std::uint32_t RxQueue::program_run(Core& core) {
   const bool drops_alone =
       buffers_->drops_for_free() &&
-      buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot()) == RxBuffers::Reach::cpu && xsk_ == nullptr &&
+      buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot()) == RxBuffers::Reach::cpu &&
       env_.journal->trace == nullptr;
   const std::span<const Packet> packets = ring_.adjacent_completions();
   const std::size_t most = drops_alone ? std::min<std::size_t>(weight - handled_, packets.size()) : 1;
