@@ -34,8 +34,9 @@ enum class Fate : std::uint8_t {
   proto_mem,             ///< SKB_DROP_REASON_PROTO_MEM: tcp_mem, udp_mem, memory.max
   xdp_egress_drop,       ///< dropped by the egress program of the policy that sent it (XD-71)
   rx_queue_restart,      ///< in a ring that the driver took down (DR-40)
+  tx_burst_full,         ///< a poll-mode application found no free descriptor for it (PM-4)
 };
-inline constexpr std::array<std::string_view, 25> fate_names = {
+inline constexpr std::array<std::string_view, 26> fate_names = {
     "rx_discards_phy",      "rx_out_of_buffer", "rx_steering_drop",
     "xdp_aborted",          "xdp_drop",         "skb_alloc_failed",
     "netfilter_drop",       "no_socket",        "unhandled_proto",
@@ -44,6 +45,6 @@ inline constexpr std::array<std::string_view, 25> fate_names = {
     "tx_discards_phy",      "xdp_redirect_err", "xdp_devmap_xmit",
     "xdp_cpumap_enqueue",   "xdp_cpumap_drop",  "xdp_devmap_empty",
     "tcp_old_data",         "proto_mem",        "xdp_egress_drop",
-    "rx_queue_restart"};
+    "rx_queue_restart", "tx_burst_full"};
 
 }  // namespace rxpool

@@ -39,6 +39,18 @@ class Application {
     }
     return until;
   }
+  /// When the next planned pause begins; never() without one. It does not pause at `now`.
+  Time next_pause(Time now) const {
+    Time next = Time::never();
+    for (const ApplicationParams::Pause& pause : params_.pauses) {
+      if (now < pause.at) {
+        next = std::min(next, pause.at);
+      } else if (pause.every.ps != 0) {
+        next = std::min(next, now + pause.every - (now - pause.at) % pause.every);
+      }
+    }
+    return next;
+  }
   Time next_service() {
     return params_.exponential ? ExponentialTime(params_.service)(*params_.exponential) : params_.service;
   }

@@ -100,7 +100,8 @@ bool Core::run_task() {
   if (outcome != Task::Outcome::waiting && std::exchange(bottom_halves_disabled_, false) && softirq_.raised()) {
     start_softirq();
   }
-  return outcome != Task::Outcome::waiting || interrupt_due();
+  const bool rearmed = outcome == Task::Outcome::waiting || outcome == Task::Outcome::postponed;
+  return !rearmed || interrupt_due();
 }
 
 void Core::enter_idle() {

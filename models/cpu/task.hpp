@@ -12,9 +12,10 @@ class Core;
 class Task : public Thread {
  public:
   enum class Outcome : std::uint8_t {
-    ran,      ///< one unit done, wants to go on
-    waiting,  ///< stopped between two steps; the core has re-armed itself
-    sleeps,   ///< nothing to do until woken
+    ran,        ///< one unit done, wants to go on
+    waiting,    ///< stopped between two steps; the core has re-armed itself
+    postponed,  ///< others come first: the core has re-armed itself and the unit has not begun
+    sleeps,     ///< nothing to do until woken
   };
   explicit Task(Context context) : context_(context) {}
   virtual ~Task() = default;

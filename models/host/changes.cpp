@@ -64,6 +64,10 @@ void TimedChange::apply(Time now, const std::string& path, const scenario::Param
     for (HostXsk& xsk : host_.xsks()) {
       if (xsk.name == "xsks." + part[1]) xsk.application->set_paused(*xsk.core, std::get<bool>(value));
     }
+  } else if (part[0] == "pmds") {
+    for (HostPmd& pmd : host_.pmds()) {
+      if (pmd.name == "pmds." + part[1]) pmd.driver->set_paused(*pmd.core, std::get<bool>(value));
+    }
   } else if (part[0] == "traffic") {
     for (const auto& nic : host_.nics()) {
       for (std::size_t i = 0; i < nic->source_names.size(); ++i) {

@@ -9,6 +9,7 @@
 #include <boost/graph/connected_components.hpp>
 
 #include "models/host/nic.hpp"
+#include "models/host/pmd.hpp"
 #include "models/host/redirect.hpp"
 
 namespace rxpool {
@@ -39,6 +40,7 @@ std::vector<std::uint32_t> coupling_groups(const Scenario& scenario, const Polic
     const bool shared_maps = facts.at(nic_name).shares_state;
     const std::string& first_cpu = nic.rx_queues.begin()->second.cpu;
     for (const auto& [queue_name, queue] : nic.rx_queues) {
+      if (pmd_of(scenario, nic_name, queue_name) != nullptr) continue;  // meets nobody
       if (shared_maps) boost::add_edge(index[first_cpu], index[queue.cpu], graph);
       for (const std::string& cpu : cpus_of_queue(scenario, nic_name, queue_name)) {
         boost::add_edge(index[queue.cpu], index[cpu], graph);

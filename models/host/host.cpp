@@ -60,6 +60,7 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   connect_tcp();
   build_actors();
   fill_rings();
+  pmds_ = make_pmds(scenario_, replication, calibration_, cores_, nics_, *pools_, journal_);
   if (control_actor_ != nullptr) {
     control_ = make_control_loop(*this);
     control_thread_ = make_control_thread(*this);
@@ -268,14 +269,23 @@ void Host::fill_rings() {
       RxBuffersRequest request = buffers_request(scenario_, *nic, name, *queue.queue, core.memory(false).node);
       Xsk* const xsk = xsk_of(xsks_, nic->name, name);
       request.umem = xsk != nullptr && xsk->params().zero_copy ? xsk : nullptr;
+      const scenario::PmdParams* const pmd = pmd_of(scenario_, nic->name, name);
+      if (pmd != nullptr) {
+        request.mempool = pmd->mempool;
+        request.mempool_put = calibration_.cost(Step::mempool_put);
+      }
       RxBuffersMade made = make_rx_buffers(request, *pools_, *allocator_);
       queue.pool = made.pool;
       MemoryContext& context = core.memory(true);
       context.now = Time{0};
       if (!queue.queue->power_on(std::move(made.buffers), context)) {
-        throw InputError("nics." + nic->name + ".rx_queues." + name +
-                         ": the host has too little memory to fill the ring" +
-                         "; raise memory.total_mib or memory.free_mib, or lower rx_ring");
+        throw InputError(
+            "nics." + nic->name + ".rx_queues." + name + ": the host has too little memory to fill the ring" +
+            "; raise memory.total_mib or memory.free_mib, or lower " + (pmd == nullptr ? "rx_ring" : "mempool"));
+      }
+      if (pmd != nullptr) {
+        queue.queue->give_to_user_space(core);
+        continue;
       }
       if (xsk != nullptr) {
         queue.queue->set_xsk(*xsk, xsk == request.umem ? static_cast<UmemBuffers*>(&queue.queue->buffers()) : nullptr);
@@ -292,6 +302,7 @@ void Host::power_on() {
     sockets_[i].reader->attach(*sockets_[i].socket->reader_core);
   }
   for (HostXsk& xsk : xsks_) xsk.application->attach(*xsk.core);
+  for (HostPmd& pmd : pmds_) pmd.driver->attach(*pmd.core);
   if (control_thread_ != nullptr) control_thread_->attach(core(scenario_.control.cpu));
   for (const auto& core : cores_) core->power_on();
 
@@ -358,6 +369,7 @@ ReplicationResult Host::run(const RunOptions& options) {
     result.offered_packets += nic->port->stats().rx_packets_phy;
     for (const HostQueue& queue : nic->queues) result.program_packets += queue.queue->stats().program_runs;
   }
+  for (const HostPmd& pmd : pmds_) result.program_packets += pmd.driver->stats().ipackets;
   for (MetricRegistry::Value& value : registry_.values(now)) {
     result.metrics.push_back({*value.component, std::move(value.metric), std::string(value.unit), value.value});
   }

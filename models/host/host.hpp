@@ -19,6 +19,7 @@
 #include "models/cpu/core.hpp"
 #include "models/host/control_thread.hpp"
 #include "models/host/nic.hpp"
+#include "models/host/pmd.hpp"
 #include "models/host/xsk.hpp"
 #include "models/journal.hpp"
 #include "models/memory/background.hpp"
@@ -73,6 +74,7 @@ class Host final : private KswapdListener {
   std::vector<std::unique_ptr<HostNic>>& nics() { return nics_; }
   std::vector<HostSocket>& sockets() { return sockets_; }
   std::vector<HostXsk>& xsks() { return xsks_; }
+  std::vector<HostPmd>& pmds() { return pmds_; }
   std::vector<std::unique_ptr<Background>>& backgrounds() { return backgrounds_; }
   PageAllocator& allocator() { return *allocator_; }
   PagePools& pools() { return *pools_; }
@@ -127,6 +129,7 @@ class Host final : private KswapdListener {
   std::vector<HostSocket> sockets_;
   std::vector<std::unique_ptr<HostNic>> nics_;
   std::vector<HostXsk> xsks_;
+  std::vector<HostPmd> pmds_;
   std::vector<std::unique_ptr<Actor>> actors_;
   std::vector<Actor*> kswapd_actors_;                   ///< by node
   std::vector<std::pair<Actor*, Time>> scaler_actors_;  ///< and when they look first

@@ -41,6 +41,10 @@ Ledger packet_ledger(Host& host) {
   for (const HostXsk& xsk : host.xsks()) {
     ledger.places["in_flight." + xsk.name] += xsk.xsk->frames_received() + xsk.application->waiting();
   }
+  for (const HostPmd& pmd : host.pmds()) {
+    ledger.places["in_flight." + pmd.name] += pmd.driver->in_hand();
+    if (pmd.transmit != nullptr) ledger.places["in_flight." + pmd.transmit->name()] += pmd.transmit->in_flight();
+  }
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = host.journal().count(fate);
@@ -134,6 +138,12 @@ Ledger page_ledger(Host& host) {
     ledger.places["xsk_fill"] += xsk.xsk->frames_to_fill();
     ledger.places["xsk_rx"] += xsk.xsk->frames_received();
     ledger.places["xsk_application"] += xsk.application->frames();
+  }
+  for (const HostPmd& pmd : host.pmds()) {
+    ledger.places["mempool"] += pmd.driver->mempool().available();
+    ledger.places["pmd_application"] += pmd.driver->in_hand();
+    if (pmd.transmit == nullptr) continue;
+    pmd.transmit->for_each_page([&](PageId page) { ledger.places["tx_ring"] += held.add_page(page); });
   }
   check_closed("page", ledger);
   return ledger;

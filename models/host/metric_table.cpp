@@ -89,6 +89,14 @@ constexpr MetricDefinition definitions[] = {
     {"xsk_rx_queue", "packets", level, "packets in the RX ring", "rxpool"},
     {"xsk_fill_queue", "frames", level, "frames in the FILL ring and in the kernel's list", "rxpool"},
     {"xsk_latency", "ns", level, "from the wire to the end of the application's work", "rxpool"},
+    // Poll-mode drivers.
+    {"ipackets", "packets", counter, "packets that receive bursts took", "DPDK rte_eth_stats ipackets"},
+    {"ibytes", "bytes", counter, "bytes of these, with FCS", "DPDK rte_eth_stats ibytes"},
+    {"rx_bursts", "events", counter, "looks at the RX ring", "rxpool"},
+    {"empty_bursts", "events", counter, "of these, without a packet", "rxpool"},
+    {"tx_burst_full", "packets", counter, "packets for which the send burst found no descriptor (PM-4)", "rxpool"},
+    {"mempool_avail", "packets", level, "free mbufs", "DPDK rte_mempool_avail_count"},
+    {"pmd_latency", "ns", level, "from the wire to the end of the application's work", "rxpool"},
     // XDP transmit queues.
     {"tx_xdp_xmit", "packets", counter, "redirected frames that found a descriptor", "mlx5 tx_xdp_xmit"},
     {"tx_xdp_full", "events", counter, "calls of ndo_xdp_xmit that ran out of descriptors", "mlx5 tx_xdp_full"},

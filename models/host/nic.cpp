@@ -346,6 +346,7 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
     made.adaptive_rx = queue.adaptive_rx;
     made.cqe_mode = params.rx_cqe_mode;
     made.gro = params.gro;
+    made.busy_poll = queue.napi_busy_poll;
     made.gro_normal_batch = scenario.kernel.gro_normal_batch;
     made.napi_defer_hard_irqs = params.napi_defer_hard_irqs;
     made.gro_flush_timeout = time_from_ns(params.gro_flush_timeout_ns);

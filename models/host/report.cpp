@@ -230,6 +230,10 @@ void register_metrics(Host& host) {
   for (const auto& core : host.cores()) register_core(registry, host, *core);
   register_sockets(registry, host);
   for (HostXsk& xsk : host.xsks()) register_xsk(registry, xsk, host.scenario().record.latency);
+  for (HostPmd& pmd : host.pmds()) {
+    register_pmd(registry, pmd, host.scenario().record.latency);
+    if (pmd.transmit != nullptr) register_tx_queue(registry, *pmd.transmit, host.scenario().record.latency);
+  }
   registry.counter("stack", "UdpNoPorts", &host.stack().stats().udp_no_ports);
   registry.counter("stack", "netfilter_drop", host.journal().counter(Fate::netfilter_drop));
   registry.counter("stack", "no_socket", host.journal().counter(Fate::no_socket));
@@ -257,6 +261,9 @@ void register_metrics(Host& host) {
 
 void settle(Host& host, Time now) {
   for (const auto& core : host.cores()) core->observe(now);
+  for (const HostPmd& pmd : host.pmds()) {
+    if (pmd.transmit != nullptr) pmd.transmit->observe(now);
+  }
   for (const auto& nic : host.nics()) {
     nic->port->catch_up(now);
     for (HostQueue& queue : nic->queues) {

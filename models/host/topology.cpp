@@ -88,6 +88,14 @@ class Prices {
   double read(const scenario::XskParams& xsk) const {
     return of(Step::xsk_ring_get) + of(Step::xsk_ring_put) + xsk.application.service_ns;
   }
+  /// A poll-mode driver and its application with one packet of full bursts.
+  double poll_mode(const scenario::PmdParams& pmd) const {
+    const double burst = of(Step::rx_burst) + of(Step::llc_hit) + of(Step::doorbell);
+    const double sent = of(Step::tx_descriptor) + of(Step::tx_completion);
+    return burst / pmd.burst + of(Step::rx_descriptor) + of(Step::mempool_get) + of(Step::refill_descriptor) +
+           of(Step::packet_touch) + pmd.application.service_ns + of(Step::mempool_put) +
+           (pmd.forward ? sent + (of(Step::llc_hit) + of(Step::doorbell)) / pmd.burst : 0);
+  }
   static bool filtered(const scenario::NicParams& nic, const Packet& packet) {
     return drops(nic.netfilter.raw_drop, packet) || drops(nic.netfilter.filter_drop, packet);
   }
@@ -188,6 +196,11 @@ Demand sample(HostNic& nic, const Prices& prices) {
       if (packet.queue == Steering::drop) continue;
       ++demand.pcie_packets;
       demand.pcie_ns += per_packet + per_byte * packet.frame_bytes;
+      const auto& queue_name = std::next(nic.params->rx_queues.begin(), packet.queue)->first;
+      if (const scenario::PmdParams* const pmd = pmd_of(scenario, nic.name, queue_name)) {
+        demand.queues[packet.queue].add(prices.poll_mode(*pmd));
+        continue;
+      }
       const auto [action, price] = run_hook(nic.hook, packet, prices);
       if (const std::size_t xsk = xsk_of(nic, scenario, packet.queue); xsk < scenario.xsks.size()) {
         const auto& params = std::next(scenario.xsks.begin(), static_cast<std::ptrdiff_t>(xsk))->second;

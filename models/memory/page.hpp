@@ -28,7 +28,7 @@ enum class PagePlace : std::uint8_t {
   posted,      ///< in an RX descriptor
   stack,       ///< skb or xdp_buff on its way through the stack
   socket,
-  user_ring,  ///< AF_XDP
+  user_ring,  ///< an application's: umem of an AF_XDP socket, mempool of a poll-mode driver
   other,      ///< allocated, in nobody's list above: page cache, or in the hand of a driver
 };
 inline constexpr unsigned page_place_count = 9;

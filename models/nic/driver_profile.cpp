@@ -6,6 +6,7 @@
 #include "models/nic/copy_buffers.hpp"
 #include "models/nic/flip_buffers.hpp"
 #include "models/nic/fragment_buffers.hpp"
+#include "models/nic/mempool_buffers.hpp"
 #include "models/nic/pool_buffers.hpp"
 #include "models/nic/umem_buffers.hpp"
 
@@ -109,6 +110,9 @@ RxBuffersMade make_rx_buffers(const RxBuffersRequest& request, PagePools& pools,
     params.threshold = threshold;
     return RxBuffersMade{std::make_unique<FragmentBuffers>(params, allocator), nullptr};
   };
+  if (request.mempool != 0) {
+    return {std::make_unique<MempoolBuffers>(request.mempool, request.mempool_put, allocator), nullptr};
+  }
   switch (request.driver) {
     case Driver::mlx5:
       if (request.umem != nullptr) {

@@ -33,6 +33,8 @@ struct RxBuffersRequest {
   bool xdp = false;                               ///< a program is or will be attached: 256 bytes of headroom
   const std::int32_t* napi_list_owner = nullptr;  ///< PP-22
   Xsk* umem = nullptr;                            ///< zero-copy AF_XDP socket whose frames it uses instead
+  std::uint32_t mempool = 0;                      ///< mbufs of the poll-mode driver that has the queue; 0 the kernel
+  Time mempool_put;                               ///< price of giving one of them back
 };
 
 struct RxBuffersMade {

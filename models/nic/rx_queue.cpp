@@ -35,6 +35,12 @@ void RxQueue::set_affinity(Core& core) {
   core.interrupt_line_moved();
 }
 
+void RxQueue::give_to_user_space(Core& core) {
+  line_.core = &core;
+  line_.mask();
+  port_.set_queue(params_.index, ring_, core.event());
+}
+
 void RxQueue::make_threaded(Core& core) {
   thread_ = std::make_unique<NapiThread>(*this, core.softirq().deferred());
   thread_->name = params_.name + ".napi";
@@ -304,7 +310,7 @@ void RxQueue::no_memory(Core& core, const Packet& packet) {
   env_.journal->ended(packet, Fate::skb_alloc_failed, core.now());
 }
 
-/// NA-21 to NA-24: repoll, or complete, with the interrupt unmasked unless it is deferred.
+/// NA-21 to NA-24, NA-47: repoll, or complete, with the interrupt unmasked unless it is deferred.
 bool RxQueue::finish(Core& core) {
   if (handled_ >= weight || busy_) {
     if (handled_ >= weight) ++stats_.full_polls;
@@ -317,6 +323,7 @@ bool RxQueue::finish(Core& core) {
     return true;
   }
   work_ = handled_;
+  if (params_.busy_poll) return true;  // stays scheduled, its interrupt masked
   core.charge(Step::napi_complete);
   if (handled_ != 0) defer_irqs_left_ = params_.napi_defer_hard_irqs;
   scheduled = false;

@@ -41,6 +41,7 @@ struct RxQueueParams {
   bool adaptive_rx = false;
   bool cqe_mode = false;
   bool gro = true;
+  bool busy_poll = false;  ///< by its NAPI thread (NA-47)
   std::uint32_t gro_normal_batch = 8;
   std::uint32_t napi_defer_hard_irqs = 0;
   Time gro_flush_timeout;
@@ -88,6 +89,8 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   std::unique_ptr<RxBuffers> take_down(MemoryContext& context);
   /// A new ring, filled as far as memory goes, and the NAPI enabled.
   void bring_up(std::unique_ptr<RxBuffers> buffers, std::uint32_t ring_size, MemoryContext& context);
+  /// Its interrupt stays masked and nobody schedules its NAPI: a poll-mode driver on `core` has the ring (PM-1).
+  void give_to_user_space(Core& core);
 
   /// Threaded NAPI on `core` (NA-40); before time starts.
   void make_threaded(Core& core);
@@ -136,6 +139,7 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
     explicit Line(RxQueue& queue) : InterruptSource(true), queue_(queue) {}
     bool interrupt(Core& core) override;
     void unmask(Core& core, Time at);
+    void mask() { masked_ = true; }
     /// Computes when the interrupt fires, as far as it is known.
     void update();
     /// Armed anew at `at`: the vector of a queue that was taken down.

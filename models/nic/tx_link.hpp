@@ -2,7 +2,7 @@
 // The way out of one NIC: frames are read from host memory over PCIe and put on the wire, each a FIFO server over all
 // TX queues of the NIC, in the order of their doorbells. PCIe is full duplex: what is received does not slow this down.
 // Leaves out: the NIC's own arbitration between its queues, pause frames. Frames sent while the link is down are lost
-// (tx_discards_phy) at the pace of PCIe.
+// (tx_discards_phy) at the pace of PCIe, after those that were sent before.
 
 #include <algorithm>
 #include <cstdint>
@@ -25,7 +25,7 @@ class TxLink {
   /// Sends one frame whose descriptor the NIC knows of from `at` on; returns when its last bit has left.
   Time send(std::uint32_t frame_bytes, Time at) {
     pcie_free_ = std::max(at, pcie_free_) + Time{params_.pcie_ps_per_packet + params_.pcie_ps_per_byte * frame_bytes};
-    if (params_.mbps == 0) return pcie_free_;
+    if (params_.mbps == 0) return std::max(pcie_free_, wire_free_);  // behind what the wire still has
     wire_free_ = std::max(pcie_free_, wire_free_) + on_wire(frame_bytes);
     return wire_free_;
   }

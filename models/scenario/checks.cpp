@@ -38,6 +38,7 @@ class Checks {
     for (const auto& [name, nic_params] : s_.nics) nic("nics." + name, nic_params);
     sockets();
     xsks();
+    pmds();
     for (const auto& [name, leak] : s_.faults.leaks) refer("faults.leaks." + name, "socket", name, s_.sockets);
     check_control(s_, origin_);
     for (const auto& [name, traffic] : s_.traffic) refer("traffic." + name + ".nic", "NIC", traffic.nic, s_.nics);
@@ -132,9 +133,16 @@ class Checks {
       refer(at + ".cpu", "CPU", queue.cpu, s_.cpus);
       if (!queue.thread_cpu.empty()) refer(at + ".thread_cpu", "CPU", queue.thread_cpu, s_.cpus);
       ring(at + ".rx_ring", p.driver, queue.rx_ring);
+      if (queue.napi_busy_poll) napi_busy_poll(at + ".napi_busy_poll", queue);
     }
     rss(place + ".rss", p);
     for (const auto& [name, rule] : p.ntuple) ntuple(place + ".ntuple." + name, rule, p);
+  }
+
+  /// What netlink would refuse (NA-47).
+  void napi_busy_poll(const std::string& place, const QueueParams& queue) const {
+    if (!queue.napi_threaded) fail(place, "EINVAL: only a NAPI thread can poll without end; set napi_threaded");
+    if (!s_.kernel.at_least(6, 18)) fail(place, "EINVAL: no kernel before 6.18 has it; raise kernel.release");
   }
 
   /// What attaching the program, or its first packet, would be refused for (XD-51, XD-52).
@@ -255,6 +263,54 @@ class Checks {
       if (xsk.zero_copy) zero_copy(place + ".mode", nic);
       pauses(place + ".application", xsk.application);
     }
+  }
+
+  /// What the driver's probe or the application's start would be refused for (PM-1, PM-5, PM-6).
+  void pmds() const {
+    std::map<std::pair<std::string, std::string>, std::string> taken;
+    for (const auto& [name, xsk] : s_.xsks) taken.emplace(std::pair{xsk.nic, xsk.queue}, "xsks." + name);
+    for (const auto& [name, pmd] : s_.pmds) {
+      const std::string place = "pmds." + name;
+      refer(place + ".nic", "NIC", pmd.nic, s_.nics);
+      const NicParams& nic = s_.nics.at(pmd.nic);
+      refer(place + ".queue", "RX queue", pmd.queue, nic.rx_queues);
+      if (nic.driver == Driver::veth) {
+        fail(place + ".nic", "EOPNOTSUPP: veth has no poll-mode driver; use another driver");
+      }
+      const auto [other, is_new] = taken.emplace(std::pair{pmd.nic, pmd.queue}, place);
+      if (!is_new) {
+        fail(place + ".queue",
+             "EBUSY: " + other->second + " has " + pmd.queue + " of " + pmd.nic + "; take another queue");
+      }
+      mempool(place, pmd, nic);
+      never_kernels(place, pmd, nic);
+      pauses(place + ".application", pmd.application);
+    }
+  }
+
+  void mempool(const std::string& place, const PmdParams& pmd, const NicParams& nic) const {
+    const std::uint32_t ring = nic.rx_queues.at(pmd.queue).rx_ring;
+    const std::uint32_t least = ring + (pmd.forward ? nic.tx_ring : 0) + pmd.burst;
+    if (pmd.mempool >= least) return;
+    fail(place + ".mempool", "ENOMEM: " + std::to_string(pmd.mempool) + " mbufs do not fill RX ring" +
+                                 (pmd.forward ? ", TX ring" : "") + " and burst, and a driver without a free mbuf" +
+                                 " stands still; use at least " + std::to_string(least));
+  }
+
+  /// Interrupts and programs of the kernel that the queue would have for nothing.
+  void never_kernels(const std::string& place, const PmdParams& pmd, const NicParams& nic) const {
+    const std::string cpu = "nics." + pmd.nic + ".rx_queues." + pmd.queue + ".cpu";
+    for (const auto& [name, event] : s_.events) {
+      if (!event.set.contains(cpu)) continue;
+      fail("events." + name + ".set", cpu + ": " + place + " polls it, it has no interrupt to move; drop this change");
+    }
+    const auto polled =
+        std::count_if(s_.pmds.begin(), s_.pmds.end(), [&](const auto& entry) { return entry.second.nic == pmd.nic; });
+    const auto policy = s_.policies.find(pmd.nic);
+    if (static_cast<std::size_t>(polled) < nic.rx_queues.size() || policy == s_.policies.end()) return;
+    if (policy->second.program == "none") return;
+    fail("policies." + pmd.nic,
+         "no queue of " + pmd.nic + " is left to the kernel, so its program never runs; remove it");
   }
 
   void zero_copy(const std::string& place, const NicParams& nic) const {

@@ -21,6 +21,7 @@ const std::vector<std::string_view>& event_paths() {
       "sockets.*.reader.paused",
       "traffic.*.rate_pps",
       "xsks.*.application.paused",
+      "pmds.*.application.paused",
   };
   return paths;
 }

@@ -35,6 +35,7 @@ double pages_in_circulation(const Scenario& s) {
     pages += rcvbuf / smallest_truesize + rings;
   }
   for (const auto& [name, xsk] : s.xsks) pages += xsk.frames;
+  for (const auto& [name, pmd] : s.pmds) pages += pmd.mempool;
   pages += static_cast<double>(s.cpus.size()) * (per_cpu_list_pages + s.kernel.netdev_max_backlog);
   const double run_ms = s.warmup_ms + s.duration_ms;
   for (const auto& [name, user] : s.memory.background) {
@@ -72,9 +73,10 @@ std::uint64_t memory_estimate_bytes(const Scenario& s) {
   }
   double xsk_slots = 0;
   for (const auto& [name, xsk] : s.xsks) xsk_slots += xsk.fill_ring + xsk.rx_ring;
-  const double components = queues +
-                            static_cast<double>(s.cpus.size() + s.sockets.size() + s.xsks.size() + s.traffic.size()) +
-                            s.memory.nodes;
+  const double components =
+      queues +
+      static_cast<double>(s.cpus.size() + s.sockets.size() + s.xsks.size() + s.pmds.size() + s.traffic.size()) +
+      s.memory.nodes;
   double bytes = process_bytes + page_record_bytes * pages_in_circulation(s) + descriptor_bytes * descriptors +
                  xsk_slot_bytes * xsk_slots + traffic_bytes(s);
   if (s.record.latency) bytes += histogram_bytes * components;

@@ -84,6 +84,7 @@ struct QueueParams {
   bool adaptive_rx = true;
   std::uint32_t pool_size = 1024;
   bool napi_threaded = false;
+  bool napi_busy_poll = false;
   std::string thread_cpu;
 };
 
@@ -100,6 +101,8 @@ inline void fields(FieldVisitor& v, QueueParams& p) {
            "Size asked for the page_pool's ptr_ring; 0 is the kernel's 1024 where the driver has a pool.",
            "by driver and ring");
   v.flag("napi_threaded", p.napi_threaded, "Poll in a kernel thread of its own (NA-40).", "the NIC's");
+  v.flag("napi_busy_poll", p.napi_busy_poll,
+         "That thread never stops polling, `threaded` is `busy-poll` (NA-47); needs napi_threaded.");
   v.text("thread_cpu", p.thread_cpu, "CPU of that thread; empty: the interrupt's.");
 }
 

@@ -38,6 +38,7 @@ void fields(FieldVisitor& v, Scenario& p) {
   v.children("nics", p.nics, "Network devices.");
   v.children("sockets", p.sockets, "UDP sockets with the applications that read them.");
   v.children("xsks", p.xsks, "AF_XDP sockets with the applications that read them.");
+  v.children("pmds", p.pmds, "Poll-mode drivers in user space with their applications.");
   v.children("traffic", p.traffic, "Who sends what; the order of their names breaks ties in time.");
   v.children("policies", p.policies, "XDP program of each NIC, by the NIC's name.", {}, "program");
   v.object("control", p.control, "Detectors, signal, circuit breaker, pool limit (docs/control.md).");

@@ -19,6 +19,7 @@
 #include "models/scenario/kernel_params.hpp"
 #include "models/scenario/memory_params.hpp"
 #include "models/scenario/nic_params.hpp"
+#include "models/scenario/pmd_params.hpp"
 #include "models/scenario/policy_params.hpp"
 #include "models/scenario/record_params.hpp"
 #include "models/scenario/socket_params.hpp"
@@ -46,6 +47,7 @@ struct Scenario {
   scenario::Named<scenario::NicParams> nics;
   scenario::Named<scenario::SocketParams> sockets;
   scenario::Named<scenario::XskParams> xsks;
+  scenario::Named<scenario::PmdParams> pmds;
   scenario::Named<scenario::TrafficParams> traffic;
   scenario::Named<scenario::PolicyParams> policies;  ///< by NIC name
   scenario::ControlParams control;

@@ -107,8 +107,20 @@ Numbers numbers_of(Host& host) {
     numbers.xsk_ends += xsk.application->stats().delivered + xsk.application->waiting() + xsk.xsk->frames_received();
     numbers.delivered_by_xsks += xsk.application->stats().delivered;
   }
+  std::uint64_t delivered_by_pmds = 0;
+  for (const HostPmd& pmd : host.pmds()) {
+    const PollModeStats& stats = pmd.driver->stats();
+    numbers.to_pmds += stats.ipackets;
+    numbers.pmd_ends += stats.delivered + stats.tx_burst_full + pmd.driver->in_hand();
+    delivered_by_pmds += stats.delivered;
+    if (pmd.transmit == nullptr) continue;
+    numbers.pmd_ends += pmd.transmit->stats().posted;
+    numbers.frames_out += pmd.transmit->stats().posted;
+    numbers.frames_left += pmd.transmit->stats().transmitted;
+    numbers.frames_flying += pmd.transmit->in_flight();
+  }
   numbers.frames_left += host.journal().count(Fate::tx_discards_phy);
-  numbers.delivered = host.journal().count(Fate::delivered) - numbers.delivered_by_xsks;
+  numbers.delivered = host.journal().count(Fate::delivered) - numbers.delivered_by_xsks - delivered_by_pmds;
   for (const Fate fate : {Fate::netfilter_drop, Fate::no_socket, Fate::unhandled_proto, Fate::socket_rcvbuff,
                           Fate::tcp_old_data, Fate::proto_mem}) {
     numbers.stack_drops += host.journal().count(fate);
@@ -144,7 +156,7 @@ std::vector<std::string> violations(const Numbers& numbers) {
     check(cpu.poll_work <= (cpu.budget + 63) * cpu.net_rx_action, "8 work per pass: " + cpu.name);
   }
   std::uint64_t arrived = 0;
-  std::uint64_t found_again = numbers.steering_drops;
+  std::uint64_t found_again = numbers.steering_drops + numbers.to_pmds;
   for (const NicNumbers& nic : numbers.nics) {
     arrived += nic.arrived;
     found_again += nic.discards + nic.out_of_buffer + nic.waiting;
@@ -159,6 +171,7 @@ std::vector<std::string> violations(const Numbers& numbers) {
   check(numbers.frames_out == numbers.frames_left + numbers.frames_flying, "10 frames of the TX rings");
   check(numbers.redirected_to_cpus == numbers.to_cpus, "9 frames on their way to CPUs");
   check(numbers.to_xsks == numbers.xsk_ends, "9 packets of the AF_XDP sockets");
+  check(numbers.to_pmds == numbers.pmd_ends, "9 packets of the poll-mode drivers");
   check(numbers.cpumap_processed == numbers.cpumap_taken + numbers.cpumap_ends, "9 frames of the cpumaps");
   check(numbers.to_stack == numbers.delivered + numbers.stack_drops + numbers.in_stack, "9 packets of the stack");
   check(numbers.skbs_live == numbers.skbs_queued, "9 skbs");

@@ -49,6 +49,7 @@ struct Numbers {
   std::uint64_t cpumap_processed = 0, cpumap_taken = 0, cpumap_ends = 0;  ///< taken: to the stack
   std::uint64_t to_xsks = 0;                                              ///< into RX rings of AF_XDP sockets
   std::uint64_t xsk_ends = 0, delivered_by_xsks = 0;  ///< worked on, taken or waiting; of these, worked on
+  std::uint64_t to_pmds = 0, pmd_ends = 0;            ///< packets of poll-mode drivers; worked on, in hand, sent
   std::uint64_t to_stack = 0, delivered = 0, stack_drops = 0, in_stack = 0;  ///< packets
 };
 

@@ -141,6 +141,36 @@ TEST_CASE("a moved interrupt leaves the running poll where it is", "[couplings][
   CHECK(independent_of_window(scenario));
 }
 
+TEST_CASE("a NAPI thread that never stops polling takes one interrupt", "[couplings][NA-47]") {
+  const auto polled = [](const std::string& members, const std::string& more) {
+    return load_random(R"({"duration_ms": 3, "cpus": {"cpu0": {}, "cpu1": {}}, )" + more + R"("nics": {"nic0": {
+      "rx_queues": {"rx0": {"cpu": "cpu0", "thread_cpu": "cpu1", "napi_busy_poll": true)" +
+                       members +
+                       R"(}}}}, "sockets": {"app": {"port": 4000, "cpu": "cpu0", "reader": {"service_ns": 500}}},
+    "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 300000, )" +
+                       traffic_4000 + "}}}");
+  };
+  const std::string threaded = R"(, "napi_threaded": true)";
+  const Scenario scenario = polled(threaded, "");
+  const ReplicationResult result = run_replication(scenario, {});
+  CHECK(metric(result, "nics.nic0.rx_queues.rx0", "interrupts") == 1);
+  CHECK(metric(result, "cpus.cpu1", "busy_kthread") > 95);
+  CHECK(place(result.packets, "delivered") > 850);
+  const ReplicationResult woken =
+      run_replication(load_random(R"({"duration_ms": 3, "cpus": {"cpu0": {}, "cpu1": {}}, "nics": {"nic0": {
+      "rx_queues": {"rx0": {"cpu": "cpu0", "thread_cpu": "cpu1", "napi_threaded": true}}}},
+      "sockets": {"app": {"port": 4000, "cpu": "cpu0", "reader": {"service_ns": 500}}},
+      "traffic": {"load": {"nic": "nic0", "kind": "poisson", "rate_pps": 300000, )" +
+                                  traffic_4000 + "}}}"),
+                      {});
+  CHECK(metric(result, "sockets.app", "socket_latency_mean") < metric(woken, "sockets.app", "socket_latency_mean"));
+  same_as_reference(scenario);
+  CHECK(independent_of_window(scenario));
+  CHECK(refusal([&] { polled("", ""); }).find("EINVAL: only a NAPI thread can poll without end") != std::string::npos);
+  CHECK(refusal([&] { polled(threaded, R"("kernel": {"release": "6.12"}, )"); }).find("no kernel before 6.18") !=
+        std::string::npos);
+}
+
 TEST_CASE("a NAPI thread runs on the CPU that the scenario gives it", "[couplings][NA-41]") {
   const Scenario scenario = load_random(R"({"duration_ms": 3, "cpus": {"cpu0": {}, "cpu1": {}},
     "nics": {"nic0": {"napi_threaded": true, "napi_defer_hard_irqs": 2, "gro_flush_timeout_ns": 20000,

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "models/host/pmd.hpp"
 #include "models/host/prices.hpp"
 #include "models/host/redirect.hpp"
 #include "models/host/socket_memory.hpp"
@@ -12,6 +13,7 @@ namespace rxpool::reference {
 
 ReferenceHost::ReferenceHost(const Scenario& scenario, std::uint32_t replication)
     : scenario_(scenario),
+      replication_(replication),
       calibration_(host_calibration(scenario, replication)),
       idle_table_(idle_table(calibration_)),
       frees_(scenario.kernel.skb_defer_max),
@@ -269,19 +271,51 @@ BuffersRequest ReferenceHost::buffers_request(const Nic& nic, const Queue& queue
   return request;
 }
 
+std::unique_ptr<Buffers> ReferenceHost::make_buffers_of(const Nic& nic, Queue& queue) {
+  for (const auto& [name, pmd] : scenario_.pmds) {
+    if (queue.name != "nics." + pmd.nic + ".rx_queues." + pmd.queue) continue;
+    queue.polled = true;
+    return std::make_unique<MempoolPages>(pmd.mempool, calibration_.cost(Step::mempool_put), queue.ring, *allocator_);
+  }
+  if (queue.xsk != nullptr && queue.xsk->params.zero_copy) {
+    auto umem = std::make_unique<UmemPages>(*queue.xsk, queue.ring, *allocator_);
+    queue.umem = umem.get();
+    return umem;
+  }
+  const BuffersRequest request = buffers_request(nic, queue, cpu(queue.params.cpu).node());
+  return make_buffers(request, queue.ring, *pools_, *allocator_);
+}
+
+/// Each poll-mode driver with its queue, which has its buffers.
+void ReferenceHost::make_pmds() {
+  for (const auto& [name, params] : scenario_.pmds) {
+    const std::string component = "pmds." + name;
+    Nic& nic = **std::find_if(nics_.begin(), nics_.end(),
+                              [&, &wanted = params.nic](const auto& n) { return n->name == wanted; });
+    Queue& queue = **std::find_if(nic.queues.begin(), nic.queues.end(), [&, &p = params](const auto& q) {
+      return q->name == "nics." + p.nic + ".rx_queues." + p.queue;
+    });
+    pmds_.push_back(std::make_unique<Pmd>(
+        component, params, RandomStream(scenario_.seed, replication_, component + ".service"),
+        Pmd::Parts{queue.ring, static_cast<MempoolPages&>(*queue.buffers),
+                   [&nic](const Packet& packet) { return nic.read_miss(packet); }},
+        TxRing(component + ".tx", nic.params.tx_ring, nic.tx_link, events_, 2 * nic.number, journal_), journal_));
+    pmds_.back()->component_id = pmd_component_id(pmds_.size() - 1);
+    pmds_.back()->start(cpu(queue.params.cpu));
+  }
+}
+
 void ReferenceHost::power_on() {
   for (const auto& nic : nics_) {
     for (const auto& queue : nic->queues) {
       Cpu& on = cpu(queue->params.cpu);
-      if (queue->xsk != nullptr && queue->xsk->params.zero_copy) {
-        auto umem = std::make_unique<UmemPages>(*queue->xsk, queue->ring, *allocator_);
-        queue->umem = umem.get();
-        queue->buffers = std::move(umem);
-      } else {
-        queue->buffers = make_buffers(buffers_request(*nic, *queue, on.node()), queue->ring, *pools_, *allocator_);
-      }
+      queue->buffers = make_buffers_of(*nic, *queue);
       MemoryContext context = on.context_now(true);
       if (!queue->buffers->fill(context)) throw InputError("too little memory to fill the ring");
+      if (queue->polled) {
+        queue->give_to_user_space(on);
+        continue;
+      }
       queue->set_affinity(on);
       if (queue->params.napi_threaded) {
         queue->make_threaded(queue->params.thread_cpu.empty() ? on : cpu(queue->params.thread_cpu));
@@ -291,6 +325,7 @@ void ReferenceHost::power_on() {
   std::size_t i = 0;
   for (const auto& [name, params] : scenario_.sockets) readers_[i++]->start(cpu(params.cpu));
   for (const auto& xsk : xsks_) xsk->start(cpu(xsk->params.cpu));
+  make_pmds();
   if (scenario_.control.active() && !scenario_.control.cpu.empty()) {
     std::size_t queues = 0;
     for (const auto& nic : nics_) queues += nic->queues.size();

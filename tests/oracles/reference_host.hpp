@@ -37,6 +37,8 @@ class ReferenceHost final : KswapdListener {
   void plan_scaling(std::size_t nic);
   void connect_tcp();
   void bind_xsks(std::uint32_t replication);
+  std::unique_ptr<Buffers> make_buffers_of(const Nic& nic, Queue& queue);
+  void make_pmds();
   void power_on();
   void plan_memory();
   void plan_changes();
@@ -58,6 +60,7 @@ class ReferenceHost final : KswapdListener {
   MemoryContext elsewhere(std::uint8_t node, Time now) const;
 
   const Scenario& scenario_;
+  std::uint32_t replication_;
   Calibration calibration_;
   std::array<IdleState, 3> idle_table_;
   EventQueue events_;
@@ -77,6 +80,7 @@ class ReferenceHost final : KswapdListener {
   std::map<std::string, MemoryCgroup> cgroups_;
   std::vector<std::unique_ptr<Nic>> nics_;
   std::vector<std::unique_ptr<Xsk>> xsks_;
+  std::vector<std::unique_ptr<Pmd>> pmds_;
   std::unique_ptr<ControlLoop> control_;
   std::unique_ptr<ControlProcess> control_process_;
   std::set<Time> change_times_;

@@ -18,6 +18,7 @@
 #include "models/xdp/program.hpp"
 #include "tests/oracles/reference_cpu.hpp"
 #include "tests/oracles/reference_cpumap.hpp"
+#include "tests/oracles/reference_pmd.hpp"
 #include "tests/oracles/reference_redirect.hpp"
 #include "tests/oracles/reference_ring.hpp"
 #include "tests/oracles/reference_stack.hpp"
@@ -61,6 +62,11 @@ class Queue final : public Napi {
 
   void set_affinity(Cpu& cpu);
   void make_threaded(Cpu& cpu);
+  /// A poll-mode driver on that CPU has the ring.
+  void give_to_user_space(Cpu& cpu) {
+    line_.cpu = &cpu;
+    line_.masked = true;
+  }
   Job poll(Cpu& cpu) override;
   void completed() { line_.update(); }
   /// The ring of this channel takes redirected frames from now on.
@@ -89,6 +95,7 @@ class Queue final : public Napi {
   TxRing xmit;  ///< of redirected frames
   Redirect redirect;
   CpumapBulks cpumap_bulks;
+  bool polled = false;        ///< by a driver in user space
   Xsk* xsk = nullptr;         ///< bound to this queue
   UmemPages* umem = nullptr;  ///< its frames as buffers, with zero-copy
   std::uint64_t out_of_buffer = 0;

@@ -153,6 +153,10 @@ void ReferenceHost::change(const std::string& path, const scenario::ParamValue& 
     for (const auto& xsk : xsks_) {
       if (xsk->name == "xsks." + part[1]) xsk->set_paused(std::get<bool>(value), now);
     }
+  } else if (part[0] == "pmds") {
+    for (const auto& pmd : pmds_) {
+      if (pmd->name == "pmds." + part[1]) pmd->set_paused(std::get<bool>(value), now);
+    }
   } else if (part[0] == "traffic") {
     for (const auto& n : nics_) {
       for (std::size_t i = 0; i < n->source_names.size(); ++i) {

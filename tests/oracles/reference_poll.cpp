@@ -235,6 +235,7 @@ void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
     return;
   }
   work = handled;
+  if (params.napi_busy_poll) return;
   cpu.charge(Step::napi_complete);
   if (handled != 0) defers_left_ = nic_.params.napi_defer_hard_irqs;
   scheduled = false;

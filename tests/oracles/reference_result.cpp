@@ -28,6 +28,10 @@ Ledger ReferenceHost::packet_ledger() const {
     ledger.places["in_flight." + socket->name] = socket->queue.size() + socket->waiting.size();
   }
   for (const auto& xsk : xsks_) ledger.places["in_flight." + xsk->name] = xsk->received_waiting() + xsk->in_hand();
+  for (const auto& pmd : pmds_) {
+    ledger.places["in_flight." + pmd->name] = pmd->in_hand();
+    ledger.places["in_flight." + pmd->tx.name] = pmd->tx.not_left();
+  }
   for (std::size_t i = 0; i < fate_names.size(); ++i) {
     const auto fate = static_cast<Fate>(i);
     const std::uint64_t count = journal_.count(fate);
@@ -91,6 +95,11 @@ Ledger ReferenceHost::page_ledger() {
     ledger.places["xsk_fill"] += xsk->to_fill();
     ledger.places["xsk_rx"] += xsk->received_waiting();
     ledger.places["xsk_application"] += xsk->application_frames();
+  }
+  for (const auto& pmd : pmds_) {
+    ledger.places["mempool"] += pmd->mempool_available();
+    ledger.places["pmd_application"] += pmd->in_hand();
+    pmd->tx.for_each_page([&](PageId page) { hold_page("tx_ring", page); });
   }
   return ledger;
 }
@@ -164,6 +173,14 @@ void ReferenceHost::count_maps_and_sockets(ReferenceResult& result) const {
     result.counters[xsk->name + ".xsk_received"] = xsk->received;
     result.counters[xsk->name + ".xsk_wakeups"] = xsk->wakeups;
     result.counters[xsk->name + ".xsk_polls"] = xsk->polls;
+  }
+  for (const auto& pmd : pmds_) {
+    result.counters[pmd->name + ".ipackets"] = pmd->ipackets;
+    result.counters[pmd->name + ".rx_bursts"] = pmd->rx_bursts;
+    result.counters[pmd->name + ".empty_bursts"] = pmd->empty_bursts;
+    if (!pmd->params.forward) continue;
+    result.counters[pmd->name + ".tx_burst_full"] = pmd->tx_burst_full;
+    result.counters[pmd->tx.name + ".tx_packets"] = pmd->tx.transmitted;
   }
 }
 

@@ -6,7 +6,7 @@ namespace rxpool::reference {
 
 TxLink::Sent TxLink::send(std::uint32_t bytes, Time from) {
   pcie_busy_until = std::max(from, pcie_busy_until) + pcie_packet + Time{pcie_ps_per_byte * bytes};
-  if (mbps == 0) return {pcie_busy_until, true};
+  if (mbps == 0) return {std::max(pcie_busy_until, wire_busy_until), true};
   const std::int64_t bits = 8 * (std::int64_t{bytes} + 20);
   wire_busy_until = std::max(pcie_busy_until, wire_busy_until) + Time{bits * 1'000'000 / mbps};
   return {wire_busy_until, false};

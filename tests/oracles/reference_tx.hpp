@@ -66,6 +66,7 @@ class TxRing {
   }
   /// The doorbell is a step of its own, if there is anything to tell.
   Job doorbell(Cpu& cpu);
+  bool has_completion() const { return !done_bulks_.empty(); }
   Job reap(Cpu& cpu);
 
   std::uint64_t not_left() const { return written_.size() + flying_; }

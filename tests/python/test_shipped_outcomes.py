@@ -60,9 +60,25 @@ def _irq_migration(result: rxpool.Result) -> None:
     assert value(result, "cpus.cpu0", "busy_softirq") > value(result, "cpus.cpu1", "busy_softirq") > 0
 
 
+def _poll_mode(result: rxpool.Result) -> None:
+    assert result.bottleneck.startswith("cpus.cpu0 is the bottleneck")
+    assert value(result, "pmds.l2fwd.tx", "tx_pps") > 20e6
+    places = result.replications[0].pages.places
+    assert sum(places[p] for p in ("mempool", "posted", "tx_ring", "pmd_application")) == 8192
+
+
 @pytest.mark.parametrize(
     "check",
-    [_udp_flood, _replay_capture, _memory_pressure, _closed_port, _slow_reader, _rss_imbalance, _irq_migration],
+    [
+        _udp_flood,
+        _replay_capture,
+        _memory_pressure,
+        _closed_port,
+        _slow_reader,
+        _rss_imbalance,
+        _irq_migration,
+        _poll_mode,
+    ],
     ids=lambda check: re.sub("_", "-", check.__name__[1:]),
 )
 def test_a_shipped_scenario_shows_what_it_asks(check: Callable[[rxpool.Result], None]) -> None:

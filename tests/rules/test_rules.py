@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / "docs" / "rules.md"
-RULE = re.compile(r"\b(PP|PA|NA|DR|XD|RS|SK|SC|CT|TC)-(\d+)\b")
-DESCRIBED = re.compile(r"^- ((?:(?:PP|PA|NA|DR|XD|RS|SK|SC|CT|TC)-\d+(?:, | and |\.\.)?)+)")
+RULE = re.compile(r"\b(PP|PA|PM|NA|DR|XD|RS|SK|SC|CT|TC)-(\d+)\b")
+DESCRIBED = re.compile(r"^- ((?:(?:PP|PA|PM|NA|DR|XD|RS|SK|SC|CT|TC)-\d+(?:, | and |\.\.)?)+)")
 SUFFIXES = {".cpp", ".hpp", ".c", ".h", ".py", ".md", ".json"}
 BEGIN, END = "<!-- table begins -->", "<!-- table ends -->"
 

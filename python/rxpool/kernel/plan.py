@@ -94,6 +94,9 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
     if what["memory"]["free_mib"]:
         left_out.append("memory.free_mib: the host's memory is as it is")
     left_out += [f"xsks.{name}: the lab opens no AF_XDP sockets" for name in sorted(what["xsks"])]
+    left_out += [f"pmds.{name}: the lab has no driver in user space" for name in sorted(what["pmds"])]
+    if queue["napi_busy_poll"]:
+        left_out.append("napi_busy_poll: the lab's NAPI thread sleeps when there is nothing to do")
     left_out += [f"events.{name}: timed changes are not made on the kernel" for name in sorted(what["events"])]
     napi_cpu = cpus[queue["thread_cpu"] or queue["cpu"]]
     threaded = bool(queue["napi_threaded"])
