@@ -24,12 +24,24 @@ class Napi {
   virtual Poll poll(Core& core) = 0;
   /// Work of the poll that just finished; weight means "poll me again".
   std::uint32_t work() const { return work_; }
+  /// Packets of that poll.
+  virtual std::uint32_t packets() const { return work_; }
 
-  bool scheduled = false;  ///< NAPI_STATE_SCHED
-  bool missed = false;     ///< NAPI_STATE_MISSED: an interrupt came while scheduled
-  int list_owner = -1;     ///< CPU whose poll_list it is on (PP-22)
-  Task* thread = nullptr;  ///< threaded NAPI (NA-40)
-  Napi* next = nullptr;    ///< link of the list it is on
+  // What a reader that polls it may ask for (NA-46, NA-48); nothing where the device has no timer for it.
+  /// Keeps its interrupt off for gro_flush_timeout; false: not set up.
+  virtual bool defer_interrupts(Core&) { return false; }
+  /// Keeps it off for irq_suspend_timeout from now on, if it is off and that is set.
+  virtual void suspend_interrupts(Core&) {}
+  /// The end of that: it is polled at once.
+  virtual void resume_interrupts(Core&) {}
+
+  bool scheduled = false;         ///< NAPI_STATE_SCHED
+  bool in_busy_poll = false;      ///< NAPI_STATE_IN_BUSY_POLL: completing it is refused
+  std::uint32_t budget = weight;  ///< most work of the next poll
+  bool missed = false;            ///< NAPI_STATE_MISSED: an interrupt came while scheduled
+  int list_owner = -1;            ///< CPU whose poll_list it is on (PP-22)
+  Task* thread = nullptr;         ///< threaded NAPI (NA-40)
+  Napi* next = nullptr;           ///< link of the list it is on
 
  protected:
   std::uint32_t work_ = 0;

@@ -60,6 +60,7 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   connect_tcp();
   build_actors();
   fill_rings();
+  connect_busy_polls(*this);
   pmds_ = make_pmds(scenario_, replication, calibration_, cores_, nics_, *pools_, journal_);
   if (control_actor_ != nullptr) {
     control_ = make_control_loop(*this);

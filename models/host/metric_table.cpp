@@ -227,6 +227,7 @@ constexpr MetricDefinition definitions[] = {
     {"unhandled_proto", "packets", counter, "dropped: no such protocol here", "SKB_DROP_REASON_UNHANDLED_PROTO"},
     {"UdpNoPorts", "packets", counter, "UDP packets to a closed port", "/proc/net/snmp"},
     {"UdpInDatagrams", "packets", counter, "datagrams read by applications", "/proc/net/snmp"},
+    {"BusyPollRxPackets", "packets", counter, "taken off the NIC by the reader itself (NA-45)", "/proc/net/netstat"},
     {"UdpRcvbufErrors", "packets", counter, "dropped: the socket's receive buffer was full", "/proc/net/snmp"},
     {"UdpMemErrors", "packets", counter, "dropped: udp_mem or memory.max (SK-35, SK-36)", "/proc/net/snmp"},
     {"udp_mem", "pages", level, "taken by all UDP sockets (SK-35)", "/proc/net/sockstat"},

@@ -350,6 +350,7 @@ std::unique_ptr<HostNic> make_host_nic(const std::string& name, const Scenario& 
     made.gro_normal_batch = scenario.kernel.gro_normal_batch;
     made.napi_defer_hard_irqs = params.napi_defer_hard_irqs;
     made.gro_flush_timeout = time_from_ns(params.gro_flush_timeout_ns);
+    made.irq_suspend_timeout = time_from_ns(params.irq_suspend_timeout_ns);
     made.record_latency = scenario.record.latency;
     HostQueue& host_queue = nic->queues.emplace_back();
     host_queue.queue = std::make_unique<RxQueue>(made, *nic->port, environment, nic->netfilter, nic->hook);

@@ -40,6 +40,9 @@ void register_socket_memory(MetricRegistry& registry, Host& host) {
 void register_sockets(MetricRegistry& registry, Host& host) {
   for (HostSocket& socket : host.sockets()) {
     register_socket(registry, socket);
+    if (socket.reader->busy_poll() != nullptr) {
+      registry.counter(socket.name, "BusyPollRxPackets", &socket.reader->busy_poll()->packets());
+    }
     registry.rate(socket.name, "delivered_pps", &socket.socket->stats().delivered);
     registry.gauge(socket.name, "rmem_alloc", &socket.socket->rmem());
     registry.gauge(socket.name, "socket_queue", &socket.socket->depth());

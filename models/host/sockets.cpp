@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "models/host/application.hpp"
+#include "models/host/host.hpp"
 
 namespace rxpool {
 
@@ -28,6 +29,21 @@ SocketReaderParams reader_params(const Scenario& scenario, const std::string& na
                                                  RandomStream(scenario.seed, replication, component + ".leak")});
   }
   return params;
+}
+
+void connect_busy_polls(Host& host) {
+  std::vector<BusyPoll::Source> sources;
+  for (const auto& nic : host.nics()) {
+    for (HostQueue& queue : nic->queues) sources.push_back({&queue.queue->buffers(), queue.queue.get()});
+  }
+  std::size_t number = 0;
+  for (const auto& [name, params] : host.scenario().sockets) {
+    SocketReader& reader = *host.sockets()[number++].reader;
+    const scenario::SocketBusyPollParams& wanted = params.reader.busy_poll;
+    if (wanted.us == 0) continue;
+    reader.set_busy_poll(
+        std::make_unique<BusyPoll>(BusyPollParams{time_from_us(wanted.us), wanted.prefer, wanted.budget}, sources));
+  }
 }
 
 }  // namespace rxpool

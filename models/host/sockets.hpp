@@ -10,8 +10,13 @@
 
 namespace rxpool {
 
+class Host;
+
 UdpSocketParams udp_params(const scenario::KernelParams& kernel, const scenario::SocketParams& socket);
 /// `name`: key of the socket, which also names its random streams.
 SocketReaderParams reader_params(const Scenario& scenario, const std::string& name, std::uint32_t replication);
+
+/// Readers that poll get the NAPIs of all queues; these have their buffers.
+void connect_busy_polls(Host& host);
 
 }  // namespace rxpool

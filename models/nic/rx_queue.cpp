@@ -165,6 +165,21 @@ bool RxQueue::Line::interrupt(Core& on) {
   return true;
 }
 
+bool RxQueue::defer_interrupts(Core& core) {
+  defer_irqs_left_ = params_.napi_defer_hard_irqs;
+  if (defer_irqs_left_ == 0 || params_.gro_flush_timeout.ps == 0) return false;
+  watchdog_.start(core, core.now() + params_.gro_flush_timeout);
+  return true;
+}
+
+void RxQueue::suspend_interrupts(Core& core) {
+  if (params_.irq_suspend_timeout.ps != 0) watchdog_.start(core, core.now() + params_.irq_suspend_timeout);
+}
+
+void RxQueue::resume_interrupts(Core& core) {
+  if (params_.irq_suspend_timeout.ps != 0 && !scheduled) core.napi_schedule(*this);
+}
+
 bool RxQueue::Watchdog::interrupt(Core& core) {
   at_ = Time::never();
   core.enter_hardirq(Step::hardirq);
@@ -246,7 +261,7 @@ RxQueue::Look RxQueue::look(Core& core) {
 
 bool RxQueue::run_packets(Core& core) {
   const bool only_drops = hook_.kind == XdpHook::Kind::drop && buffers_->drops_for_free();
-  while (handled_ < weight) {
+  while (handled_ < budget) {
     if (normal_list_.full() && !deliver(core)) return false;
     if (redirect_.overfull() && !redirect_.send_overfull(core)) return false;
     if (core.interrupt_due() || !core.may_step_ahead(EventClass::poll)) return false;
@@ -312,9 +327,9 @@ void RxQueue::no_memory(Core& core, const Packet& packet) {
 
 /// NA-21 to NA-24, NA-47: repoll, or complete, with the interrupt unmasked unless it is deferred.
 bool RxQueue::finish(Core& core) {
-  if (handled_ >= weight || busy_) {
-    if (handled_ >= weight) ++stats_.full_polls;
-    work_ = weight;
+  if (handled_ >= budget || busy_) {
+    if (handled_ >= budget) ++stats_.full_polls;
+    work_ = budget;
     if (!disabled_) return true;
     core.charge(Step::napi_complete);  // NA-26: not by the driver, which has not armed its interrupt
     scheduled = false;
@@ -323,7 +338,7 @@ bool RxQueue::finish(Core& core) {
     return true;
   }
   work_ = handled_;
-  if (params_.busy_poll) return true;  // stays scheduled, its interrupt masked
+  if (params_.busy_poll || in_busy_poll) return true;  // stays scheduled
   core.charge(Step::napi_complete);
   if (handled_ != 0) defer_irqs_left_ = params_.napi_defer_hard_irqs;
   scheduled = false;

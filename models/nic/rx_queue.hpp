@@ -45,6 +45,7 @@ struct RxQueueParams {
   std::uint32_t gro_normal_batch = 8;
   std::uint32_t napi_defer_hard_irqs = 0;
   Time gro_flush_timeout;
+  Time irq_suspend_timeout;
   bool record_latency = true;
 };
 
@@ -116,6 +117,10 @@ class RxQueue final : public Napi, private TxOwner, private Xsk::Driver {
   std::span<const SkbId> undelivered() const { return normal_list_.undelivered(); }
 
   Poll poll(Core& core) override;
+  std::uint32_t packets() const override { return handled_; }
+  bool defer_interrupts(Core& core) override;
+  void suspend_interrupts(Core& core) override;
+  void resume_interrupts(Core& core) override;
 
   const std::string& name() const { return params_.name; }
   RxRing& ring() { return ring_; }

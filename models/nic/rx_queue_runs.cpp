@@ -12,7 +12,7 @@ std::uint32_t RxQueue::drop_run(Core& core) {
   const Time price = core.price(Step::rx_descriptor) + core.price(Step::dma_sync) + core.price(Step::xdp_call) +
                      core.price(Step::xdp_program_drop);
   const std::span<const Packet> run = ring_.adjacent_completions();
-  const std::size_t most = std::min<std::size_t>(weight - handled_, run.size());
+  const std::size_t most = std::min<std::size_t>(budget - handled_, run.size());
   const auto most_times = static_cast<std::int64_t>(most);
   const Time limit = std::min(core.ahead_limit(), core.next_interrupt() - picoseconds(1));
   const Time start = core.now();
@@ -111,7 +111,7 @@ std::uint32_t RxQueue::keep_run(Core& core) {
   const bool to_stack = hook_.kind != XdpHook::Kind::redirect;
   const std::span<const Packet> run = ring_.adjacent_completions();
   const std::size_t room = to_stack ? normal_list_.room() : weight;
-  const std::size_t most = std::min({std::size_t{weight} - handled_, run.size(), room});
+  const std::size_t most = std::min({std::size_t{budget} - handled_, run.size(), room});
   const Time limit = std::min({core.ahead_limit(), core.next_interrupt() - picoseconds(1), port_.known()});
   const Time llc_read_miss = core.price(Step::llc_read_miss);
   std::array<std::int64_t, weight> latencies_ps;

@@ -103,7 +103,7 @@ std::uint32_t RxQueue::program_run(Core& core) {
       buffers_->reach(core.memory(true), ring_, ring_.next_polled_slot()) == RxBuffers::Reach::cpu &&
       env_.journal->trace == nullptr;
   const std::span<const Packet> packets = ring_.adjacent_completions();
-  const std::size_t most = drops_alone ? std::min<std::size_t>(weight - handled_, packets.size()) : 1;
+  const std::size_t most = drops_alone ? std::min<std::size_t>(budget - handled_, packets.size()) : 1;
   read_miss_ = 0;
   ProgramRun run(*this, core, packets.first(most));
   const Time start = run.begin();

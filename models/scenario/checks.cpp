@@ -124,6 +124,9 @@ class Checks {
   void nic(const std::string& place, const NicParams& p) const {
     node(place, p.node);
     ring(place + ".rx_ring", p.driver, p.rx_ring);
+    if (p.irq_suspend_timeout_ns != 0 && !s_.kernel.at_least(6, 13)) {
+      fail(place + ".irq_suspend_timeout_ns", "EOPNOTSUPP: no kernel before 6.13 has it; raise kernel.release");
+    }
     if (p.rx_queues.empty())
       fail(place + ".rx_queues", "missing; a NIC has at least one: {\"rx0\": {\"cpu\": \"cpu0\"}}");
     for (const auto& [name, queue] : p.rx_queues) {
@@ -143,6 +146,14 @@ class Checks {
   void napi_busy_poll(const std::string& place, const QueueParams& queue) const {
     if (!queue.napi_threaded) fail(place, "EINVAL: only a NAPI thread can poll without end; set napi_threaded");
     if (!s_.kernel.at_least(6, 18)) fail(place, "EINVAL: no kernel before 6.18 has it; raise kernel.release");
+  }
+
+  /// What setsockopt, or netlink for the device, would refuse (NA-46, NA-48).
+  void busy_poll(const std::string& place, const SocketBusyPollParams& wanted) const {
+    zero_or_at_least(place + ".us", wanted.us, 1, "1 us");
+    if (wanted.prefer && wanted.us == 0) {
+      fail(place + ".prefer", "EINVAL: it would never poll; set us as well");
+    }
   }
 
   /// What attaching the program, or its first packet, would be refused for (XD-51, XD-52).
@@ -226,6 +237,7 @@ class Checks {
         fail(place + ".port", "port " + std::to_string(socket.port) + " is taken by sockets." + other->second);
       zero_or_at_least(place + ".reader.rate_pps", socket.reader.rate_pps, 0.001, "0.001 packets/s");
       pauses(place + ".reader", socket.reader);
+      busy_poll(place + ".reader.busy_poll", socket.reader.busy_poll);
     }
   }
 

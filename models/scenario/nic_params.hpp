@@ -158,6 +158,7 @@ struct NicParams {
   bool gro = true;
   bool napi_threaded = false;
   double gro_flush_timeout_ns = 0;
+  double irq_suspend_timeout_ns = 0;
   std::uint32_t napi_defer_hard_irqs = 0;
   RssParams rss;
   Named<NtupleParams> ntuple;
@@ -219,6 +220,8 @@ inline void fields(FieldVisitor& v, NicParams& p) {
   v.flag("gro", p.gro, "Generic receive offload (SK-10).");
   v.flag("napi_threaded", p.napi_threaded, "Default of its queues: threaded NAPI (NA-40).");
   v.number("gro_flush_timeout_ns", p.gro_flush_timeout_ns, {0, 1e10, "ns"}, "Deferral timer (NA-24).");
+  v.number("irq_suspend_timeout_ns", p.irq_suspend_timeout_ns, {0, 1e10, "ns"},
+           "How long a reader that prefers busy polling keeps the interrupt off after it found packets (NA-48).");
   v.number("napi_defer_hard_irqs", p.napi_defer_hard_irqs, {0, 1e6, "polls"},
            "Empty polls before the interrupt is unmasked (NA-24).");
   v.object("rss", p.rss, "Receive-side scaling.");

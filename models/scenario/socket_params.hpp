@@ -45,13 +45,28 @@ inline void work_fields(FieldVisitor& v, WorkParams& p) {
   v.children("pauses", p.pauses, "Times at which it does not read.");
 }
 
+/// What the application sets with setsockopt so that it polls instead of sleeping.
+struct SocketBusyPollParams {
+  double us = 0;
+  bool prefer = false;
+  std::uint32_t budget = 8;
+};
+
+inline void fields(FieldVisitor& v, SocketBusyPollParams& p) {
+  v.number("us", p.us, {0, 1e6, "us"}, "SO_BUSY_POLL: how long it polls before it sleeps; 0 not at all (NA-45).");
+  v.flag("prefer", p.prefer, "SO_PREFER_BUSY_POLL: interrupts stay off between its polls (NA-46, NA-48).");
+  v.number("budget", p.budget, {1, 64, "packets"}, "SO_BUSY_POLL_BUDGET: most packets of one poll.");
+}
+
 struct ReaderParams : WorkParams {
   std::uint32_t batch = 1;
   double rate_pps = 0;
+  SocketBusyPollParams busy_poll;
 };
 
 inline void fields(FieldVisitor& v, ReaderParams& p) {
   v.number("batch", p.batch, {1, 1024, "packets"}, "Messages per system call (recvmmsg); 1 is recvmsg.");
+  v.object("busy_poll", p.busy_poll, "Polling the NIC itself instead of sleeping.", "us");
   v.number("rate_pps", p.rate_pps, {0, 1e9, "packets/s"}, "Most it reads per second; 0 as fast as it can.");
   work_fields(v, p);
 }

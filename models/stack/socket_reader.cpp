@@ -42,6 +42,28 @@ Task::Outcome SocketReader::sleep_until(Core& core, Time at) {
   return Outcome::sleeps;
 }
 
+Task::Outcome SocketReader::wait_for_packet(Core& core) {
+  if (busy_poll_ != nullptr && !has_polled_ && busy_poll_->begin(core.now())) {
+    phase_ = Phase::busy_poll;
+    return Outcome::ran;
+  }
+  has_polled_ = false;
+  const Time at = socket_.readable_at();
+  if (at != Time::never()) return sleep_until(core, at);
+  waits_for_packet_ = true;
+  return Outcome::sleeps;
+}
+
+Task::Outcome SocketReader::poll_for_packet(Core& core) {
+  const BusyPoll::Turn turn = busy_poll_->turn(core, [this](Time now) { return socket_.readable(now); });
+  if (turn == BusyPoll::Turn::waiting) return Outcome::waiting;
+  if (turn == BusyPoll::Turn::over) {
+    has_polled_ = true;
+    phase_ = Phase::receive;
+  }
+  return Outcome::ran;
+}
+
 void SocketReader::set_paused(Core& core, bool paused) {
   application_.set_paused(paused);
   if (!paused) core.wake_remotely(*this, core.engine().now());
@@ -59,14 +81,15 @@ Task::Outcome SocketReader::step(Core& core) {
           phase_ = Phase::call;
           return Outcome::ran;
         }
-        const Time at = socket_.readable_at();
-        if (at != Time::never()) return sleep_until(core, at);
-        waits_for_packet_ = true;
-        return Outcome::sleeps;
+        return wait_for_packet(core);
       }
       message_ = socket_.dequeue(core.now());
       leaks_message_ = draws_leak(core.now());
       const Packet& packet = slab_[message_].packet;
+      if (busy_poll_ != nullptr) {
+        busy_poll_->received(core, slab_[message_].pages);
+        has_polled_ = false;
+      }
       core.charge(Step::socket_dequeue);
       core.charge_bytes(Step::copy_to_user, packet.frame_bytes);
       ++socket_.stats().delivered;
@@ -80,6 +103,8 @@ Task::Outcome SocketReader::step(Core& core) {
       phase_ = Phase::free;
       return Outcome::ran;
     }
+    case Phase::busy_poll:
+      return poll_for_packet(core);
     case Phase::free:
       if (leaks_message_) {
         leaked_.push_back(message_);

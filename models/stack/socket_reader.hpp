@@ -4,14 +4,17 @@
 // steps per message: taking it off the socket and copying it; freeing it, the work on it and the next system call.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "models/cpu/application.hpp"
 #include "models/cpu/core.hpp"
 #include "models/cpu/sleep_timer.hpp"
 #include "models/journal.hpp"
+#include "models/stack/busy_poll.hpp"
 #include "models/stack/skb_free.hpp"
 #include "models/stack/socket.hpp"
 
@@ -38,6 +41,9 @@ class SocketReader final : public Task {
   Outcome step(Core& core) override;
   /// A timed change; takes effect at its next read.
   void set_paused(Core& core, bool paused);
+  /// Before time starts: it polls before it sleeps.
+  void set_busy_poll(std::unique_ptr<BusyPoll> busy_poll) { busy_poll_ = std::move(busy_poll); }
+  const BusyPoll* busy_poll() const { return busy_poll_.get(); }
   /// A packet was queued while it waited for one.
   bool waits_for_packet() const { return waits_for_packet_; }
   /// The skb it has copied and not yet freed.
@@ -49,11 +55,13 @@ class SocketReader final : public Task {
   std::span<const SkbId> leaked() const { return leaked_; }
 
  private:
-  enum class Phase : std::uint8_t { call, receive, free };
+  enum class Phase : std::uint8_t { call, receive, busy_poll, free };
   /// Enters recvmsg unless it has to wait; then it returns until when.
   Time enter_call(Core& core);
   bool draws_leak(Time now);
   Outcome sleep_until(Core& core, Time at);
+  Outcome wait_for_packet(Core& core);
+  Outcome poll_for_packet(Core& core);
 
   std::uint32_t batch_;
   Time interval_;
@@ -69,7 +77,9 @@ class SocketReader final : public Task {
   SkbId message_ = 0;
   Time next_read_{0};
   bool waits_for_packet_ = false;
-  bool leaks_message_ = false;  ///< the one in hand
+  std::unique_ptr<BusyPoll> busy_poll_;  ///< null: it sleeps at once
+  bool has_polled_ = false;              ///< since it last found a packet
+  bool leaks_message_ = false;           ///< the one in hand
   std::vector<SkbId> leaked_;
 };
 

@@ -33,9 +33,16 @@ class Napi {
  public:
   virtual ~Napi() = default;
   virtual Job poll(Cpu& cpu) = 0;
+  // For a reader that polls it: the timer instead of the interrupt.
+  virtual bool defer_interrupts(Cpu&) { return false; }
+  virtual void suspend_interrupts(Cpu&) {}
+  virtual void resume_interrupts(Cpu&) {}
   std::uint32_t work = 0;  ///< of the last poll; 64: poll again
   bool scheduled = false;
   bool missed = false;
+  bool in_busy_poll = false;  ///< by a reader
+  std::uint32_t budget = 64;  ///< of the next poll
+  std::uint32_t packets = 0;  ///< of the last one
   std::int32_t list_owner = -1;
   class Process* thread = nullptr;
 };
@@ -105,6 +112,7 @@ class Cpu {
   bool bottom_halves_disabled = false;  ///< by a NAPI thread during its unit
 
   // Threads.
+  bool need_resched() const { return run_queue_.need_resched(); }
   void add(Process& process);
   /// From this CPU; a thread of another one gets an inter-processor interrupt.
   void wake(Process& process);

@@ -323,7 +323,14 @@ void ReferenceHost::power_on() {
     }
   }
   std::size_t i = 0;
-  for (const auto& [name, params] : scenario_.sockets) readers_[i++]->start(cpu(params.cpu));
+  for (const auto& [name, params] : scenario_.sockets) {
+    if (params.reader.busy_poll.us > 0) {
+      for (const auto& nic : nics_) {
+        for (const auto& queue : nic->queues) readers_[i]->napis[queue->buffers.get()] = queue.get();
+      }
+    }
+    readers_[i++]->start(cpu(params.cpu));
+  }
   for (const auto& xsk : xsks_) xsk->start(cpu(xsk->params.cpu));
   make_pmds();
   if (scenario_.control.active() && !scenario_.control.cpu.empty()) {

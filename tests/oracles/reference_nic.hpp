@@ -68,6 +68,9 @@ class Queue final : public Napi {
     line_.masked = true;
   }
   Job poll(Cpu& cpu) override;
+  bool defer_interrupts(Cpu& cpu) override;
+  void suspend_interrupts(Cpu& cpu) override;
+  void resume_interrupts(Cpu& cpu) override;
   void completed() { line_.update(); }
   /// The ring of this channel takes redirected frames from now on.
   void take_redirected(PagePools& pools, bool locked, Time moderation) {
@@ -139,6 +142,7 @@ class Queue final : public Napi {
   Time touch(Cpu& cpu, const Packet& packet);
   Job deliver(Cpu& cpu);
   void finish(Cpu& cpu, std::uint32_t handled, bool busy);
+  void start_timer(Cpu& cpu, Time at);
 
   Nic& nic_;
   std::uint32_t index_;

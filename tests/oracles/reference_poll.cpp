@@ -27,7 +27,7 @@ Job Queue::poll(Cpu& cpu) {
   co_await xmit.reap(cpu);
   co_await xdp_tx.reap(cpu);
   std::uint32_t handled = 0;
-  while (handled < 64) {
+  while (handled < budget) {
     if (normal_list.size() >= nic_.scenario.kernel.gro_normal_batch) co_await deliver(cpu);
     co_await redirect.send_overfull(cpu);
     co_await cpumap_bulks.send_overfull(cpu);
@@ -224,10 +224,35 @@ Job Queue::deliver(Cpu& cpu) {
   }
 }
 
+void Queue::start_timer(Cpu& cpu, Time at) {
+  if (watchdog_.pinned_to != nullptr) watchdog_.pinned_to->detach(watchdog_);
+  watchdog_.pinned_to = &cpu;
+  watchdog_.at = at;
+  cpu.attach(watchdog_);
+}
+
+bool Queue::defer_interrupts(Cpu& cpu) {
+  defers_left_ = nic_.params.napi_defer_hard_irqs;
+  if (defers_left_ == 0 || !(nic_.params.gro_flush_timeout_ns > 0)) return false;
+  start_timer(cpu, cpu.clock + time_from_ns(nic_.params.gro_flush_timeout_ns));
+  return true;
+}
+
+void Queue::suspend_interrupts(Cpu& cpu) {
+  if (nic_.params.irq_suspend_timeout_ns > 0) {
+    start_timer(cpu, cpu.clock + time_from_ns(nic_.params.irq_suspend_timeout_ns));
+  }
+}
+
+void Queue::resume_interrupts(Cpu& cpu) {
+  if (nic_.params.irq_suspend_timeout_ns > 0 && !scheduled) cpu.schedule(*this);
+}
+
 void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
-  if (handled == 64 || busy) {
-    if (handled == 64) ++full_polls;
-    work = 64;
+  packets = handled;
+  if (handled == budget || busy) {
+    if (handled == budget) ++full_polls;
+    work = budget;
     if (!disabled_) return;
     cpu.charge(Step::napi_complete);
     scheduled = missed = false;
@@ -235,7 +260,7 @@ void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
     return;
   }
   work = handled;
-  if (params.napi_busy_poll) return;
+  if (params.napi_busy_poll || in_busy_poll) return;
   cpu.charge(Step::napi_complete);
   if (handled != 0) defers_left_ = nic_.params.napi_defer_hard_irqs;
   scheduled = false;
@@ -246,10 +271,7 @@ void Queue::finish(Cpu& cpu, std::uint32_t handled, bool busy) {
     cpu.schedule(*this);
   } else if (defers_left_ != 0 && timeout.ps != 0) {
     --defers_left_;
-    if (watchdog_.pinned_to != nullptr) watchdog_.pinned_to->detach(watchdog_);
-    watchdog_.pinned_to = &cpu;
-    watchdog_.at = cpu.clock + timeout;
-    cpu.attach(watchdog_);
+    start_timer(cpu, cpu.clock + timeout);
   } else {
     line_.masked = false;
     line_.armed = line_.cpu == &cpu ? cpu.clock : cpu.clock + Core::remote_latency;

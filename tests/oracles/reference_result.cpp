@@ -166,6 +166,10 @@ void ReferenceHost::count_maps_and_sockets(ReferenceResult& result) const {
       result.counters[entry->name + ".xdp_cpumap_kthread_xdp_drop"] = entry->dropped;
     }
   }
+  for (const auto& socket : sockets_) {
+    if (!socket->reader->napis.empty())
+      result.counters[socket->name + ".BusyPollRxPackets"] = socket->reader->busy_polled;
+  }
   for (const auto& xsk : xsks_) {
     result.counters[xsk->name + ".rx_dropped"] = xsk->rx_dropped;
     result.counters[xsk->name + ".rx_ring_full"] = xsk->rx_ring_full;

@@ -215,6 +215,55 @@ Time Reader::enter_call(Cpu& cpu) {
   return Time{0};
 }
 
+void Reader::wait_for_packet(Cpu& cpu) {
+  if (napi_ != nullptr && !has_polled_) {
+    deadline_ = cpu.clock + time_from_us(params_.busy_poll.us);
+    next_ = Next::busy_poll;
+    return;
+  }
+  has_polled_ = false;
+  if (!socket_.queue.empty()) {
+    sleep_until(socket_.queue.front()->visible);
+  } else {
+    waits_for_packet = true;
+    sleeps = true;
+  }
+}
+
+/// One turn of sk_busy_loop.
+Job Reader::busy_poll(Cpu& cpu) {
+  const auto readable = [&] { return !socket_.queue.empty() && socket_.queue.front()->visible <= cpu.clock; };
+  cpu.bottom_halves_disabled = true;
+  if (!owns_ && !napi_->scheduled) owns_ = napi_->scheduled = napi_->in_busy_poll = true;
+  if (owns_) {
+    napi_->budget = params_.busy_poll.budget;
+    co_await napi_->poll(cpu);
+    napi_->budget = 64;
+    busy_polled += napi_->packets;
+  } else {
+    cpu.charge(Step::llc_hit);
+  }
+  co_await cpu.deferred->flush(cpu);
+  const bool over = readable() || cpu.clock >= deadline_;
+  if (owns_ && (over || cpu.need_resched())) {
+    napi_->missed = napi_->in_busy_poll = false;
+    const bool timer = params_.busy_poll.prefer && napi_->defer_interrupts(cpu);
+    napi_->budget = params_.busy_poll.budget;
+    co_await napi_->poll(cpu);
+    napi_->budget = 64;
+    busy_polled += napi_->packets;
+    owns_ = false;
+    if (napi_->work >= params_.busy_poll.budget) {
+      napi_->scheduled = false;
+      if (!timer) cpu.schedule(*napi_);
+    }
+  }
+  if (!over) co_return;
+  if (params_.busy_poll.prefer && !readable()) napi_->resume_interrupts(cpu);
+  has_polled_ = true;
+  next_ = Next::receive;
+}
+
 Job Reader::unit(Cpu& cpu) {
   switch (next_) {
     case Next::call: {
@@ -226,15 +275,17 @@ Job Reader::unit(Cpu& cpu) {
       if (socket_.queue.empty() || socket_.queue.front()->visible > cpu.clock) {
         if (received_ != 0) {
           next_ = Next::call;
-        } else if (!socket_.queue.empty()) {
-          sleep_until(socket_.queue.front()->visible);
         } else {
-          waits_for_packet = true;
-          sleeps = true;
+          wait_for_packet(cpu);
         }
         break;
       }
       in_hand = socket_.pop();
+      has_polled_ = false;
+      if (const auto found = napis.find(in_hand->buffers); found != napis.end()) {
+        napi_ = found->second;
+        if (params_.busy_poll.prefer) napi_->suspend_interrupts(cpu);
+      }
       leaks_ = leak && cpu.clock >= time_from_ms(leak->start_ms) && leak_draws->next_unit() < leak->share;
       cpu.charge(Step::socket_dequeue);
       cpu.charge(cpu.price(Step::copy_to_user) +
@@ -242,6 +293,9 @@ Job Reader::unit(Cpu& cpu) {
       journal_.ended(in_hand->packet, Fate::delivered, cpu.clock);
       if (socket_.tcp) socket_.copied(cpu, *in_hand);
       next_ = Next::free;
+      break;
+    case Next::busy_poll:
+      co_await busy_poll(cpu);
       break;
     case Next::free:
       if (leaks_) {

@@ -108,6 +108,9 @@ class Reader final : public Process {
   SkbPtr in_hand;  ///< copied, not yet freed
   std::optional<scenario::LeakParams> leak;
   std::optional<RandomStream> leak_draws;
+  /// Who may be polled, by the buffers of the packets.
+  std::map<const Buffers*, Napi*> napis;
+  std::uint64_t busy_polled = 0;
   std::vector<SkbPtr> leaked;
 
  private:
@@ -116,9 +119,11 @@ class Reader final : public Process {
     void take(Cpu& cpu) override;
     Reader& reader;
   };
-  enum class Next { call, receive, free };
+  enum class Next { call, receive, busy_poll, free };
   Time may_read_at(Time now) const;
   Time enter_call(Cpu& cpu);
+  void wait_for_packet(Cpu& cpu);
+  Job busy_poll(Cpu& cpu);
   void sleep_until(Time at);
 
   const scenario::ReaderParams& params_;
@@ -133,6 +138,10 @@ class Reader final : public Process {
   Time next_read_{0};
   bool paused_;
   bool leaks_ = false;  ///< the one in hand
+  Napi* napi_ = nullptr;
+  bool owns_ = false;
+  bool has_polled_ = false;
+  Time deadline_{0};
 };
 
 class Stack {
