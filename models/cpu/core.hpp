@@ -161,6 +161,8 @@ class Core {
   void wake_remotely(Task& task, Time at);
   void raise_net_rx_remotely(Time at);
   bool need_resched() const { return run_queue_.need_resched(); }
+  /// Would a thread on its way to user space lose the CPU now?
+  bool would_switch() const { return run_queue_.should_schedule(SchedulePoint::user_return); }
   Task* current() const { return current_; }
 
   const CoreStats& stats() const { return stats_; }

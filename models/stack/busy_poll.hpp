@@ -45,7 +45,7 @@ class BusyPoll {
     if (phase_ == Phase::poll && !poll(core)) return Turn::waiting;
     if (phase_ == Phase::look) {
       over_ = readable(core.now()) || core.now() >= deadline_;
-      phase_ = owns_ && (over_ || core.need_resched()) ? Phase::stop : Phase::done;
+      phase_ = owns_ && (over_ || core.would_switch()) ? Phase::stop : Phase::done;
       if (phase_ == Phase::stop) release(core);
     }
     if (phase_ == Phase::stop && !last_poll(core)) return Turn::waiting;

@@ -112,7 +112,7 @@ class Cpu {
   bool bottom_halves_disabled = false;  ///< by a NAPI thread during its unit
 
   // Threads.
-  bool need_resched() const { return run_queue_.need_resched(); }
+  bool would_switch() const { return run_queue_.should_schedule(SchedulePoint::user_return); }
   void add(Process& process);
   /// From this CPU; a thread of another one gets an inter-processor interrupt.
   void wake(Process& process);

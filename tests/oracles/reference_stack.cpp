@@ -245,7 +245,7 @@ Job Reader::busy_poll(Cpu& cpu) {
   }
   co_await cpu.deferred->flush(cpu);
   const bool over = readable() || cpu.clock >= deadline_;
-  if (owns_ && (over || cpu.need_resched())) {
+  if (owns_ && (over || cpu.would_switch())) {
     napi_->missed = napi_->in_busy_poll = false;
     const bool timer = params_.busy_poll.prefer && napi_->defer_interrupts(cpu);
     napi_->budget = params_.busy_poll.budget;

@@ -97,6 +97,11 @@ def plan(scenario: Scenario, replication: int = 0, *, batch: int = 64) -> Plan:
     left_out += [f"pmds.{name}: the lab has no driver in user space" for name in sorted(what["pmds"])]
     if queue["napi_busy_poll"]:
         left_out.append("napi_busy_poll: the lab's NAPI thread sleeps when there is nothing to do")
+    left_out += [
+        f"sockets.{name}.reader.busy_poll: the lab's readers sleep when there is nothing to read"
+        for name, socket in sorted(what["sockets"].items())
+        if socket["reader"]["busy_poll"]["us"]
+    ]
     left_out += [f"events.{name}: timed changes are not made on the kernel" for name in sorted(what["events"])]
     napi_cpu = cpus[queue["thread_cpu"] or queue["cpu"]]
     threaded = bool(queue["napi_threaded"])
