@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -221,9 +220,6 @@ class _Simulator:
             own = {p.name: f for p, f in zip(self.parameters, factors, strict=True) if p.file == name}
             paths[name] = folder / f"{name}.json"
             files.write(files.scaled(document, own), paths[name])
-            base = document.get("base")
-            if base is not None and base not in {str(d["name"]) for d in self._documents}:
-                shutil.copy(Path(shipped_folder()) / "calibration" / f"{base}.json", folder)
         return paths
 
     def _run(self, factors: Vector, rows: Iterable[int]) -> Vector:

@@ -8,7 +8,6 @@ over many flows. A figure without an offered rate was taken in overload: then th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rxpool.errors import InputError
@@ -18,34 +17,13 @@ from rxpool.figures.paths import Path
 CALIBRATIONS = {"mlx5": "m1-mlx5", "i40e": "m1-i40e", "ixgbe": "m1-i40e", "mlx4": "m1-mlx4"}
 """The calibration of each NIC that has one; the others run with the first."""
 
-
-@dataclass(frozen=True)
-class Machine:
-    """What another machine than M1 is: calibrations by NIC, its last-level cache, its way in and out."""
-
-    calibrations: Mapping[str, str]
-    llc: Mapping[str, Any]
-    link_gbps: float | None = None
-
-
-MACHINES = {
-    "M4": Machine({"mlx5": "m4-mlx5"}, {"mib": 24.75, "ways": 11}),
-    # Two ports of 10 Gbit/s, each way: one thread serves both.
-    "M6": Machine({"ixgbe": "m6-ixgbe"}, {"mib": 8, "ways": 16}, link_gbps=20),
-}
-"""Machines with calibrations of their own; DDIO ways are a condition of their figures."""
-
 LINK_GBPS = {"mlx5": 100.0, "i40e": 40.0, "mlx4": 40.0, "ixgbe": 10.0}
 
 _RELEASES = ((4, 5), (4, 17), (4, 19), (5, 1), (5, 4), (5, 8), (5, 10), (5, 15), (6, 1), (6, 6), (6, 12), (6, 18))
 _KNOWN = frozenset(
     {
-        "batch",
-        "cores",
         "cqe_compress",
-        "ddio_ways",
         "frame_bytes",
-        "ghz",
         "gro",
         "link_gbps",
         "offered_mpps",
@@ -65,10 +43,7 @@ _PACKETS = 60_000
 
 def scenario(figure: Figure, path: Path, calibration: str | None = None) -> dict[str, Any]:
     """The scenario. Raises :class:`InputError` where a condition means nothing here."""
-    machine = MACHINES.get(figure.machine)
     conditions = {**path.conditions, **figure.conditions}
-    if machine is not None and machine.link_gbps is not None:
-        conditions.setdefault("link_gbps", machine.link_gbps)
     strange = sorted(set(conditions) - _KNOWN)
     if strange:
         raise InputError(f"condition {', '.join(strange)} is not modelled")
@@ -91,14 +66,13 @@ def scenario(figure: Figure, path: Path, calibration: str | None = None) -> dict
         nics["nic1"] = _nic(conditions, figure.nic, queues, path)
         policies["nic1"] = "pass"
     return {
-        "calibration": calibration or calibration_name(figure.nic, figure.machine),
+        "calibration": calibration or calibration_name(figure.nic),
         "kernel": {"release": release(figure.era), "retpoline": figure.retpoline},
         **_times(rate, _SCHEDULED_MS if path.socket_cpu else _POLLED_MS),
-        "memory": {"allocator_cost": not path.free_pages, "llc": _llc(conditions, machine)},
+        "memory": {"allocator_cost": not path.free_pages},
         "cpus": cpus,
         "nics": nics,
-        "policies": {} if path.poll_mode else policies,
-        "pmds": _poll_mode(conditions, queues) if path.poll_mode else {},
+        "policies": policies,
         "sockets": {"app": {"port": 9, "cpu": path.socket_cpu}} if path.socket_cpu else {},
         "traffic": {
             "load": {
@@ -113,10 +87,8 @@ def scenario(figure: Figure, path: Path, calibration: str | None = None) -> dict
     }
 
 
-def calibration_name(nic: str, machine: str = "M1") -> str:
+def calibration_name(nic: str) -> str:
     """The calibration that a NIC's figures are run with."""
-    if machine in MACHINES:
-        return MACHINES[machine].calibrations[nic]
     return CALIBRATIONS.get(nic, "m1-mlx5")
 
 
@@ -129,18 +101,6 @@ def release(era: str) -> str:
         wanted = _RELEASES[0]
     known = [r for r in _RELEASES if r <= wanted] or [_RELEASES[0]]
     return f"{known[-1][0]}.{known[-1][1]}"
-
-
-def _llc(conditions: Mapping[str, Any], machine: Machine | None) -> dict[str, Any]:
-    llc = {} if machine is None else dict(machine.llc)
-    if "ddio_ways" in conditions:
-        llc["ddio_ways"] = int(conditions["ddio_ways"])
-    return llc
-
-
-def _poll_mode(conditions: Mapping[str, Any], queues: int) -> dict[str, Any]:
-    burst = int(conditions["batch"])
-    return {f"fwd{i}": {"nic": "nic0", "queue": f"rx{i}", "burst": burst, "action": "forward"} for i in range(queues)}
 
 
 def _nic(conditions: Mapping[str, Any], driver: str, queues: int, path: Path) -> dict[str, Any]:

@@ -19,8 +19,7 @@ class Path:
     cpumap does, and ``free_pages`` switches the page allocator's cost off.
 
     ``against`` names the path without what is measured, for figures that are differences. ``missing`` says what the
-    simulator would need and does not have. ``poll_mode``: a driver in user space has the queue. ``unread`` names
-    metrics that hold more than the host, and what.
+    simulator would need and does not have.
     """
 
     words: tuple[str, ...]
@@ -33,8 +32,6 @@ class Path:
     free_pages: bool = False
     against: str = ""
     missing: str = ""
-    poll_mode: bool = False
-    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 _COUNT_DROP = "rxq_count"
@@ -43,6 +40,7 @@ _COUNT_PASS = {"program": "rxq_count", "params": {"verdict": 2}}
 # Jumps and rules that a packet for a closed port passes in firewalld's default zone: seven each in raw, mangle and nat
 # PREROUTING, twelve in filter INPUT. The ICMP answer is rate-limited away.
 _FIREWALLD_RULES = 33
+_NO_POLL_MODE = "poll-mode driver in user space"
 _NO_IOMMU = "IOMMU page tables"
 
 
@@ -87,12 +85,7 @@ PATHS: dict[str, Path] = {
     "call": Path((r"^call$",)),
     "iommu_packet": Path((r"iommu base",), missing=_NO_IOMMU),
     "iommu_read": Path((r"iommu per",), missing=_NO_IOMMU),
-    "poll_forward": Path(
-        (r"ixy|l2 forwarding|pcie write miss",),
-        poll_mode=True,
-        conditions={"batch": 32},
-        unread={"latency_avg": "the testbed's own delay, about 120 us, is in it; its slope over the ring is a test"},
-    ),
+    "poll_forward": Path((r"ixy|l2 forwarding|pcie write miss",), missing=_NO_POLL_MODE),
 }
 """In the order in which a description is tried on them."""
 

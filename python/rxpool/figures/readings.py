@@ -80,7 +80,6 @@ READINGS: dict[str, Callable[[Replication], float | None]] = {
     "udp_no_ports": _rate("UdpNoPorts"),
     "received": _rate("UdpInDatagrams"),
     "llc_miss_percent": _ratio("llc_read_misses", "rx_packets", 100 / LLC_READS_PER_PACKET),
-    "write_miss_percent": _ratio("llc_dma_write_misses", "llc_dma_writes", 100.0),
     "busy_ns_per_packet": _busy_ns_per_packet,
     "ns_per_packet": ns_per_packet,
     "latency_avg": _latency_us,

@@ -89,8 +89,6 @@ def plan(figure: Figure, calibration: str | None = None) -> Plan:
         return Plan(figure, why=f"not modelled: {path.missing}")
     if figure.path in steps.PATHS:
         return Plan(figure)
-    if figure.metric in path.unread:
-        return Plan(figure, why=path.unread[figure.metric])
     if figure.metric not in readings.READINGS and not path.against:
         return Plan(figure, why=f"not measured by the simulator: {figure.metric}")
     wanted = [path, PATHS[path.against]] if path.against else [path]
@@ -112,11 +110,7 @@ def validate_figures(
     ``calibrations`` gives files to use instead of the shipped ones, by NIC.
     """
     files = {nic: calibration_file(nic) for nic in {f.nic for f in figures}} | dict(calibrations or {})
-    replaced = calibrations or {}
-    plans = [
-        plan(f, str(replaced[f.nic]) if f.nic in replaced and f.machine not in hosts.MACHINES else None)
-        for f in figures
-    ]
+    plans = [plan(figure, str(files[figure.nic]) if calibrations else None) for figure in figures]
     results = run_plans(plans, jobs=jobs, executor=executor)
     return [_outcome(one, results, files[one.figure.nic]) for one in plans]
 
