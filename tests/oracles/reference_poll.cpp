@@ -52,6 +52,7 @@ void Queue::one_packet(Cpu& cpu) {
   const Ring::Completion completion = ring.completions.front();
   ring.completions.pop_front();
   --ring.in_use;
+  if (!line_.masked) line_.update();  // a reader polls: what it takes asks for no interrupt any more
   const Packet& packet = completion.packet;
   ring.bytes_at_hand = packet.frame_bytes;
   cpu.charge(Step::rx_descriptor);
