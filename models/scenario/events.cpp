@@ -83,6 +83,15 @@ void check_change(const std::string& place, const std::string& path, const Param
 void check_restart(const std::string& place, const std::string& path, const Scenario& scenario, const Origin& origin) {
   if (!matches("nics.*.rx_queues.*.rx_ring", path)) return;
   const std::vector<std::string> part = split_path(path);
+  const bool polled = std::any_of(scenario.pmds.begin(), scenario.pmds.end(), [&](const auto& entry) {
+    return entry.second.nic == part[1] && entry.second.queue == part[3];
+  });
+  const bool by_readers = std::any_of(scenario.sockets.begin(), scenario.sockets.end(),
+                                      [](const auto& entry) { return entry.second.reader.busy_poll.us > 0; });
+  if (polled || by_readers || scenario.nics.at(part[1]).rx_queues.at(part[3]).napi_busy_poll) {
+    origin.fail(place, in_quotes(path, 120) + ": the ring of a queue that is polled without interrupts is not " +
+                           "restarted; drop this change or the polling");
+  }
   switch (scenario.nics.at(part[1]).driver) {
     case Driver::mlx5:
     case Driver::mlx5_striding:

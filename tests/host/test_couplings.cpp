@@ -154,7 +154,7 @@ TEST_CASE("a NAPI thread that never stops polling takes one interrupt", "[coupli
   const Scenario scenario = polled(threaded, "");
   const ReplicationResult result = run_replication(scenario, {});
   CHECK(metric(result, "nics.nic0.rx_queues.rx0", "interrupts") == 1);
-  CHECK(metric(result, "cpus.cpu1", "busy_kthread") > 95);
+  CHECK(metric(result, "cpus.cpu1", "busy_kthread") > 90);  // from the first interrupt on
   CHECK(place(result.packets, "delivered") > 850);
   const ReplicationResult woken =
       run_replication(load_random(R"({"duration_ms": 3, "cpus": {"cpu0": {}, "cpu1": {}}, "nics": {"nic0": {
