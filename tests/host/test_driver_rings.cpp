@@ -14,10 +14,10 @@ struct Form {
   std::string driver = "mlx5";
   std::string policy = "none";
   double rate_pps = 1e6;
-  std::string socket;  ///< members of a socket on port 4000; empty: nobody listens
+  std::string socket = "";  ///< members of a socket on port 4000; empty: nobody listens
   std::string memory = R"("total_mib": 256)";
   std::string kernel = R"("rmem_max": 2147483647)";
-  std::string queue;  ///< further members of rx0
+  std::string queue = "";  ///< further members of rx0
 };
 
 ReplicationResult run(const Form& form) {

@@ -11,8 +11,8 @@ using namespace rxpool;
 namespace {
 
 struct Form {
-  std::string nic;     ///< further members of the NIC
-  std::string kernel;  ///< members of the kernel
+  std::string nic = "";     ///< further members of the NIC
+  std::string kernel = "";  ///< members of the kernel
   std::string reader = "\"paused\": true";
   int frame_bytes = 64;
   std::string driver = "mlx5";
