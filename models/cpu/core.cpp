@@ -170,6 +170,7 @@ void Core::interrupts_changed() {
 }
 
 void Core::enter_hardirq(Step entry) {
+  if (entry == Step::hardirq) ++stats_.interrupts;
   if (idle_) leave_idle();
   enter_context(Context::hardirq);
   charge(entry);

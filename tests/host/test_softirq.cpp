@@ -63,6 +63,7 @@ TEST_CASE("a pass ends after the poll that reaches the budget, and counts that a
 TEST_CASE("a poll that finds less than its weight completes, and the next packet interrupts", "[NA-1][NA-21]") {
   const ReplicationResult idle = run(1, 1e5);
   CHECK(of_queues(idle, "interrupts", 1) > 1500);
+  CHECK(cpu0(idle, "hard_interrupts") == of_queues(idle, "interrupts", 1));
   CHECK(of_queues(idle, "polls", 1) == Approx(of_queues(idle, "interrupts", 1)).epsilon(0.02));
   CHECK(cpu0(idle, "ksoftirqd_wakeups") == 0);
   // Polled without an end its vector stays masked.
