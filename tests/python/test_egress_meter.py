@@ -28,7 +28,8 @@ def host(policy: Any) -> dict[str, Any]:
         "nics": {"nic0": {"driver": "mlx5", "rx_queues": {"rx0": {"cpu": "cpu0"}}}},
         "sockets": {
             "slow": {"port": 4000, "cpu": "cpu1", "rcvbuf": 67_108_864, "reader": {"rate_pps": 50_000}},
-            "quick": {"port": 5000, "cpu": "cpu2"},
+            # Room for what moderation at its longest brings at once.
+            "quick": {"port": 5000, "cpu": "cpu2", "rcvbuf": 1_048_576},
         },
         "traffic": {"slow": source(4000, 200_000), "quick": source(5000, 100_000)},
         "policies": {"nic0": policy},
