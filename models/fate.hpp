@@ -45,6 +45,6 @@ inline constexpr std::array<std::string_view, 26> fate_names = {
     "tx_discards_phy",      "xdp_redirect_err", "xdp_devmap_xmit",
     "xdp_cpumap_enqueue",   "xdp_cpumap_drop",  "xdp_devmap_empty",
     "tcp_old_data",         "proto_mem",        "xdp_egress_drop",
-    "rx_queue_restart", "tx_burst_full"};
+    "rx_queue_restart",     "tx_burst_full"};
 
 }  // namespace rxpool

@@ -219,7 +219,7 @@ class Core {
     profile(entry) += static_cast<std::uint64_t>(cost.ps);
   }
   std::uint64_t& profile(std::size_t entry) { return profile_[entry * context_names.size()]; }
-  /// Busy time is booked when the context changes or somebody asks: step by step it took a twentieth of slow-reader.
+  /// Busy time is booked when the context changes or somebody asks; per step it costs slow-reader a twentieth.
   void book() {
     const Time ran = clock_ - booked_;
     booked_ = clock_;

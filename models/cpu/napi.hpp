@@ -30,7 +30,7 @@ class Napi {
   // What a reader that polls it may ask for (NA-46, NA-48); nothing where the device has no timer for it.
   /// Keeps its interrupt off for gro_flush_timeout; false: not set up.
   virtual bool defer_interrupts(Core&) { return false; }
-  /// Keeps it off for irq_suspend_timeout from now on, if it is off and that is set.
+  /// Keeps it off for irq_suspend_timeout from now on, if that is set.
   virtual void suspend_interrupts(Core&) {}
   /// The end of that: it is polled at once.
   virtual void resume_interrupts(Core&) {}

@@ -98,7 +98,8 @@ void Search::cpumap(const CpumapEntry& entry) {
 }
 
 void Search::journal(const Journal& journal) {
-  if (is_worst(journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit))) {
+  if (is_worst(journal.count(Fate::xdp_tx_full) + journal.count(Fate::xdp_devmap_xmit) +
+               journal.count(Fate::tx_burst_full))) {
     worst_ = {"transmit", "Transmission is the bottleneck: there was no free transmit descriptor for " + lost()};
   }
   if (is_worst(journal.count(Fate::skb_alloc_failed))) {
@@ -113,10 +114,10 @@ void Search::journal(const Journal& journal) {
 }
 
 void Search::refused(const Journal& journal) {
-  constexpr std::array by_rule = {Fate::rx_steering_drop, Fate::xdp_aborted,     Fate::xdp_drop,
-                                  Fate::netfilter_drop,   Fate::no_socket,       Fate::unhandled_proto,
-                                  Fate::xdp_redirect_err, Fate::xdp_cpumap_drop, Fate::xdp_devmap_empty,
-                                  Fate::tcp_old_data,     Fate::tx_discards_phy, Fate::xdp_egress_drop};
+  constexpr std::array by_rule = {
+      Fate::rx_steering_drop, Fate::xdp_aborted,      Fate::xdp_drop,        Fate::netfilter_drop,   Fate::no_socket,
+      Fate::unhandled_proto,  Fate::xdp_redirect_err, Fate::xdp_cpumap_drop, Fate::xdp_devmap_empty, Fate::tcp_old_data,
+      Fate::tx_discards_phy,  Fate::xdp_egress_drop,  Fate::rx_queue_restart};
   if (most_ != 0) return;
   for (const Fate fate : by_rule) {
     if (!is_worst(journal.count(fate))) continue;

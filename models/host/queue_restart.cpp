@@ -23,7 +23,11 @@ QueueRestart::QueueRestart(Host& host, HostNic& nic, std::size_t queue, Actor& p
       pool_release_(pool_release) {}
 
 void QueueRestart::begin(Time now, std::uint32_t ring_size) {
-  ring_size_ = ring_size;
+  asked_.push_back(ring_size);
+  if (asked_.size() == 1) disable(now);  // else the one before comes first: ethtool holds rtnl_lock until it is done
+}
+
+void QueueRestart::disable(Time now) {
   queue_.queue->disable();
   act(now);
 }
@@ -50,14 +54,16 @@ void QueueRestart::restart(Time now) {
     host_.engine().arm(pool_release_.event, host_.pools().next_retry(), EventClass::control);
   }
   RxBuffersRequest request = buffers_request(host_.scenario(), nic_, key_, queue, node);
-  request.ring_size = ring_size_;
-  request.pool_size = pool_size_with(*nic_.params, nic_.params->rx_queues.at(key_), ring_size_);
+  request.ring_size = asked_.front();
+  request.pool_size = pool_size_with(*nic_.params, nic_.params->rx_queues.at(key_), request.ring_size);
   RxBuffersMade made = make_rx_buffers(request, host_.pools(), host_.allocator());
   made.pool->stats = counted;  // the queue's counters go on
   made.buffers->count_on_from(*retired.buffers);
   queue_.pool = made.pool;
-  queue.bring_up(std::move(made.buffers), ring_size_, context);
+  queue.bring_up(std::move(made.buffers), request.ring_size, context);
   if (host_.control() != nullptr) host_.control()->pool_changed(queue.name(), *made.pool);
+  asked_.pop_front();
+  if (!asked_.empty()) disable(now);
 }
 
 void QueueRestarts::PoolRelease::act(Time now) {

@@ -5,6 +5,7 @@
 // out the time that device and driver take for it, and on which CPU.
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ class QueueRestart final : public Actor {
   void act(Time now) override;
 
  private:
+  void disable(Time now);
   void restart(Time now);
 
   Host& host_;
@@ -30,7 +32,7 @@ class QueueRestart final : public Actor {
   HostQueue& queue_;
   std::string key_;  ///< of the queue in the scenario
   Actor& pool_release_;
-  std::uint32_t ring_size_ = 0;
+  std::deque<std::uint32_t> asked_;  ///< ring sizes, the one being done first
 };
 
 /// Of all queues that the events of the scenario restart.

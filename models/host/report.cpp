@@ -60,7 +60,7 @@ void register_queue(MetricRegistry& registry, HostNic& nic, HostQueue& host_queu
   registry.counter(component, "interrupts", &stats.interrupts);
   registry.counter(component, "polls", &stats.polls);
   registry.counter(component, "skb_alloc_failed", &stats.skb_alloc_fail);
-  const auto of_buffers = [&](std::string_view name, std::uint64_t RxBufferStats::*value) {
+  const auto of_buffers = [&](std::string_view name, std::uint64_t RxBufferStats::* value) {
     registry.counter(component, name, [&queue, value] { return queue.buffers().stats().*value; });
   };
   of_buffers(profile.alloc_failure, &RxBufferStats::alloc_fail);

@@ -148,11 +148,11 @@ class Checks {
     if (!s_.kernel.at_least(6, 18)) fail(place, "EINVAL: no kernel before 6.18 has it; raise kernel.release");
   }
 
-  /// What setsockopt, or netlink for the device, would refuse (NA-46, NA-48).
+  /// What would do nothing, or what netlink would refuse for the device (NA-46, NA-48).
   void busy_poll(const std::string& place, const SocketBusyPollParams& wanted) const {
     zero_or_at_least(place + ".us", wanted.us, 1, "1 us");
     if (wanted.prefer && wanted.us == 0) {
-      fail(place + ".prefer", "EINVAL: it would never poll; set us as well");
+      fail(place + ".prefer", "it would never poll; set us as well");
     }
   }
 
@@ -315,6 +315,13 @@ class Checks {
     for (const auto& [name, event] : s_.events) {
       if (!event.set.contains(cpu)) continue;
       fail("events." + name + ".set", cpu + ": " + place + " polls it, it has no interrupt to move; drop this change");
+    }
+    const QueueParams& queue = nic.rx_queues.at(pmd.queue);
+    if (queue.napi_threaded || !queue.thread_cpu.empty() || queue.napi_busy_poll) {
+      fail(place,
+           "nics." + pmd.nic + ".rx_queues." + pmd.queue +
+               " asks for a NAPI thread, and a queue that it polls has no NAPI; drop napi_threaded, thread_cpu " +
+               "and napi_busy_poll");
     }
     const auto polled =
         std::count_if(s_.pmds.begin(), s_.pmds.end(), [&](const auto& entry) { return entry.second.nic == pmd.nic; });

@@ -71,9 +71,8 @@ TEST_CASE("a reader that is kept busy is not disturbed by the timer while interr
   CHECK(place(quiet.packets, "delivered") > 400);
 }
 
-TEST_CASE("what setsockopt or the device would refuse is refused", "[NA-46][NA-48]") {
-  CHECK(refused({.busy_poll = R"("prefer": true)"}).find("busy_poll.prefer: EINVAL: it would never poll") !=
-        std::string::npos);
+TEST_CASE("what would do nothing, or the device would refuse, is refused", "[NA-46][NA-48]") {
+  CHECK(refused({.busy_poll = R"("prefer": true)"}).find("busy_poll.prefer: it would never poll") != std::string::npos);
   CHECK(refused({.nic = suspended, .more = R"("kernel": {"release": "6.12"}, )"}).find("no kernel before 6.13") !=
         std::string::npos);
 }

@@ -110,8 +110,7 @@ TEST_CASE("in overload a packet waits for the service of a whole ring", "[PM-2]"
   CHECK(added_ns == Approx(ring_ns(large, 2048) - ring_ns(small, 1024)).epsilon(0.05));
 }
 
-TEST_CASE("dropping is about as fast as was measured with DPDK on this machine, without a price fitted to it",
-          "[PM-2]") {
+TEST_CASE("dropping is about as fast as was measured with DPDK on M1, without a price fitted to it", "[PM-2]") {
   // XP-31: 43.5 Mpps, 22.9 ns; the driver's prices are those of the kernel's, without what only the kernel does.
   const ReplicationResult result = run_replication(polled(1e8, {.pmd = ""}), {});
   CHECK(1e9 / metric(result, fwd, "delivered_pps") == Approx(22.9).epsilon(0.15));

@@ -120,6 +120,18 @@ TEST_CASE("a queue restarted twice has two pools behind it", "[PP-52]") {
   same_as_reference(scenario);
 }
 
+TEST_CASE("a restart that comes while another waits for the poll to end comes after it", "[NA-26][DR-40]") {
+  // Busy all the time, so that the first one finds the NAPI scheduled; the second comes within its 20 us.
+  for (const double later_ms : {2.001, 2.005, 2.0199, 2.0201}) {
+    INFO(later_ms);
+    const Scenario scenario = load_random(
+        host({.events = R"("first": )" + restart_at(2) + R"(, "second": )" + restart_at(later_ms, "rx0", 64),
+              .rate_pps = 5e6}));
+    CHECK(metric(run_replication(scenario, {}), "nics.nic0.rx_queues.rx0", "rx_packets") > 1000);
+    same_as_reference(scenario);
+  }
+}
+
 TEST_CASE("the control loop watches the pool that a queue has", "[CT-1]") {
   const auto limit = GENERATE(as<std::string>(), "none", "soft", "absolute");
   const std::string control = R"("control": {"period_us": 50, "signal": {"period_us": 50},

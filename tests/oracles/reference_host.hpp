@@ -45,7 +45,7 @@ class ReferenceHost final : KswapdListener {
   void plan_control();
   void change(const std::string& path, const scenario::ParamValue& value);
   BuffersRequest buffers_request(const Nic& nic, const Queue& queue, std::uint8_t node) const;
-  void restart(Nic& nic, Queue& queue, std::uint32_t ring_size);
+  void restart(Nic& nic, Queue& queue);
   void plan_pool_release();
   void kswapd_woken(unsigned node, Time first_step) override;
   void background_step(std::size_t user);

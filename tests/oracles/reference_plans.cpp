@@ -82,11 +82,12 @@ void ReferenceHost::plan_changes() {
 }
 
 /// NA-26, DR-40: as soon as the NAPI is found idle.
-void ReferenceHost::restart(Nic& nic, Queue& queue, std::uint32_t ring_size) {
+void ReferenceHost::restart(Nic& nic, Queue& queue) {
+  const std::uint32_t ring_size = queue.asked_rings.front();
   const Time now = events_.now();
   if (queue.scheduled) {
     events_.at(now + microseconds(20), EventClass::control, rank(queue.name + ".restart"),
-               [this, &nic, &queue, ring_size] { restart(nic, queue, ring_size); });
+               [this, &nic, &queue] { restart(nic, queue); });
     return;
   }
   MemoryContext context = elsewhere(queue.irq_cpu().node(), now);
@@ -103,6 +104,10 @@ void ReferenceHost::restart(Nic& nic, Queue& queue, std::uint32_t ring_size) {
   queue.buffers->fill(context);
   queue.bring_up(now);
   if (control_ != nullptr) control_->pool_changed(queue.name, *queue.buffers->pool);
+  queue.asked_rings.pop_front();
+  if (queue.asked_rings.empty()) return;
+  queue.disable();
+  restart(nic, queue);
 }
 
 void ReferenceHost::plan_pool_release() {
@@ -134,8 +139,10 @@ void ReferenceHost::change(const std::string& path, const scenario::ParamValue& 
   } else if (part[0] == "nics" && part.back() == "rx_ring") {
     for (const auto& queue : nic(part[1]).queues) {
       if (queue->name != "nics." + part[1] + ".rx_queues." + part[3]) continue;
+      queue->asked_rings.push_back(static_cast<std::uint32_t>(std::get<double>(value)));
+      if (queue->asked_rings.size() > 1) continue;
       queue->disable();
-      restart(nic(part[1]), *queue, static_cast<std::uint32_t>(std::get<double>(value)));
+      restart(nic(part[1]), *queue);
     }
   } else if (part[0] == "nics" && part[2] == "link_gbps") {
     nic(part[1]).wire->set_link(now, mbps(std::get<double>(value)));

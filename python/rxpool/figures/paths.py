@@ -40,7 +40,7 @@ _COUNT_PASS = {"program": "rxq_count", "params": {"verdict": 2}}
 # Jumps and rules that a packet for a closed port passes in firewalld's default zone: seven each in raw, mangle and nat
 # PREROUTING, twelve in filter INPUT. The ICMP answer is rate-limited away.
 _FIREWALLD_RULES = 33
-_NO_POLL_MODE = "poll-mode driver in user space"
+_NO_POLL_MODE = "fitted prices of a poll-mode driver in user space"
 _NO_IOMMU = "IOMMU page tables"
 
 
