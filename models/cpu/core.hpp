@@ -219,7 +219,7 @@ class Core {
     profile(entry) += static_cast<std::uint64_t>(cost.ps);
   }
   std::uint64_t& profile(std::size_t entry) { return profile_[entry * context_names.size()]; }
-  /// Busy time is booked when the context changes or somebody asks; per step it costs slow-reader a twentieth.
+  /// Busy time is booked when the context changes or somebody asks: most steps follow one of their own context.
   void book() {
     const Time ran = clock_ - booked_;
     booked_ = clock_;

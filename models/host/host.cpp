@@ -61,7 +61,7 @@ Host::Host(const Scenario& scenario, std::uint32_t replication)
   build_actors();
   fill_rings();
   connect_busy_polls(*this);
-  pmds_ = make_pmds(scenario_, replication, calibration_, cores_, nics_, *pools_, journal_);
+  pmds_ = make_pmds(scenario_, replication, cores_, nics_, *pools_, journal_);
   if (control_actor_ != nullptr) {
     control_ = make_control_loop(*this);
     control_thread_ = make_control_thread(*this);

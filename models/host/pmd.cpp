@@ -49,13 +49,10 @@ HostPmd make_pmd(const std::string& name, const scenario::PmdParams& params, con
 
 }  // namespace
 
-std::vector<HostPmd> make_pmds(const Scenario& scenario, std::uint32_t replication, const Calibration& calibration,
+std::vector<HostPmd> make_pmds(const Scenario& scenario, std::uint32_t replication,
                                const std::vector<std::unique_ptr<Core>>& cores,
                                const std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools, Journal& journal) {
   std::vector<HostPmd> all;
-  if (!scenario.pmds.empty() && calibration.cost(Step::rx_burst).ps == 0) {
-    throw InputError("calibration " + calibration.name + ": steps.rx_burst must be above 0 for a thread that polls");
-  }
   for (const auto& [name, params] : scenario.pmds) {
     const auto nic = std::find_if(nics.begin(), nics.end(), [&, &wanted = params.nic](const auto& candidate) {
       return candidate->name == wanted;

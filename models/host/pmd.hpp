@@ -21,8 +21,8 @@ struct HostPmd {
 
 /// The driver that has the queue; null when the kernel has it.
 const scenario::PmdParams* pmd_of(const Scenario& scenario, const std::string& nic, const std::string& queue);
-/// The queues have their mempools. Throws InputError where a look at a ring is free: time would stand still.
-std::vector<HostPmd> make_pmds(const Scenario& scenario, std::uint32_t replication, const Calibration& calibration,
+/// The queues have their mempools.
+std::vector<HostPmd> make_pmds(const Scenario& scenario, std::uint32_t replication,
                                const std::vector<std::unique_ptr<Core>>& cores,
                                const std::vector<std::unique_ptr<HostNic>>& nics, PagePools& pools, Journal& journal);
 /// All counters but those of the transmit queue.

@@ -1,8 +1,33 @@
 #include "models/host/prices.hpp"
 
+#include <algorithm>
+
+#include "sim/error.hpp"
 #include "sim/random.hpp"
 
 namespace rxpool {
+
+namespace {
+
+/// Whoever polls without end takes time for every look, or it would look at one instant for ever.
+void check_looks_take_time(const Scenario& scenario, const Calibration& calibration) {
+  const auto needs = [&calibration](bool polls, Step step, const char* name) {
+    if (!polls || calibration.cost(step).ps != 0) return;
+    throw InputError("calibration " + calibration.name + ": steps." + name +
+                     " must be above 0 for a thread that polls");
+  };
+  const bool readers = std::any_of(scenario.sockets.begin(), scenario.sockets.end(),
+                                   [](const auto& entry) { return entry.second.reader.busy_poll.us > 0; });
+  bool threads = false;
+  for (const auto& [name, nic] : scenario.nics) {
+    for (const auto& [queue_name, queue] : nic.rx_queues) threads = threads || queue.napi_busy_poll;
+  }
+  needs(!scenario.pmds.empty(), Step::rx_burst, "rx_burst");
+  needs(readers || threads, Step::napi_poll, "napi_poll");
+  needs(readers, Step::llc_hit, "llc_hit");
+}
+
+}  // namespace
 
 Calibration host_calibration(const Scenario& scenario, std::uint32_t replication) {
   Calibration calibration = load_calibration_file(scenario.calibration_file);
@@ -17,6 +42,7 @@ Calibration host_calibration(const Scenario& scenario, std::uint32_t replication
     }
   }
   if (scenario.kernel.retpoline) calibration.add_retpolines();
+  check_looks_take_time(scenario, calibration);
   return calibration;
 }
 

@@ -86,9 +86,13 @@ void check_restart(const std::string& place, const std::string& path, const Scen
   const bool polled = std::any_of(scenario.pmds.begin(), scenario.pmds.end(), [&](const auto& entry) {
     return entry.second.nic == part[1] && entry.second.queue == part[3];
   });
-  const bool by_readers = std::any_of(scenario.sockets.begin(), scenario.sockets.end(),
-                                      [](const auto& entry) { return entry.second.reader.busy_poll.us > 0; });
-  if (polled || by_readers || scenario.nics.at(part[1]).rx_queues.at(part[3]).napi_busy_poll) {
+  for (const auto& [name, socket] : scenario.sockets) {
+    if (socket.reader.busy_poll.us == 0) continue;
+    origin.fail(place, in_quotes(path, 120) + ": sockets." + name +
+                           ".reader.busy_poll may poll any queue, and while it does no ring is restarted; drop this " +
+                           "change or the polling");
+  }
+  if (polled || scenario.nics.at(part[1]).rx_queues.at(part[3]).napi_busy_poll) {
     origin.fail(place, in_quotes(path, 120) + ": the ring of a queue that is polled without interrupts is not " +
                            "restarted; drop this change or the polling");
   }

@@ -40,7 +40,7 @@ std::string printable(std::string text) {
 /// What a pcapng file says of interfaces, which libpcap does not tell. Nothing of a pcap file, nor of the rare pcapng
 /// file of the other byte order.
 struct Interfaces {
-  int described = 1;
+  int described = 0;
   std::size_t other_frame = 0;  ///< number of the first frame that is not of the first frame's interface; 0: none
 };
 
@@ -53,7 +53,6 @@ Interfaces interfaces_of(const std::string& path) {
   constexpr std::uint32_t enhanced_packet = 6;
   std::array<std::uint32_t, 3> block{};  // type, total length; byte-order magic of a section, interface of a packet
   Interfaces found;
-  int described = 0;
   std::size_t frames = 0;
   std::uint32_t first_interface = 0;
   while (file && std::fread(block.data(), sizeof block, 1, file.get()) == 1) {
@@ -61,7 +60,7 @@ Interfaces interfaces_of(const std::string& path) {
     const bool at_start = std::ftell(file.get()) == sizeof block;
     if (at_start && (type != section_header || third != byte_order_magic)) return found;
     if (length < 12 || length % 4 != 0) break;
-    described += type == interface_description ? 1 : 0;
+    found.described += type == interface_description ? 1 : 0;
     if (type == simple_packet || type == enhanced_packet) {
       const std::uint32_t interface = type == simple_packet ? 0 : third;
       if (++frames == 1) first_interface = interface;
@@ -69,7 +68,6 @@ Interfaces interfaces_of(const std::string& path) {
     }
     if (std::fseek(file.get(), static_cast<long>(length) - static_cast<long>(sizeof block), SEEK_CUR) != 0) break;
   }
-  found.described = std::max(described, 1);
   return found;
 }
 

@@ -52,7 +52,7 @@ class Series:
 
 @dataclass(frozen=True)
 class PackedSeries(Sequence[Series]):
-    """Series as a worker sends them: a hundred pairs of arrays take five times as long as these two.
+    """Series as a worker sends them: two arrays in place of a pair each, which take far longer to pickle.
 
     ``heads`` are component, metric, unit and the end of its samples, one per series. One is made when it is asked for.
     """

@@ -1,6 +1,8 @@
 // Queues whose answer is known, built from scenarios: a socket of K packets and its reader, a polled ring, a ring in
 // overload, pages that are held. Each stands inside the simulated 95 % interval, and the interval is narrow enough to
 // say something.
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 
 #include <cmath>
@@ -152,7 +154,8 @@ double polled_ring_loss(double rho, int n) {
 /// A calibration in which nothing takes time but handling a packet.
 class OnlyPackets {
  public:
-  explicit OnlyPackets(double packet_ns) : folder_(std::filesystem::temp_directory_path() / "rxpool_only_packets") {
+  explicit OnlyPackets(double packet_ns)
+      : folder_(std::filesystem::temp_directory_path() / ("rxpool_only_packets." + std::to_string(getpid()))) {
     std::ifstream source(std::filesystem::path(RXPOOL_SOURCE_DIR) / "scenarios/calibration/m1-mlx5.json");
     nlohmann::json file = nlohmann::json::parse(source);
     file.erase("fit");
@@ -225,6 +228,23 @@ TEST_CASE("a polled ring loses what the busy period of an M/D/1 server says", "[
     CHECK(found.contains(polled_ring_loss(rho, ring)));
     CHECK(found.half_width <= 0.02 * found.mean);
   }
+}
+
+TEST_CASE("a thread that polls for nothing is refused, because it would never come to an end", "[PM-1][NA-45][NA-47]") {
+  const OnlyPackets calibration(100);
+  const auto refused = [&](const std::string& queue, const std::string& more) {
+    const Scenario scenario =
+        load_random(R"({"cpus": {"cpu0": {}}, "calibration": ")" + calibration.path() +
+                    R"(", "nics": {"nic0": {"rx_queues": {"rx0": {"cpu": "cpu0")" + queue + R"(}}}}, )" + more +
+                    R"("traffic": {"load": {"nic": "nic0", "rate_pps": 1000}}})");
+    return refusal([&] { run_replication(scenario, {}); });
+  };
+  CHECK(refused("", R"("pmds": {"p": {"nic": "nic0", "queue": "rx0"}}, )").find("steps.rx_burst must be above 0") !=
+        std::string::npos);
+  CHECK(refused(R"(, "napi_threaded": true, "napi_busy_poll": true)", "").find("steps.napi_poll must be above 0") !=
+        std::string::npos);
+  CHECK(refused("", R"("sockets": {"s": {"port": 9, "cpu": "cpu0", "reader": {"busy_poll": 50}}}, )")
+            .find("steps.napi_poll must be above 0") != std::string::npos);
 }
 
 TEST_CASE("in overload latency grows by one service time per descriptor", "[analytic]") {
