@@ -11,9 +11,7 @@ class LedgerDict(TypedDict):
     places: dict[str, int]
 
 class SeriesDict(TypedDict):
-    component: str
-    metric: str
-    unit: str
+    heads: tuple[tuple[str, str, str, int], ...]
     time_ns: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
 
@@ -45,7 +43,7 @@ class ReplicationDict(TypedDict):
     metric: list[str]
     unit: list[str]
     value: npt.NDArray[np.float64]
-    series: list[SeriesDict]
+    series: SeriesDict
     packets: LedgerDict
     pages: LedgerDict
     bottleneck: tuple[str, str]

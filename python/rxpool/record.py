@@ -10,10 +10,10 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from sys import intern
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,15 @@ _NAMES = ("component", "metric", "unit")
 
 CONTEXTS = ("hardirq", "softirq", "ksoftirqd", "kthread", "application")
 """Contexts of a CPU, from the one that interrupts all others downwards."""
+
+
+Names = TypeVar("Names", bound=tuple[Any, ...])
+
+
+@lru_cache(maxsize=256)
+def _shared(names: Names) -> Names:
+    """One tuple for all replications that name the same in the same order: held once, and sent once with a batch."""
+    return names
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Series:
 
 @dataclass(frozen=True)
 class PackedSeries(Sequence[Series]):
-    """Series as a worker sends them: two arrays in place of a pair each, which take far longer to pickle.
+    """Series as the core makes them and workers send them: two arrays in place of a pair each, which costs far more.
 
     ``heads`` are component, metric, unit and the end of its samples, one per series. One is made when it is asked for.
     """
@@ -118,11 +127,11 @@ class Replication:
             simulated_ms=raw["simulated_ms"],
             offered_packets=raw["offered_packets"],
             program_packets=raw["program_packets"],
-            component=tuple(raw["component"]),
-            metric=tuple(raw["metric"]),
-            unit=tuple(raw["unit"]),
+            component=_shared(tuple(raw["component"])),
+            metric=_shared(tuple(raw["metric"])),
+            unit=_shared(tuple(raw["unit"])),
             value=raw["value"],
-            series=tuple(Series(**entry) for entry in raw["series"]),
+            series=PackedSeries(_shared(raw["series"]["heads"]), raw["series"]["time_ns"], raw["series"]["value"]),
             packets=Ledger(**raw["packets"]),
             pages=Ledger(**raw["pages"]),
             bottleneck=raw["bottleneck"],
@@ -137,7 +146,7 @@ class Replication:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """What comes from a worker holds its names once, as what the compiled module returns does."""
-        self.__dict__.update(state | {name: tuple(map(intern, state[name])) for name in _NAMES})
+        self.__dict__.update(state | {name: _shared(state[name]) for name in _NAMES})
 
     def __getitem__(self, key: tuple[str, str]) -> float:
         """The value of one (component, metric)."""
@@ -219,9 +228,9 @@ class Replication:
             simulated_ms=facts["simulated_ms"],
             offered_packets=facts["offered_packets"],
             program_packets=facts["program_packets"],
-            component=tuple(component[:count]),
-            metric=tuple(metric[:count]),
-            unit=tuple(unit[:count]),
+            component=_shared(tuple(component[:count])),
+            metric=_shared(tuple(metric[:count])),
+            unit=_shared(tuple(unit[:count])),
             value=value[:count],
             series=tuple(series),
             packets=Ledger(**facts["packets"]),

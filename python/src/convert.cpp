@@ -39,18 +39,25 @@ py::dict ledger(const Ledger& ledger) {
   return d;
 }
 
-py::list series(std::vector<SeriesRow>&& rows) {
-  py::list list;
-  for (SeriesRow& row : rows) {
-    py::dict d;
-    d["component"] = interned(row.component);
-    d["metric"] = interned(row.metric);
-    d["unit"] = interned(row.unit);
-    d["time_ns"] = own(std::move(row.time_ns));
-    d["value"] = own(std::move(row.value));
-    list.append(std::move(d));
+/// All series in two arrays, each head with where its samples end: an array object per series costs more than its samples.
+py::dict series(const std::vector<SeriesRow>& rows) {
+  std::size_t samples = 0;
+  for (const SeriesRow& row : rows) samples += row.value.size();
+  std::vector<std::int64_t> time_ns;
+  std::vector<double> value;
+  time_ns.reserve(samples);
+  value.reserve(samples);
+  py::list heads;
+  for (const SeriesRow& row : rows) {
+    time_ns.insert(time_ns.end(), row.time_ns.begin(), row.time_ns.end());
+    value.insert(value.end(), row.value.begin(), row.value.end());
+    heads.append(py::make_tuple(interned(row.component), interned(row.metric), interned(row.unit), value.size()));
   }
-  return list;
+  py::dict d;
+  d["heads"] = py::tuple(heads);
+  d["time_ns"] = own(std::move(time_ns));
+  d["value"] = own(std::move(value));
+  return d;
 }
 
 py::dict trace(TraceColumns&& columns) {
@@ -101,7 +108,7 @@ py::dict to_python(ReplicationResult&& result) {
   d["metric"] = std::move(metric);
   d["unit"] = std::move(unit);
   d["value"] = own(std::move(value));
-  d["series"] = series(std::move(result.series));
+  d["series"] = series(result.series);
   d["packets"] = ledger(result.packets);
   d["pages"] = ledger(result.pages);
   d["bottleneck"] = py::make_tuple(result.bottleneck.component, result.bottleneck.sentence);
