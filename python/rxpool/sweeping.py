@@ -196,14 +196,16 @@ def points(
     return _each_once({axis.path: axis.at(float(u)) for axis, u in zip(axes, row, strict=True)} for row in unit)
 
 
-def check_axes(axes: Sequence[Axis]) -> None:
-    """Raises :class:`InputError` unless at least one key is varied, and none twice."""
+def check_axes(axes: Sequence[Axis], warmup: WarmUpRule | None = None) -> None:
+    """Raises :class:`InputError` unless at least one key is varied, none twice, and none that the warm-up rule sets."""
     if not axes:
         raise InputError("vary at least one key: --vary path=a,b,c")
     paths = [axis.path for axis in axes]
     twice = [path for path in dict.fromkeys(paths) if paths.count(path) > 1]
     if twice:
         raise InputError(f"--vary {twice[0]}: the same key twice; give all its values in one --vary")
+    if warmup is not None and "warmup_ms" in paths:
+        raise InputError("--vary warmup_ms does not go with --warmup, which sets it")
 
 
 def _each_once(points: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -234,8 +236,7 @@ def sweep(
     """
     if isinstance(axes, Mapping):
         axes = [Axis(path, tuple(values)) for path, values in axes.items()]
-    if warmup is not None and any(axis.path == "warmup_ms" for axis in axes):
-        raise InputError("--vary warmup_ms does not go with --warmup, which sets it")
+    check_axes(axes, warmup)
     base = load(source, **options)
     chosen = points(axes, sampling, count, base.seed)
     scenarios = [base.with_set(point) for point in chosen]

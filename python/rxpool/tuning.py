@@ -29,6 +29,7 @@ from rxpool.statistics import CONFIDENCE, Interval, mean_interval
 from rxpool.store import Store
 from rxpool.study import Watcher, run_stored
 from rxpool.sweeping import Axis, check_axes
+from rxpool.warm_up import WarmUpRule, settling_ms
 
 if TYPE_CHECKING:
     import optuna
@@ -125,31 +126,33 @@ def tune(
     executor: Executor | None = None,
     jobs: int = 1,
     watcher: Watcher | None = None,
+    warmup: WarmUpRule | None = None,
     **options: Any,
 ) -> Tuning:
     """Tries points until the study has ``trials`` of them and returns all; ``-metric`` in ``minimise`` maximises.
 
-    With fewer replications than workers several points are tried at once. ``options`` are those of
+    With fewer replications than workers several points are tried at once. With ``warmup`` every point is run once to
+    find where its own warm-up ends; one that never settles is no candidate. ``options`` are those of
     :func:`rxpool.load`. Raises :class:`InputError`, also while another process works on the same study.
     """
     try:
         import optuna
     except ImportError:
         raise InputError("tune needs the package optuna: pip install 'rxpool[tune]'") from None
-    check_axes(axes)
+    check_axes(axes, warmup)
     if not minimise:
         raise InputError("tune needs at least one --minimise")
     base = load(source, **options)
     bounds = [b if isinstance(b, Bound) else Bound.parse(b) for b in subject_to]
-    goal = _Goal(base, tuple(axes), tuple(minimise), tuple(bounds))
+    goal = _Goal(base, tuple(axes), tuple(minimise), tuple(bounds), warmup)
     watcher = watcher or Watcher()
     optuna.logging.set_verbosity(logging.WARNING)
     store = store or Store()
     folder = store.study_folder(goal.study_name)
     with _opened(folder, goal) as study:
-        missing = trials - len(_tried(study))
-        watcher.announced(max(0, missing) * base.replications)
-        with workers(jobs, executor, max(0, missing) * base.replications) as pool:
+        missing = max(0, trials - len(_tried(study)))
+        watcher.announced(missing * base.replications * (1 if warmup is None else 2))
+        with workers(jobs, executor, missing * base.replications) as pool:
             at_once = max(1, _slots(pool, jobs) // base.replications)
             check = partial(check_names, goal.metrics)
             run = partial(run_stored, store=store, jobs=jobs, executor=pool, watcher=watcher, check=check)
@@ -166,11 +169,13 @@ class _Goal:
     axes: tuple[Axis, ...]
     minimise: tuple[str, ...]
     bounds: tuple[Bound, ...]
+    warmup: WarmUpRule | None
 
     @property
     def study_name(self) -> str:
         """The same for the same question, so that an interrupted study is found again."""
         what = [self.base.digest, self.base.replications, *map(_reprs, (self.axes, self.minimise, self.bounds))]
+        what += [] if self.warmup is None else [self.warmup]
         digest = hashlib.sha256(canonical_json(what).encode()).hexdigest()[:16]
         return f"{self.base.name}-tune-{digest}"
 
@@ -200,22 +205,45 @@ def _tried(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def _try_points(study: optuna.Study, goal: _Goal, count: int, run: Runner) -> None:
     asked = [study.ask() for _ in range(count)]
     points = [{axis.path: _suggest(trial, axis) for axis in goal.axes} for trial in asked]
-    results = run([goal.base.with_set(point) for point in points])
-    for trial, result in zip(asked, results, strict=True):
+    waiting = [(trial, goal.base.with_set(point)) for trial, point in zip(asked, points, strict=True)]
+    if goal.warmup is not None:
+        waiting = _settled(study, waiting, run)
+    results = run([scenario for _, scenario in waiting])
+    for (trial, _), result in zip(waiting, results, strict=True):
         _tell(study, trial, goal, result)
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, goal: _Goal, result: Result) -> None:
+_Waiting = list[tuple["optuna.Trial", Scenario]]
+
+
+def _settled(study: optuna.Study, waiting: _Waiting, run: Runner) -> _Waiting:
+    """Those that settle, each with its own warm-up: what a trial says does not hang on which were tried beside it."""
+    kept: _Waiting = []
+    for (trial, scenario), found in zip(waiting, settling_ms([scenario for _, scenario in waiting], run), strict=True):
+        if isinstance(found, InputError):
+            trial.set_user_attr("run", scenario.run_name)
+            trial.set_user_attr("warnings", [])
+            _prune(study, trial, found)
+        else:
+            kept.append((trial, scenario.with_set({"warmup_ms": found})))
+    return kept
+
+
+def _prune(study: optuna.Study, trial: optuna.Trial, why: Exception) -> None:
     from optuna.trial import TrialState
 
+    trial.set_user_attr("lacks", str(why))
+    study.tell(trial, state=TrialState.PRUNED)
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, goal: _Goal, result: Result) -> None:
     trial.set_user_attr("run", result.name)
     trial.set_user_attr("warnings", result.warnings)
     try:
         objectives = {name: mean_interval(_values(name, result)) for name in goal.minimise}
         excesses = [bound.excess(mean_interval(_values(bound.metric, result)).estimate) for bound in goal.bounds]
     except (InputError, ValueError) as error:
-        trial.set_user_attr("lacks", str(error))
-        study.tell(trial, state=TrialState.PRUNED)
+        _prune(study, trial, error)
         return
     for bound, excess in zip(goal.bounds, excesses, strict=True):
         trial.set_constraint(f"{bound.metric} {'<=' if bound.at_most else '>='} {bound.limit:g}", excess)

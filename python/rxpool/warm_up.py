@@ -25,14 +25,24 @@ def warmed_up(scenarios: Sequence[Scenario], rule: WarmUpRule | None, run: Runne
     One cut for all of them, the latest: what is compared is counted over the same time of the same traffic.
     Raises :class:`InputError` where a series never settles.
     """
-    from rxpool.steadiness import mser5_warmup_ms
-
     if rule is None:
         return list(scenarios)
     cut_ms = 0.0
+    for found in settling_ms(scenarios, run):
+        if isinstance(found, InputError):
+            raise found
+        cut_ms = max(cut_ms, found)
+    return [scenario.with_set({"warmup_ms": cut_ms}) for scenario in scenarios]
+
+
+def settling_ms(scenarios: Sequence[Scenario], run: Runner) -> list[float | InputError]:
+    """When the last of each scenario's watched series settles, by running it once; an error where one never does."""
+    from rxpool.steadiness import mser5_warmup_ms
+
+    found: list[float | InputError] = []
     for result in run(list(scenarios)):
         try:
-            cut_ms = max(cut_ms, mser5_warmup_ms(result.replications))
+            found.append(mser5_warmup_ms(result.replications))
         except InputError as error:
-            raise InputError(f"{result.name}: {error}") from None
-    return [scenario.with_set({"warmup_ms": cut_ms}) for scenario in scenarios]
+            found.append(InputError(f"{result.name}: {error}"))
+    return found

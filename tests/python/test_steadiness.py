@@ -15,7 +15,8 @@ from made_records import made_replication
 from rxpool.errors import InputError
 from rxpool.record import Series
 from rxpool.steadiness import mser5_warmup_ms, steadiness_warnings
-from rxpool.store import Store
+from rxpool.store import Store, load_run
+from rxpool.sweeping import Axis
 from rxpool.warm_up import WarmUpRule
 
 CLOSED_PORT = Path(__file__).resolve().parents[2] / "scenarios/closed-port.json"
@@ -133,3 +134,21 @@ def test_a_sweep_cuts_all_points_where_the_last_one_settles(tmp_path: Path) -> N
         rxpool.sweep(CLOSED_PORT, {"warmup_ms": [0, 1]}, **options)
     with pytest.raises(InputError, match=r"closed-port-\w+: --warmup mser5 needs 50 samples"):
         rxpool.sweep(CLOSED_PORT, {"nics.nic0.rx_ring": [512]}, set={"record.every_us": 0}, warmup=WarmUpRule.MSER5)
+
+
+def test_every_point_of_a_tuning_gets_its_own_warm_up_and_what_never_settles_is_no_candidate(
+    tmp_path: Path,
+) -> None:
+    axes = [Axis.parse("nics.nic0.rx_ring=256,512"), Axis.parse("record.every_us=0,10")]
+    options = {"set": {"warmup_ms": 0}, "warmup": WarmUpRule.MSER5, "store": Store(tmp_path)}
+    found = rxpool.tune(CLOSED_PORT, axes, minimise=["sum:held_mean"], trials=8, **options)
+    assert found.trials
+    for trial in found.trials:
+        alone = rxpool.run(CLOSED_PORT, set={"warmup_ms": 0, **trial.point})
+        scenario = load_run(tmp_path / trial.run).scenario
+        assert scenario.resolved["warmup_ms"] == mser5_warmup_ms(alone.replications)
+    assert {trial.point["record.every_us"] for trial in found.trials} == {10}
+    assert len(found.notes) == 8 - len(found.trials) > 0
+    assert all("mser5 needs 50 samples" in note for note in found.notes)
+    with pytest.raises(InputError, match="--vary warmup_ms does not go with --warmup"):
+        rxpool.tune(CLOSED_PORT, [Axis.parse("warmup_ms=0,1")], minimise=["sum:held_mean"], **options)

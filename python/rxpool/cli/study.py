@@ -176,6 +176,7 @@ def tune(
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="Trials in all, finished ones included.")] = 50,
     policy: PolicyOption = None,
+    warmup: WarmUpOption = None,
     options: StudyOptions,
 ) -> None:
     """Search for the best values of some keys; interrupted, it goes on where it stopped."""
@@ -196,6 +197,7 @@ def tune(
             executor=executor,
             jobs=options.jobs,
             watcher=watcher,
+            warmup=warmup,
             policy=policy,
             **options.loading,
         )
