@@ -260,6 +260,7 @@ void Lab::watch() {
   const std::int64_t account_end_ns = begin_ns_ + static_cast<std::int64_t>(plan_.warmup_ms * 1e6);
   const std::int64_t account_begin_ns = now_ns();
   probes_->control().begin_ns = static_cast<std::uint64_t>(begin_ns_);
+  const CpuTime before = cpu_time();
   for (std::size_t i = 0; i < count; ++i) {
     sleep_until_ns(begin_ns_ + static_cast<std::int64_t>(static_cast<double>(i) * plan_.sample_us * 1000));
     if (account_ns_ == 0 && now_ns() >= account_end_ns) {
@@ -268,6 +269,8 @@ void Lab::watch() {
     }
     samples_.push_back(sample());
   }
+  const CpuTime after = cpu_time();
+  host_ = {.total = after.total - before.total, .stolen = after.stolen - before.stolen};
 }
 
 std::string Lab::report() const {
@@ -342,6 +345,7 @@ std::string Lab::report() const {
     result["timer"]["held"].push_back(levels.held);
   }
   result["account_ns"] = account_ns_;
+  result["host"] = {{"total", host_.total}, {"stolen", host_.stolen}};
   result["costs"] = json::object();
   for (const ProbeCost& cost : costs_) {
     result["costs"][cost.name] = {{"runs", cost.runs}, {"time_ns", cost.time_ns}};

@@ -71,6 +71,7 @@ class Lab {
   LabCounters totals_{};
   std::vector<ProbeCost> costs_;
   std::int64_t account_ns_ = 0;  ///< how long the costs were counted
+  CpuTime host_;                 ///< of all CPUs from the first sample to the last
   std::string sender_, receiver_;
 };
 

@@ -1,5 +1,6 @@
 #pragma once
-// What lab and attachment need of the system: the error that says what is missing, the clock of the probes.
+// What lab and attachment need of the system: the error that says what is missing, the clock of the probes, the time of
+// the CPUs.
 
 #include <cerrno>
 #include <cstdint>
@@ -22,5 +23,13 @@ struct Unavailable : std::runtime_error {
 /// Nanoseconds of CLOCK_MONOTONIC.
 std::int64_t now_ns();
 void sleep_until_ns(std::int64_t time_ns);
+
+/// Time of all CPUs since boot as /proc/stat has it, in ticks of 10 ms; `stolen` is what the hypervisor gave to others
+/// while a CPU of this machine had something to do.
+struct CpuTime {
+  std::uint64_t total = 0;
+  std::uint64_t stolen = 0;
+};
+CpuTime cpu_time();
 
 }  // namespace rxpool

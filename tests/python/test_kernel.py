@@ -23,6 +23,7 @@ from rxpool.kernel import softnet
 from rxpool.kernel.lab import LabRun
 from rxpool.kernel.plan import plan
 from rxpool.kernel.twin import twin, unpolled, write_capture
+from steal import undisturbed
 
 SITUATIONS = ROOT / "scenarios/kernel"
 
@@ -71,6 +72,16 @@ def test_what_waits_for_an_in_line_poll_is_bounded_by_the_sends() -> None:
     sent = np.array([1_000, 1_070, 7_370, 7_440, 7_510, 20_000])
     at = np.array([0, 1_000, 1_069, 1_070, 4_220, 7_369, 7_440, 7_510, 19_000, 20_000, 1_000_000])
     assert unpolled(sent, at).tolist() == [0, 1, 1, 2, 1, 1, 2, 3, 1, 1, 1]
+
+
+def test_a_generator_that_sent_nothing_has_a_twin_that_holds_nothing() -> None:
+    scenario = load(SITUATIONS / "steady-drop.json")
+    planned = plan(scenario)
+    one = twin(scenario, LabRun(planned, entries([]), np.arange(0, 500_000_000, 1_000_000)))
+    assert one.metrics[one.metrics.metric == "rx_packets_phy"].value.sum() == 0
+    assert (one.series[one.series.metric == "held"].value == 0).all()
+    inflight = one.series[one.series.metric == "inflight"].value
+    assert (inflight == planned.document["batch"]).all()
 
 
 def test_a_generator_that_catches_up_fills_no_ring_of_its_own_cpu() -> None:
@@ -125,6 +136,7 @@ def test_a_picture_of_no_known_kind_is_refused_before_anything_runs(rxpool_comma
 
 
 @pytest.mark.usefixtures("lab")
+@undisturbed()
 def test_validate_compares_both_backends_and_says_what_it_is_not(rxpool_command: Command, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     situation = SITUATIONS / "reader-pause-small.json"
@@ -153,6 +165,7 @@ def test_validate_compares_both_backends_and_says_what_it_is_not(rxpool_command:
 
 
 @pytest.mark.usefixtures("lab")
+@undisturbed()
 def test_a_run_says_how_regular_its_samplers_were_and_what_its_probes_cost() -> None:
     from rxpool.kernel import run
 
@@ -164,6 +177,7 @@ def test_a_run_says_how_regular_its_samplers_were_and_what_its_probes_cost() -> 
     assert timer.value.max() == pytest.approx(done.value(rx, "held_max"), abs=64)
     assert done.value(rx, "held_peak") >= timer.value.median()
     assert 0 < done.probe_cost.sum() < 20
+    assert 0 <= done.value("host", "steal") < 100
     assert "probes.on_poll" in done.probe_cost.index
 
 
@@ -176,7 +190,17 @@ def test_softnet_counters_are_summed_over_the_cpus(tmp_path: Path) -> None:
     assert softnet.gained(seen, later) == {"softnet_processed": 0, "softnet_dropped": 0, "time_squeeze": 2}
 
 
+def test_a_softnet_counter_of_one_cpu_may_wrap_between_two_readings(tmp_path: Path) -> None:
+    path = tmp_path / "softnet_stat"
+    path.write_text("fffffffe 00000001 00000000\n00000005 00000000 00000000\n")
+    before = softnet.read(path)
+    path.write_text("00000003 00000001 00000000\n00000006 00000000 00000000\n")
+    gained = softnet.gained(before, softnet.read(path))
+    assert gained == {"softnet_processed": 6, "softnet_dropped": 0, "time_squeeze": 0}
+
+
 @pytest.mark.usefixtures("lab")
+@undisturbed()
 def test_the_lab_writes_down_when_it_sent() -> None:
     from rxpool.kernel import run
 
@@ -192,6 +216,7 @@ def test_the_lab_writes_down_when_it_sent() -> None:
 
 
 @pytest.mark.usefixtures("lab")
+@undisturbed()
 def test_a_policy_with_a_signal_sheds_what_a_stalled_readers_socket_would_lose() -> None:
     from rxpool.kernel import run
 
@@ -257,6 +282,7 @@ def test_the_lab_redirects_to_one_cpu_and_says_what_it_cannot() -> None:
 
 
 @pytest.mark.usefixtures("lab")
+@undisturbed()
 def test_a_cpumap_in_overload_holds_its_queue_and_drops_the_rest() -> None:
     from rxpool.kernel import run
 
@@ -293,6 +319,7 @@ def test_a_recording_has_queues_lengths_flows_and_times_to_free_but_no_address()
 
 
 @pytest.mark.usefixtures("lab")
+@undisturbed()
 def test_a_recorded_lab_becomes_a_scenario_that_runs(rxpool_command: Command, tmp_path: Path) -> None:
     from rxpool import run
     from rxpool.kernel.build import lab as program

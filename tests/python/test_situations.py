@@ -11,10 +11,12 @@ from conftest import ROOT
 from kernel_lab import need_lab
 from rxpool import ExitCode, InputError, load
 from rxpool.kernel import Validation, validate
+from steal import undisturbed
 
 SITUATIONS = sorted((ROOT / "scenarios/kernel").glob("*.json"))
 MISSES_ALLOWED = 2
 LARGE_LEVELS, LARGE_PAGES = 8, 200
+STOLEN_PERCENT = 3  # of the CPUs' time while the situations run
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,7 @@ def level(one: Validation) -> float:
     return float(one.table.kernel[one.table.quantity.str.endswith("held_max")].max())
 
 
+@undisturbed(attempts=2, percent=STOLEN_PERCENT)
 @pytest.mark.parametrize("repeats", [3, pytest.param(5, marks=pytest.mark.full)])
 def test_the_simulator_predicts_what_this_kernel_does_in_all_but_two_situations(
     calibration: Path, repeats: int

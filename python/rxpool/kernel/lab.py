@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SNAPSHOT = "struct page_pool, median of five reads every {us:g} us"
+_STEAL = "/proc/stat, all CPUs while the lab measured, to 10 ms each"
 _MISSING = {
     "posted": "veth has no descriptors",
     "alloc_fast": "the kernel of the lab's host keeps no page_pool statistics that a tracepoint shows",
@@ -208,6 +209,7 @@ def _metrics(
     for reason, count in seen["skb_drops"].items():
         rows.append(("stack", f"skb_drop_reason_{reason}", "packets", float(count), "tracepoint skb:kfree_skb"))
     rows += [("host", name, "events", float(count), softnet.SOURCE) for name, count in seen["softnet"].items()]
+    rows.append(("host", "steal", "%", _stolen_percent(**seen["host"]), _STEAL))
     rows.append((rx, "posted", "pages", float("nan"), f"missing: {_MISSING['posted']}"))
     rows.append((pool, "alloc_fast", "events", float("nan"), f"missing: {_MISSING['alloc_fast']}"))
     rows += [("probes", name.partition(":")[0], "", float("nan"), f"missing: {name}") for name in seen["missing"]]
@@ -215,6 +217,11 @@ def _metrics(
     if "agent" in seen:
         rows += [(rx, *row) for row in _signal(seen["agent"], sent_ns)]
     return pd.DataFrame(rows, columns=["component", "metric", "unit", "value", "source"])
+
+
+def _stolen_percent(total: int, stolen: int) -> float:
+    """The hypervisor's share of the CPUs' time."""
+    return 100 * stolen / total if total else float("nan")
 
 
 def _probes(rx: str, seen: Mapping[str, Any]) -> Iterator[tuple[str, str, str, float, str]]:

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,17 +55,23 @@ def twin(scenario: Scenario, lab: LabRun) -> Twin:
     with TemporaryDirectory() as folder:
         capture = Path(folder) / "realised.pcap"
         write_capture(capture, sent, plan.document["ports"], plan.document["frame_bytes"])
-        first_ms = float(send_times_ns(sent)[0]) / 1e6
-        source = {"nic": nic, "kind": "pcap", "file": str(capture), "start_ms": first_ms}
         generator = sorted(scenario.resolved["cpus"])[plan.document["generator_cpu"]]
         changed = {
-            "traffic": {"realised": source},
+            "traffic": _realised(sent, nic, capture),
             "record.every_us": plan.document["sample_us"],
             f"cpus.{generator}.idle_states": "poll",
         }
         result = simulate(load(scenario, set=changed, allow_path=True, replications=1))
         # Frames name the run by a digest over the capture, so they are made while it is there.
         return Twin(result.metrics, _as_lab_sees_it(result.series, nic, lab))
+
+
+def _realised(sent: npt.NDArray[np.uint64], nic: str, capture: Path) -> dict[str, Any]:
+    """The scenario's traffic: the capture from its first send on; none where nothing was sent."""
+    if sent.size == 0:
+        return {}
+    first_ms = float(send_times_ns(sent)[0]) / 1e6
+    return {"realised": {"nic": nic, "kind": "pcap", "file": str(capture), "start_ms": first_ms}}
 
 
 def write_capture(path: Path, sent: npt.NDArray[np.uint64], ports: Sequence[int], frame_bytes: int) -> None:
@@ -104,6 +110,8 @@ def unpolled(sent_ns: npt.NDArray[np.int64], at_ns: npt.NDArray[np.int64]) -> np
     Sends that follow each other at once are one batch. While it is sent, all of it so far waits; from then to the next
     batch's first send the poll takes it away, at a constant rate.
     """
+    if sent_ns.size == 0:
+        return np.zeros(at_ns.size, np.int64)
     begins = np.flatnonzero(np.diff(sent_ns, prepend=sent_ns[0] - 2 * _BATCH_GAP_NS) > _BATCH_GAP_NS)
     last = np.searchsorted(sent_ns, at_ns, side="right") - 1
     batch = np.searchsorted(begins, last, side="right") - 1
