@@ -99,6 +99,31 @@ TEST_CASE("bpf_redirect_map over an XSKMAP answers what the kernel's answers",
   close(socket);
 }
 
+TEST_CASE("the ends of a packet move inside its buffer and no further", "[helpers][XD-1][XD-2]") {
+  const auto policy = load("helpers");
+  run(*policy);
+  CHECK(note(*policy, 34) == -EINVAL);  // past the 40 bytes that a frame keeps in front
+  CHECK(note(*policy, 35) == 0);
+  CHECK(note(*policy, 36) == -EACCES);  // metadata comes in words of four bytes
+  CHECK(note(*policy, 37) == 0);
+  CHECK(note(*policy, 39) == -EINVAL);  // past the packet's beginning
+  CHECK(note(*policy, 42) == 0);
+  CHECK(note(*policy, 43) == -EINVAL);  // into the shared info
+  CHECK(note(*policy, 44) == 0);
+  CHECK(note(*policy, 45) == -EINVAL);  // an Ethernet header has to stay
+}
+
+TEST_CASE("a packet of one page fits 3520 bytes, a longer one asks for several buffers", "[XD-3]") {
+  const auto policy = load("xskmap");
+  const auto run_with = [&](std::size_t bytes) {
+    const Bytes packet(bytes, 0);
+    const PacketInput input{packet, {}};
+    return policy->run_xdp(std::span(&input, 1))[0].bytes.size();
+  };
+  CHECK(run_with(3520) == 3520);
+  CHECK_THROWS_WITH(run_with(3521), Catch::Contains("a packet of 3521 bytes needs multi-buffer XDP, at most 3520"));
+}
+
 TEST_CASE("a ring buffer's records reach the host", "[helpers][maps]") {
   const auto policy = load("helpers");
   run(*policy);

@@ -4,7 +4,7 @@
 
 #define MARK 0xee
 
-enum way { BY_ARRAY, BY_HASH, BY_IFINDEX, BY_NOTHING, BACK, TO_SOCKET };
+enum way { BY_ARRAY, BY_HASH, BY_IFINDEX, BY_NOTHING, BACK, TO_SOCKET, TO_CPU };
 
 const volatile __u32 way = BY_ARRAY;
 const volatile __u32 key = 0;
@@ -39,6 +39,13 @@ struct {
   __type(value, __u32);
 } sockets SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_CPUMAP);
+  __uint(max_entries, 4);
+  __type(key, __u32);
+  __type(value, struct bpf_cpumap_val);
+} cpus SEC(".maps");
+
 static __always_inline int marked(struct xdp_md* ctx) {
   __u8* data = (void*)(long)ctx->data;
 
@@ -62,6 +69,8 @@ int redirect(struct xdp_md* ctx) {
       return bpf_redirect(key, 0);
     case TO_SOCKET:
       return bpf_redirect_map(&sockets, ctx->rx_queue_index, flags);
+    case TO_CPU:
+      return ctx->rx_queue_index ? bpf_redirect_map(&cpus, key, 0) : XDP_DROP;
     case BY_NOTHING:
       return XDP_REDIRECT;
     default:
@@ -73,6 +82,12 @@ int redirect(struct xdp_md* ctx) {
 SEC("xdp/devmap")
 int marked_only(struct xdp_md* ctx) {
   return marked(ctx) && ctx->ingress_ifindex == 2 && ctx->egress_ifindex == 3 ? XDP_PASS : XDP_DROP;
+}
+
+/* Lets pass what comes without the queue that it was received on. */
+SEC("xdp/cpumap")
+int without_queue(struct xdp_md* ctx) {
+  return ctx->rx_queue_index ? XDP_DROP : XDP_PASS;
 }
 
 /* Every second identification. */

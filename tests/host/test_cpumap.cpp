@@ -92,6 +92,16 @@ TEST_CASE("the program of an entry runs on the remote CPU", "[XD-33]") {
   CHECK(metric(passed, entry1, "xdp_cpumap_kthread_xdp_pass") > 1900);
 }
 
+TEST_CASE("pages that a remote CPU drops come home over the ring", "[PP-33]") {
+  const ReplicationResult result =
+      run_replication(chain(1e6, {.cpus = R"("cpu0": {"idle_states": "c1"}, "cpu1": {"idle_states": "c1"})",
+                                  .nic = R"("driver": "ice")",
+                                  .redirect = R"("cpu": "cpu1", "remote_action": "drop")"}),
+                      {});
+  CHECK(metric(result, rx0 + ".page_pool", "recycle_ring") > 1900);
+  CHECK(metric(result, rx0 + ".page_pool", "recycle_cached") == 0);
+}
+
 TEST_CASE("a redirect to CPUs that the kernel would refuse is refused with its name and a remedy", "[XD-30]") {
   CHECK(refused(R"("cpu": "cpu7")").find("policies.nic0.params.cpu: ENODEV: no CPU \"cpu7\"") != std::string::npos);
   CHECK(

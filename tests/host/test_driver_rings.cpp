@@ -119,3 +119,11 @@ TEST_CASE("veth needs a page for each packet that passes, and drops it where the
   CHECK(metric(fine, "nics.nic0.rx_queues.rx0.page_pool", "recycle_cached") == 0);
   CHECK(metric(fine, "nics.nic0.rx_queues.rx0.page_pool", "recycle_ring") > 1'000);
 }
+
+TEST_CASE("a veth sender does not schedule a NAPI that is being polled", "[DR-36]") {
+  const ReplicationResult seldom = run({.driver = "veth", .policy = "pass", .rate_pps = 1e5});
+  CHECK(rx0(seldom, "interrupts") > 1'000);
+  const ReplicationResult always = run({.driver = "veth", .policy = "pass", .rate_pps = 1e7});
+  CHECK(rx0(always, "polls") > 500);
+  CHECK(rx0(always, "interrupts") < 20);
+}

@@ -209,3 +209,18 @@ TEST_CASE("what a policy sends does not depend on how far its CPU runs ahead", "
   sending.rate_pps = 3e6;
   CHECK(independent_of_window(scenario_of(sending)));
 }
+
+TEST_CASE("a cpumap's program does not learn the queue that a packet came from", "[XD-37]") {
+  Sending sending;
+  sending.params = R"("way": 6, "key": 1)";
+  sending.maps = R"("cpus": {"entries": {"cpu1": "192,bpf_prog=without_queue"}})";
+  sending.cpus = R"("cpu0": {"idle_states": "c1"}, "cpu1": {"idle_states": "c1"})";
+  sending.queues = R"("rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu0"})";
+  const ReplicationResult result = run(sending);
+  // redirect() sends on what it saw on another queue than the first, and drops the rest.
+  const double handed_on = metric(result, "nics.nic0.rx_queues.rx1", "xdp_redirect");
+  CHECK(handed_on > 500);
+  CHECK(metric(result, "nics.nic0.rx_queues.rx0", "xdp_redirect") == 0);
+  CHECK(metric(result, "policies.nic0.cpus.cpu1", "xdp_cpumap_kthread_xdp_pass") > 0.9 * handed_on);
+  CHECK(metric(result, "policies.nic0.cpus.cpu1", "xdp_cpumap_kthread_xdp_drop") == 0);
+}

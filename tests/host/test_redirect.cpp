@@ -76,7 +76,7 @@ TEST_CASE("a packet that is too long for the target is refused when it is redire
   CHECK(metric(result, rx0, "xdp_redirect") == 0);
 }
 
-TEST_CASE("pages come home over the ring where the target is served by another CPU", "[XD-22][PP-30]") {
+TEST_CASE("pages come home over the ring where the target is served by another CPU", "[XD-4][XD-22][PP-30]") {
   // Moderation that stands still: at the 64 us that DIM may reach, most frames complete before their slot is refilled.
   const Pair apart{.from = R"("driver": "mlx5", "adaptive_rx": false)",
                    .to = R"("driver": "ice")",

@@ -84,6 +84,21 @@ TEST_CASE("the receive buffer grows with a fast reader and bounds a paused one",
   CHECK(metric(paused, "sockets.service", "rmem_alloc_max") > 65536);
 }
 
+TEST_CASE("an acknowledgement is paid by the CPU that received or read what it is for", "[TC-36]") {
+  TcpHost host;
+  host.more = R"("record": {"per_step": true}, )";
+  const ReplicationResult result = run_replication(host.scenario(), {});
+  const auto paid = [&](const char* step) { return metric(result, step, "step_time"); };
+  const double received = paid("cpus.cpu0.steps.softirq.tcp_ack") + paid("cpus.cpu1.steps.softirq.tcp_ack");
+  const double read = paid("cpus.cpu2.steps.application.tcp_ack");
+  CHECK(received > 0);
+  CHECK(read > 0);
+  const double acks = metric(result, "sockets.service", "tcp_acks");
+  REQUIRE(acks > 100);
+  CHECK(std::fmod(received + read, acks) == 0);  // all of them, at one price
+  CHECK(paid("cpus.cpu0.steps.application.tcp_ack") + paid("cpus.cpu2.steps.softirq.tcp_ack") == 0);
+}
+
 TEST_CASE("tcp_mem bounds all connections together", "[TC-35]") {
   TcpHost host;
   host.traffic = R"({"nic": "nic0", "kind": "tcp", "flows": 200, "path": {"rtt_us": 200}})";
