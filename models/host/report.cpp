@@ -178,70 +178,69 @@ void register_sender(MetricRegistry& registry, TcpSource& source) {
   registry.latency(source.name(), "transfer_time", &source.completion());
 }
 
-}  // namespace
+void register_port(MetricRegistry& registry, const HostNic& nic) {
+  const PortStats& port = nic.port->stats();
+  const std::string& component = nic.component;
+  registry.counter(component, "rx_packets_phy", &port.rx_packets_phy);
+  registry.rate(component, "offered_pps", &port.rx_packets_phy);
+  registry.counter(component, "rx_bytes_phy", &port.rx_bytes_phy);
+  registry.counter(component, "rx_discards_phy", &port.rx_discards_phy);
+  registry.counter(component, "carrier_errors", &nic.port->wire().statistics().carrier_errors);
+  registry.counter(component, "llc_dma_writes", &nic.llc->stats.dma_writes);
+  registry.counter(component, "llc_dma_write_misses", &nic.llc->stats.dma_write_misses);
+  registry.counter(component, "llc_reads", &nic.llc->stats.cpu_reads);
+  registry.counter(component, "llc_read_misses", &nic.llc->stats.cpu_read_misses);
+}
 
-void register_metrics(Host& host) {
-  MetricRegistry& registry = host.registry();
-  for (const auto& restart : host.restarts().queues()) register_detached(registry, host, restart->queue());
-  for (const auto& nic : host.nics()) {
-    const PortStats& port = nic->port->stats();
-    const std::string& component = nic->component;
-    registry.counter(component, "rx_packets_phy", &port.rx_packets_phy);
-    registry.rate(component, "offered_pps", &port.rx_packets_phy);
-    registry.counter(component, "rx_bytes_phy", &port.rx_bytes_phy);
-    registry.counter(component, "rx_discards_phy", &port.rx_discards_phy);
-    registry.counter(component, "carrier_errors", &nic->port->wire().statistics().carrier_errors);
-    registry.counter(component, "llc_dma_writes", &nic->llc->stats.dma_writes);
-    registry.counter(component, "llc_dma_write_misses", &nic->llc->stats.dma_write_misses);
-    registry.counter(component, "llc_reads", &nic->llc->stats.cpu_reads);
-    registry.counter(component, "llc_read_misses", &nic->llc->stats.cpu_read_misses);
-    for (TcpSource* source : nic->responsive) register_sender(registry, *source);
-    if (nic->program != nullptr) {
-      const std::optional<bpf::MapAccess> lag = nic->program->map("rxpool_lag");
-      if (lag) register_return_lag(registry, "policies." + nic->name, *lag);
-    }
-    std::uint32_t index = 0;
-    for (HostQueue& queue : nic->queues) {
-      register_queue(registry, *nic, queue, index++, host.scenario().record.latency);
-      if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
-      registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
-      const bool to_xsk = has_xsk(host.xsks(), nic->name);
-      if (!nic->targets.empty() || !nic->cpumap.empty() || to_xsk) {
-        register_redirect(registry, *queue.queue, !nic->targets.empty());
-      }
-      if (nic->hook.egress != nullptr) register_egress(registry, *queue.queue);
-      if (queue.xmit != nullptr) {
-        registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
-        registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
-        register_tx_queue(registry, *queue.xmit, host.scenario().record.latency);
-      }
-      if (queue.xdp_tx == nullptr) continue;
-      const RxQueueStats& stats = queue.queue->stats();
-      registry.counter(queue.queue->name(), "xdp_tx_xmit", &stats.xdp_tx);
-      registry.counter(queue.queue->name(), "xdp_tx_full", &stats.xdp_tx_full);
-      registry.counter(queue.queue->name(), "xdp_exception", &stats.xdp_exception);
-      register_tx_queue(registry, *queue.xdp_tx, host.scenario().record.latency);
-    }
-    for (const auto& entry : nic->cpumap) register_cpumap_entry(registry, *entry);
-    if (nic->hook.cpus != nullptr) {
-      registry.gauge("policies." + nic->name + ".cpu_map", "cpus_in_use", &nic->cpus_in_use);
-    }
+/// The transmit queues that belong to an RX queue: of frames redirected here, and of its own XDP_TX.
+void register_transmit(MetricRegistry& registry, const HostQueue& queue, bool latency) {
+  if (queue.xmit != nullptr) {
+    registry.counter(queue.xmit->name(), "tx_xdp_xmit", &queue.xmit->stats().posted);
+    registry.counter(queue.xmit->name(), "tx_xdp_full", &queue.xmit->stats().full);
+    register_tx_queue(registry, *queue.xmit, latency);
   }
-  for (const auto& core : host.cores()) register_core(registry, host, *core);
-  register_sockets(registry, host);
-  for (HostXsk& xsk : host.xsks()) register_xsk(registry, xsk, host.scenario().record.latency);
-  for (HostPmd& pmd : host.pmds()) {
-    register_pmd(registry, pmd, host.scenario().record.latency);
-    if (pmd.transmit != nullptr) register_tx_queue(registry, *pmd.transmit, host.scenario().record.latency);
+  if (queue.xdp_tx == nullptr) return;
+  const RxQueueStats& stats = queue.queue->stats();
+  registry.counter(queue.queue->name(), "xdp_tx_xmit", &stats.xdp_tx);
+  registry.counter(queue.queue->name(), "xdp_tx_full", &stats.xdp_tx_full);
+  registry.counter(queue.queue->name(), "xdp_exception", &stats.xdp_exception);
+  register_tx_queue(registry, *queue.xdp_tx, latency);
+}
+
+void register_nic(MetricRegistry& registry, Host& host, HostNic& nic) {
+  const bool latency = host.scenario().record.latency;
+  register_port(registry, nic);
+  for (TcpSource* source : nic.responsive) register_sender(registry, *source);
+  if (nic.program != nullptr) {
+    const std::optional<bpf::MapAccess> lag = nic.program->map("rxpool_lag");
+    if (lag) register_return_lag(registry, "policies." + nic.name, *lag);
   }
+  const bool redirects = !nic.targets.empty() || !nic.cpumap.empty() || has_xsk(host.xsks(), nic.name);
+  std::uint32_t index = 0;
+  for (HostQueue& queue : nic.queues) {
+    register_queue(registry, nic, queue, index++, latency);
+    if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
+    registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
+    if (redirects) register_redirect(registry, *queue.queue, !nic.targets.empty());
+    if (nic.hook.egress != nullptr) register_egress(registry, *queue.queue);
+    register_transmit(registry, queue, latency);
+  }
+  for (const auto& entry : nic.cpumap) register_cpumap_entry(registry, *entry);
+  if (nic.hook.cpus != nullptr) {
+    registry.gauge("policies." + nic.name + ".cpu_map", "cpus_in_use", &nic.cpus_in_use);
+  }
+}
+
+void register_stack(MetricRegistry& registry, Host& host) {
   registry.counter("stack", "UdpNoPorts", &host.stack().stats().udp_no_ports);
   registry.counter("stack", "netfilter_drop", host.journal().counter(Fate::netfilter_drop));
   registry.counter("stack", "no_socket", host.journal().counter(Fate::no_socket));
   registry.counter("stack", "unhandled_proto", host.journal().counter(Fate::unhandled_proto));
   registry.counter("stack", "skb_deferred", &host.skb_free().stats().deferred);
   registry.counter("stack", "skb_defer_rejected", &host.skb_free().stats().rejected);
+}
 
-  PageAllocator& allocator = host.allocator();
+void register_memory(MetricRegistry& registry, PageAllocator& allocator) {
   registry.level("memory", "nr_free_pages", [&] { return static_cast<double>(allocator.nr_free_pages()); });
   registry.level("memory", "pcp_pages", [&] { return static_cast<double>(allocator.nr_pcp_pages()); });
   for (Zone& zone : allocator.zones()) {
@@ -255,6 +254,24 @@ void register_metrics(Host& host) {
   registry.counter("memory", "alloc_fail", &allocator.stats.alloc_fail);
   registry.counter("memory", "bulk_calls", &allocator.stats.bulk_calls);
   registry.counter("memory", "bulk_single", &allocator.stats.bulk_single);
+}
+
+}  // namespace
+
+void register_metrics(Host& host) {
+  MetricRegistry& registry = host.registry();
+  const bool latency = host.scenario().record.latency;
+  for (const auto& restart : host.restarts().queues()) register_detached(registry, host, restart->queue());
+  for (const auto& nic : host.nics()) register_nic(registry, host, *nic);
+  for (const auto& core : host.cores()) register_core(registry, host, *core);
+  register_sockets(registry, host);
+  for (HostXsk& xsk : host.xsks()) register_xsk(registry, xsk, latency);
+  for (HostPmd& pmd : host.pmds()) {
+    register_pmd(registry, pmd, latency);
+    if (pmd.transmit != nullptr) register_tx_queue(registry, *pmd.transmit, latency);
+  }
+  register_stack(registry, host);
+  register_memory(registry, host.allocator());
   if (host.control() != nullptr) register_control(registry, *host.control());
   if (host.control_thread() != nullptr) registry.counter("control", "control_time", &host.control_thread()->time_ps());
 }
