@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ParamSpec
@@ -62,6 +63,12 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except MemoryError:
             message("out of memory; use fewer --jobs, a shorter run or a larger record.every_us")
             raise typer.Exit(ExitCode.LIMIT) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:  # exit code 1 would say that a difference was found
+            traceback.print_exc()
+            message(f"internal error: {type(error).__name__}: {error}; please report it with the command")
+            raise typer.Exit(ExitCode.INTERNAL) from None
 
     return inner
 

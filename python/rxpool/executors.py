@@ -6,6 +6,7 @@ Any other ``concurrent.futures.Executor`` can be passed to ``run``, ``compare``,
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ def dask_executor(address: str, certificates: dict[str, str] | None = None) -> I
         distributed: Any = import_module("distributed")
     except ImportError:
         raise InputError("--dask needs the packages dask and distributed: pip install 'rxpool[cluster]'") from None
+    _check_listening(address)
     security = distributed.Security(require_encryption=True, **certificates) if certificates else None
     try:
         client = distributed.Client(address, security=security, timeout="10s", set_as_default=False)
@@ -48,6 +50,20 @@ def client_executor(client: Any, name: str = "the Dask cluster") -> Executor:
     executor: Executor = client.get_executor(pure=False)
     executor.worker_count = lambda: len(client.scheduler_info()["workers"])  # type: ignore[attr-defined]
     return executor
+
+
+def _check_listening(address: str) -> None:
+    """Raises :class:`InputError` where nobody listens: a Dask client would be left half made, and say so at exit."""
+    scheme, _, rest = address.rpartition("://")
+    host, colon, port = rest.rpartition(":")
+    if scheme == "inproc":
+        return
+    if not (host and colon and port.isdigit()):
+        raise InputError(f"--dask {address}: write it as tls://host:port or tcp://host:port")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--dask {address}: {error or 'no answer'}", ExitCode.NOT_AVAILABLE) from None
 
 
 def is_private(address: str) -> bool:

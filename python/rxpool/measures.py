@@ -78,6 +78,11 @@ class Measure:
         return f"metric '{self.name}': this run has none of that name{nearest(self.name, known)}"
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a name is a shell pattern, which several metrics may match."""
+    return any(c in name for c in "*?[")
+
+
 def measure_names(replication: Replication) -> Iterator[str]:
     """Every full name that :class:`Measure` takes for this replication."""
     for component, metric in replication.named:
@@ -93,7 +98,7 @@ def expand(patterns: Sequence[str], replication: Replication) -> list[Measure]:
     """Names and shell patterns (``nics.*.held_max``) as measures, each once, in the order given."""
     names: dict[str, None] = {}
     for pattern in patterns:
-        if not any(c in pattern for c in "*?["):
+        if not is_pattern(pattern):
             names[pattern] = None
             continue
         found = [name for name in measure_names(replication) if fnmatch.fnmatchcase(name, pattern)]
@@ -135,8 +140,8 @@ def check_names(patterns: Sequence[str], replication: Replication) -> None:
                 measure.of(replication)
         except UnknownMetricError:
             component, _, metric = pattern.rpartition(":")[2].rpartition(".")
-            plain_component = not any(c in component for c in "*?[")
-            if metric not in _declared() or (component and plain_component and component not in replication.component):
+            known = not component or is_pattern(component) or component in replication.component
+            if metric not in _declared() or not known:
                 raise
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from rxpool.errors import InputError
 
 
 def finite(value: Any) -> Any:
@@ -28,6 +31,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """``; the nearest is 'x'`` for the known name that looks most like this one; empty where there is none."""
     near = difflib.get_close_matches(name, list(dict.fromkeys(known)), 1, 0)
     return f"; the nearest is '{near[0]}'" if near else ""
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def choice(kind: type[Choice], value: str, what: str) -> Choice:
+    """The member of ``kind`` that a text names. Raises :class:`InputError`."""
+    try:
+        return kind(value)
+    except ValueError:
+        raise InputError(f"{what} {value}: use {', '.join(kind)}{nearest(str(value), kind)}") from None
 
 
 def listed(names: Sequence[str], shown: int = 3) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ def load(
         home = source.folder
         allow_path = allow_path or source.allow_path
     elif isinstance(source, Mapping):
-        text, name, label, home = json.dumps(source), "scenario", "scenario", "."
+        text, name, label, home = json.dumps(source, default=_plain_json), "scenario", "scenario", "."
     else:
         path = Path(source)
         text = _read_text(path)
@@ -163,13 +164,22 @@ def load(
         changes["replications"] = replications
     # A later change of a key comes after what was changed in between.
     kept = [(key, value) for key, value in earlier.items() if key not in changes]
-    overrides = [*kept, *((key, json.dumps(value)) for key, value in changes.items())]
+    overrides = [*kept, *((key, json.dumps(value, default=_plain_json)) for key, value in changes.items())]
     home = str(Path(home).resolve())
     contents = {policy.name: policy.content for policy in brought}
     resolved = _core.resolve(text, label, home, overrides, allow_path, shipped_folder(), contents)
     used = {entry["program"] for entry in json.loads(resolved)["policies"].values()} if brought else frozenset()
     in_use = tuple(policy for policy in brought if policy.name in used)
     return Scenario(_safe_stem(name), resolved, home, label, allow_path, text, tuple(overrides), in_use)
+
+
+def _plain_json(value: Any) -> Any:
+    """What JSON has no word for, from those who compute their values: scalars and arrays of numpy, paths."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, PathLike):
+        return os.fspath(value)
+    raise InputError(f"{value!r}: a scenario holds JSON values, not a {type(value).__name__}")
 
 
 def _from_current_folder(policy: PolicySource, home: str) -> PolicySource:
@@ -248,7 +258,9 @@ def _policy_target(text: str, label: str, policy: PolicySource) -> tuple[list[st
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: one text for one value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_json
+    )
 
 
 def core_source() -> str:

@@ -29,11 +29,18 @@ FORMAT = 1
 """Number of the folder's layout, in ``manifest.json``."""
 
 
+_MANIFEST_KEYS = frozenset({"run", "scenario", "policy", "digest", "core_source", "files", "replications"})
+
+
 @dataclass(frozen=True)
 class Store:
     """The folder that holds run folders, ``./runs`` by default."""
 
     root: Path = Path("runs")
+
+    def __post_init__(self) -> None:
+        """A text is a path too."""
+        object.__setattr__(self, "root", Path(self.root))
 
     def folder(self, scenario: Scenario) -> RunFolder:
         """The run folder of a scenario; nothing is made yet."""
@@ -78,9 +85,19 @@ class RunFolder:
             digest = self.manifest()["digest"]
             if digest != scenario.digest:
                 raise InputError(f"{self.path}: holds another scenario (digest {digest[:16]}…); move it away")
+            if self._content() is None:
+                write_atomic(self.path / "scenario.json", _json_bytes(scenario.content()))
             return
         write_atomic(self.path / "scenario.json", _json_bytes(scenario.content()))
         self._write_manifest(scenario, {})
+
+    def _content(self) -> dict[str, Any] | None:
+        """``scenario.json``; None where it is missing or damaged."""
+        try:
+            content = json.loads((self.path / "scenario.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
 
     def _write_manifest(self, scenario: Scenario, fingerprints: dict[int, str]) -> None:
         manifest = {
@@ -109,6 +126,8 @@ class RunFolder:
         try:
             manifest: dict[str, Any] = json.loads(path.read_bytes())
             version = manifest["format"]
+            if version == FORMAT and not (manifest.keys() >= _MANIFEST_KEYS and isinstance(manifest["files"], dict)):
+                raise ValueError
         except FileNotFoundError:
             raise InputError(f"{self.path}: not a run folder (no manifest.json)") from None
         except OSError as error:
@@ -192,10 +211,10 @@ class RunFolder:
     def context(self) -> dict[str, Any]:
         """``context.json``, or nothing where it was not written."""
         try:
-            value: dict[str, Any] = json.loads((self.path / "context.json").read_bytes())
+            value = json.loads((self.path / "context.json").read_bytes())
         except (OSError, ValueError):
             return {}
-        return value
+        return value if isinstance(value, dict) else {}
 
     def load(self, count: int | None = None) -> Result:
         """The stored result: the first ``count`` replications, or all that are finished."""
@@ -203,10 +222,9 @@ class RunFolder:
         finished = self.finished() if count is None else list(range(count))
         if not finished:
             raise InputError(f"{self.path}: holds no finished replication; run the scenario again")
-        try:
-            content = json.loads((self.path / "scenario.json").read_bytes())
-        except (OSError, ValueError):
-            raise InputError(f"{self.path / 'scenario.json'}: missing or damaged; run the scenario again") from None
+        content = self._content()
+        if content is None:
+            raise InputError(f"{self.path / 'scenario.json'}: missing or damaged; run the scenario again")
         scenario = StoredScenario(
             name=manifest["scenario"],
             text=json.dumps({**content, "replications": len(finished)}),

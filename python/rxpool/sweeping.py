@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from rxpool.censored import STARTED_BY, censored_times
 from rxpool.errors import InputError
 from rxpool.files import write_atomic
-from rxpool.measures import Measure, check_names
-from rxpool.plain import listed
+from rxpool.measures import Measure, check_names, expand_over
+from rxpool.plain import choice, listed
 from rxpool.record import Replication
 from rxpool.result import Result, uncalibrated, warnings
 from rxpool.running import run_scenarios
@@ -49,11 +49,17 @@ class Axis:
 
     @classmethod
     def parse(cls, text: str) -> Axis:
-        """Reads ``path=a,b,c``, ``path=low:high`` or ``path=low:high:log``. Raises :class:`InputError`."""
+        """Reads ``path=a,b,c``, a JSON list ``path=[…]``, ``path=low:high`` or ``path=low:high:log``.
+
+        Raises :class:`InputError`.
+        """
         path, equals, spec = text.partition("=")
         parts = spec.split(":")
         if not equals or not path or not spec:
             raise InputError(f"--vary {text}: write it as path=a,b,c or path=low:high[:log]")
+        listed_values = parse_value(spec) if spec.startswith("[") else None
+        if isinstance(listed_values, list) and listed_values:
+            return cls(path, tuple(listed_values))
         if len(parts) == 1:
             values = tuple(parse_value(value) for value in spec.split(","))
             if not all(_is_finite(value) for value in values):
@@ -182,6 +188,7 @@ def points(
 ) -> list[dict[str, Any]]:
     """The points of a sweep: all combinations, or ``count`` points drawn with ``seed``; each point once."""
     check_axes(axes)
+    sampling = choice(Sampling, sampling, "sampling")
     if sampling is Sampling.GRID:
         ranges = [axis.path for axis in axes if not axis.values]
         if ranges:
@@ -196,6 +203,13 @@ def points(
     return _each_once({axis.path: axis.at(float(u)) for axis, u in zip(axes, row, strict=True)} for row in unit)
 
 
+def as_axes(axes: Sequence[Axis] | Mapping[str, Sequence[Any]]) -> Sequence[Axis]:
+    """Axes as they are, or from lists of values by dotted path."""
+    if isinstance(axes, Mapping):
+        return [Axis(path, tuple(values)) for path, values in axes.items()]
+    return axes
+
+
 def check_axes(axes: Sequence[Axis], warmup: WarmUpRule | None = None) -> None:
     """Raises :class:`InputError` unless at least one key is varied, none twice, and none that the warm-up rule sets."""
     if not axes:
@@ -204,6 +218,8 @@ def check_axes(axes: Sequence[Axis], warmup: WarmUpRule | None = None) -> None:
     twice = [path for path in dict.fromkeys(paths) if paths.count(path) > 1]
     if twice:
         raise InputError(f"--vary {twice[0]}: the same key twice; give all its values in one --vary")
+    if "replications" in paths:
+        raise InputError("--vary replications: the number of replications is no part of a run; give --replications")
     if warmup is not None and "warmup_ms" in paths:
         raise InputError("--vary warmup_ms does not go with --warmup, which sets it")
 
@@ -234,8 +250,7 @@ def sweep(
     run of each (:func:`rxpool.warm_up.warmed_up`); ``options`` are those of :func:`rxpool.load` (``set``, ``seed``,
     ``replications``, ``policy``, ``allow_path``). Raises :class:`InputError`.
     """
-    if isinstance(axes, Mapping):
-        axes = [Axis(path, tuple(values)) for path, values in axes.items()]
+    axes = as_axes(axes)
     check_axes(axes, warmup)
     base = load(source, **options)
     chosen = points(axes, sampling, count, base.seed)
@@ -244,6 +259,8 @@ def sweep(
     if store is None:
         run: Runner = partial(run_scenarios, executor=executor, jobs=jobs)
         results = run(warmed_up(scenarios, warmup, run))
+        for name in metrics:
+            expand_over([name], [result.replications[0] for result in results])
     else:
         from rxpool.study import run_stored
 

@@ -89,14 +89,20 @@ class Topology:
         write_atomic(path, self.dot.encode() if kind == "dot" else _drawn(self.dot, kind), ELSEWHERE)
 
 
-def topology(source: ScenarioSource, *, set: Mapping[str, Any] | None = None, policy: str | None = None) -> Topology:
+def topology(
+    source: ScenarioSource,
+    *,
+    set: Mapping[str, Any] | None = None,
+    policy: str | None = None,
+    allow_path: bool = False,
+) -> Topology:
     """The graph of a scenario, from its own arrivals and the calibration's prices; runs nothing.
 
     Arguments as for :func:`rxpool.load`. Raises :class:`InputError`.
     """
     from rxpool import _core
 
-    scenario: Scenario = load(source, set=set, policy=policy)
+    scenario: Scenario = load(source, set=set, policy=policy, allow_path=allow_path)
     raw = _core.topology(scenario.text, scenario.folder, shipped_folder(), scenario.brought_contents())
     return Topology(tuple(Stage(**stage) for stage in raw["stages"]), raw["predicted"], raw["dot"])
 

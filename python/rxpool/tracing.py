@@ -67,6 +67,8 @@ def parse_target(text: str) -> tuple[Path, Window | None]:
         if match is None:
             raise ValueError
         if match[2] is None:
+            if re.fullmatch(r".*:[-+.0-9eE]*", text):  # a window that was mistyped, not a file of that name
+                raise ValueError
             return Path(match[1]), None
         window = Window(float(match[2]), float(match[3]))
     except ValueError:

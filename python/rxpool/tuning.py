@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from rxpool.errors import InputError
 from rxpool.files import FolderLock, storage_error
-from rxpool.measures import Measure, check_names
+from rxpool.measures import Measure, check_names, is_pattern
 from rxpool.result import Result, join_warnings, uncalibrated
 from rxpool.running import workers
 from rxpool.scenario import Scenario, ScenarioSource, canonical_json, load
@@ -28,7 +29,7 @@ from rxpool.sequential import Runner
 from rxpool.statistics import CONFIDENCE, Interval, mean_interval
 from rxpool.store import Store
 from rxpool.study import Watcher, run_stored
-from rxpool.sweeping import Axis, check_axes
+from rxpool.sweeping import Axis, as_axes, check_axes
 from rxpool.warm_up import WarmUpRule, settling_ms
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ class Bound:
         """Reads ``metric<=limit`` or ``metric>=limit``. Raises :class:`InputError`."""
         match = re.fullmatch(r"\s*(.+?)\s*(<=|>=)\s*(\S+)\s*", text)
         try:
-            if match is None:
+            if match is None or not math.isfinite(limit := float(match[3])):
                 raise ValueError
-            return cls(match[1], float(match[3]), match[2] == "<=")
+            return cls(match[1], limit, match[2] == "<=")
         except ValueError:
             raise InputError(f"--subject-to {text}: write it as metric<=number or metric>=number") from None
 
@@ -117,7 +118,7 @@ class Tuning:
 
 def tune(
     source: ScenarioSource,
-    axes: Sequence[Axis],
+    axes: Sequence[Axis] | Mapping[str, Sequence[Any]],
     *,
     minimise: Sequence[str],
     subject_to: Sequence[str | Bound] = (),
@@ -131,6 +132,10 @@ def tune(
 ) -> Tuning:
     """Tries points until the study has ``trials`` of them and returns all; ``-metric`` in ``minimise`` maximises.
 
+    Runs and the study's journal go to ``store`` (``./runs`` unless one is given): that is what makes it resumable.
+    ``axes`` are :class:`rxpool.sweeping.Axis` objects, or lists of values by dotted path; a point that is no scenario
+    (a ring of no power of two) is noted and no candidate.
+
     With fewer replications than workers several points are tried at once. With ``warmup`` every point is run once to
     find where its own warm-up ends; one that never settles is no candidate. ``options`` are those of
     :func:`rxpool.load`. Raises :class:`InputError`, also while another process works on the same study.
@@ -139,9 +144,16 @@ def tune(
         import optuna
     except ImportError:
         raise InputError("tune needs the package optuna: pip install 'rxpool[tune]'") from None
+    axes = as_axes(axes)
     check_axes(axes, warmup)
     if not minimise:
         raise InputError("tune needs at least one --minimise")
+    for name in minimise:
+        if is_pattern(name):
+            raise InputError(f"--minimise {name}: a pattern names several metrics; use sum:METRIC or max:METRIC")
+    twice = [name for name in dict.fromkeys(minimise) if list(minimise).count(name) > 1]
+    if twice:
+        raise InputError(f"--minimise {twice[0]}: the same metric twice")
     base = load(source, **options)
     bounds = [b if isinstance(b, Bound) else Bound.parse(b) for b in subject_to]
     goal = _Goal(base, tuple(axes), tuple(minimise), tuple(bounds), warmup)
@@ -158,7 +170,10 @@ def tune(
             run = partial(run_stored, store=store, jobs=jobs, executor=pool, watcher=watcher, check=check)
             while (missing := trials - len(_tried(study))) > 0:
                 _try_points(study, goal, min(at_once, missing), run)
-        return _collect(study, goal, folder)
+        found = _collect(study, goal, folder)
+    if not found.trials and found.notes:
+        raise InputError(f"no trial gave every metric: {found.notes[0]}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -205,7 +220,12 @@ def _tried(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def _try_points(study: optuna.Study, goal: _Goal, count: int, run: Runner) -> None:
     asked = [study.ask() for _ in range(count)]
     points = [{axis.path: _suggest(trial, axis) for axis in goal.axes} for trial in asked]
-    waiting = [(trial, goal.base.with_set(point)) for trial, point in zip(asked, points, strict=True)]
+    waiting: _Waiting = []
+    for trial, point in zip(asked, points, strict=True):
+        try:
+            waiting.append((trial, goal.base.with_set(point)))
+        except InputError as error:
+            _prune(study, trial, "no run", error)
     if goal.warmup is not None:
         waiting = _settled(study, waiting, run)
     results = run([scenario for _, scenario in waiting])
@@ -221,30 +241,30 @@ def _settled(study: optuna.Study, waiting: _Waiting, run: Runner) -> _Waiting:
     kept: _Waiting = []
     for (trial, scenario), found in zip(waiting, settling_ms([scenario for _, scenario in waiting], run), strict=True):
         if isinstance(found, InputError):
-            trial.set_user_attr("run", scenario.run_name)
-            trial.set_user_attr("warnings", [])
-            _prune(study, trial, found)
+            _prune(study, trial, scenario.run_name, found)
         else:
             kept.append((trial, scenario.with_set({"warmup_ms": found})))
     return kept
 
 
-def _prune(study: optuna.Study, trial: optuna.Trial, why: Exception) -> None:
+def _prune(study: optuna.Study, trial: optuna.Trial, run: str, why: Exception, warnings: Sequence[str] = ()) -> None:
     from optuna.trial import TrialState
 
+    trial.set_user_attr("run", run)
+    trial.set_user_attr("warnings", list(warnings))
     trial.set_user_attr("lacks", str(why))
     study.tell(trial, state=TrialState.PRUNED)
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, goal: _Goal, result: Result) -> None:
-    trial.set_user_attr("run", result.name)
-    trial.set_user_attr("warnings", result.warnings)
     try:
         objectives = {name: mean_interval(_values(name, result)) for name in goal.minimise}
         excesses = [bound.excess(mean_interval(_values(bound.metric, result)).estimate) for bound in goal.bounds]
     except (InputError, ValueError) as error:
-        _prune(study, trial, error)
+        _prune(study, trial, result.name, error, result.warnings)
         return
+    trial.set_user_attr("run", result.name)
+    trial.set_user_attr("warnings", result.warnings)
     for bound, excess in zip(goal.bounds, excesses, strict=True):
         trial.set_constraint(f"{bound.metric} {'<=' if bound.at_most else '>='} {bound.limit:g}", excess)
     trial.set_user_attr("intervals", {name: [i.low, i.high, i.n] for name, i in objectives.items()})

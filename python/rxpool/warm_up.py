@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from rxpool.errors import InputError
+from rxpool.plain import choice
 
 if TYPE_CHECKING:
     from rxpool.scenario import Scenario
@@ -27,10 +28,11 @@ def warmed_up(scenarios: Sequence[Scenario], rule: WarmUpRule | None, run: Runne
     """
     if rule is None:
         return list(scenarios)
+    choice(WarmUpRule, rule, "warmup")
     cut_ms = 0.0
-    for found in settling_ms(scenarios, run):
+    for scenario, found in zip(scenarios, settling_ms(scenarios, run), strict=True):
         if isinstance(found, InputError):
-            raise found
+            raise InputError(f"{scenario.run_name}: {found}")
         cut_ms = max(cut_ms, found)
     return [scenario.with_set({"warmup_ms": cut_ms}) for scenario in scenarios]
 
@@ -44,5 +46,5 @@ def settling_ms(scenarios: Sequence[Scenario], run: Runner) -> list[float | Inpu
         try:
             found.append(mser5_warmup_ms(result.replications))
         except InputError as error:
-            found.append(InputError(f"{result.name}: {error}"))
+            found.append(error)
     return found

@@ -49,6 +49,7 @@ py::dict series(const std::vector<SeriesRow>& rows) {
   value.reserve(samples);
   py::list heads;
   for (const SeriesRow& row : rows) {
+    if (row.value.empty()) continue;  // the run ended before the first sample
     time_ns.insert(time_ns.end(), row.time_ns.begin(), row.time_ns.end());
     value.insert(value.end(), row.value.begin(), row.value.end());
     heads.append(py::make_tuple(interned(row.component), interned(row.metric), interned(row.unit), value.size()));

@@ -16,8 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+import rxpool
 from conftest import ROOT, Command
+from rxpool.cli.options import say_precision
+from rxpool.console import guarded
+from rxpool.errors import ExitCode
+from rxpool.statistics import Precision
 
 
 def test_run_prints_a_table_and_show_prints_it_again(rxpool_command: Command, small_file: Path) -> None:
@@ -323,3 +329,28 @@ def test_what_is_not_steady_is_said_by_every_verb(
             out = rxpool_command(*verb, "--format", form)
             assert out.returncode == 0, out.stderr
             assert said in out.stdout, (verb, form)
+
+
+def test_a_crash_is_not_a_difference(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    @guarded
+    def command() -> None:
+        raise ZeroDivisionError("x")
+
+    with pytest.raises(typer.Exit) as caught:
+        command()
+    assert caught.value.exit_code == ExitCode.INTERNAL
+    assert "internal error: ZeroDivisionError: x; please report it" in capsys.readouterr().err
+
+
+def test_a_precision_that_was_not_reached_is_said(small: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    result = rxpool.run({**small, "duration_ms": 0.3}, replications=3)
+    say_precision("packets.delivered", Precision(1e-6), result)
+    assert re.search(r"packets\.delivered: reached ± .*% with 3 replications, not 0\.00%", capsys.readouterr().err)
+    say_precision("packets.delivered", Precision(1.0), result)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_scenario_in_place_of_runs_is_told_from_a_run(rxpool_command: Command, small_file: Path) -> None:
+    done = rxpool_command("compare", small_file, small_file)
+    assert done.returncode == 2
+    assert "small.json is a scenario: give two and more --policy" in done.stderr

@@ -174,3 +174,12 @@ def test_a_heat_map_does_not_average_over_a_third_key() -> None:
     with pytest.raises(rxpool.InputError, match="several rows fall into one cell"):
         plots.heat_map(frame, "a", "b", "m")
     assert plots.heat_map(frame[frame["c"] == 3], "a", "b", "m").texts[0].get_text() == "5"
+
+
+def test_a_curve_does_not_join_points_of_a_third_key() -> None:
+    frame = pd.DataFrame({"a": [1, 1, 2], "b": [1, 2, 1], "m": [1.0, 2.0, 3.0], "m low": np.nan, "m high": np.nan})
+    with pytest.raises(rxpool.InputError, match="several rows have one x; give by="):
+        plots.sweep(frame, "a", "m")
+    plots.sweep(frame, "a", "m", by="b")
+    with pytest.raises(rxpool.InputError, match="no point has a value of m"):
+        plots.heat_map(frame.assign(m=np.nan), "a", "b", "m")

@@ -128,7 +128,7 @@ def test_the_manifest_is_of_another_format(tmp_path: Path, ran: list[int]) -> No
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'"x"'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'"x"', b'{"format": 1}'])
 def test_a_damaged_manifest_is_named(tmp_path: Path, ran: list[int], damage: bytes) -> None:
     result = rxpool.study.run_stored([made_scenario(1)], Store(tmp_path))[0]
     (Path(str(result.path)) / "manifest.json").write_bytes(damage)
@@ -338,3 +338,27 @@ def test_compare_keeps_its_runs_and_shares_one_pool(
     assert pools == [2, 2]
     assert [r.fingerprint for r in kept.results] == [r.fingerprint for r in here.results]
     assert len(list(tmp_path.glob("*/metrics.parquet"))) == 2
+
+
+def test_a_run_shorter_than_one_sample_reads_back(tmp_path: Path, small: dict[str, Any]) -> None:
+    scenario = rxpool.load(small, set={"duration_ms": 0.3, "record.every_us": 1000})
+    (first,) = rxpool.study.run_stored([scenario], Store(tmp_path))
+    (again,) = rxpool.study.run_stored([scenario], Store(tmp_path))
+    assert again.fingerprint == first.fingerprint
+    assert len(load_run(tmp_path / first.name).series) == 0
+
+
+def test_a_damaged_scenario_of_a_run_is_mended_by_running_it_again(tmp_path: Path, ran: list[int]) -> None:
+    scenario = made_scenario(replications=1)
+    (result,) = rxpool.study.run_stored([scenario], Store(tmp_path))
+    file = tmp_path / result.name / "scenario.json"
+    whole = file.read_bytes()
+    for damage in (b"null", b"{"):
+        file.write_bytes(damage)
+        with pytest.raises(InputError, match=r"scenario\.json: missing or damaged; run the scenario again"):
+            load_run(tmp_path / result.name)
+        rxpool.study.run_stored([scenario], Store(tmp_path))
+        assert file.read_bytes() == whole
+    assert ran == [0]
+    (tmp_path / result.name / "context.json").write_text("[]")
+    assert load_run(tmp_path / result.name).fingerprint == result.fingerprint

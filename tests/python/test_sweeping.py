@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pytest
 from hypothesis import given
@@ -148,3 +149,29 @@ def test_a_point_that_lacks_a_metric_has_a_dash_and_a_note(small: dict[str, Any]
     assert frame["packets.delivered low"].isna().all()  # one replication has no interval
     assert study.notes([own]) == [f"{own}: no number in {study.results[1].name}"]
     assert [m.name for m in expand_over([own], study.firsts)] == [own]
+
+
+def test_a_sampling_is_named_by_its_text_and_a_mistyped_one_is_refused() -> None:
+    axes = [Axis.parse("a=0.0:1.0")]
+    for sampling in (Sampling.RANDOM, Sampling.LHS, Sampling.SOBOL):
+        assert points(axes, sampling.value, 4) == points(axes, sampling, 4)
+    with pytest.raises(InputError, match="sampling lsh: use grid, random, lhs, sobol; the nearest is 'lhs'"):
+        points(axes, "lsh", 4)
+
+
+def test_values_may_be_a_json_list_or_arrays(small: dict[str, Any]) -> None:
+    assert Axis.parse('a=[{"x": 1, "y": 2}, [3, 4], 5]').values == ({"x": 1, "y": 2}, [3, 4], 5)
+    study = sweep({**small, "duration_ms": np.float64(0.3)}, {"nics.nic0.rx_ring": np.array([64, 128])})
+    assert study.frame(["sum:posted"])["nics.nic0.rx_ring"].tolist() == [64, 128]
+    with pytest.raises(InputError, match="a scenario holds JSON values, not a set"):
+        load(small, set={"duration_ms": {1}})
+
+
+def test_replications_are_no_key_of_a_point(small: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="--vary replications: the number of replications is no part of a run"):
+        sweep(small, {"replications": [1, 2]})
+
+
+def test_a_mistyped_metric_is_told_without_a_store_too(small: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="metric 'hold_max': this run has none of that name"):
+        sweep({**small, "duration_ms": 0.3}, {"nics.nic0.rx_ring": [64]}, metrics=["hold_max"])

@@ -156,7 +156,10 @@ def test_the_command_writes_a_trace(rxpool_command: Command, small_file: Path) -
     assert Parsed((small_file.parent / "t.pftrace").read_bytes()).slices["cpu0"]
 
 
-@pytest.mark.parametrize("target", ["x.pftrace:2-1", "nowhere/x.pftrace", ".", "x.pftrace:99999-100000"])
+@pytest.mark.parametrize(
+    "target",
+    ["x.pftrace:2-1", "x.pftrace:2-", "x.pftrace:-1-2", "x:1e0-3", "nowhere/x.pftrace", ".", "x.pftrace:99999-100000"],
+)
 def test_a_target_that_cannot_work_is_refused_before_the_run(
     rxpool_command: Command, small_file: Path, target: str
 ) -> None:

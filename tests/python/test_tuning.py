@@ -106,6 +106,42 @@ def test_a_point_that_lacks_a_metric_is_noted_and_the_search_goes_on(tmp_path: P
     assert len(found.trials) + len(found.notes) == 8
 
 
+def test_a_point_that_is_no_scenario_is_noted_and_the_search_goes_on(tmp_path: Path, small: dict[str, Any]) -> None:
+    found = rxpool.tune(
+        {**small, "duration_ms": 0.5},
+        {"nics.nic0.rx_ring": [64, 65, 128]},
+        minimise=["sum:posted"],
+        trials=8,
+        store=Store(tmp_path),
+    )
+    assert {t.point["nics.nic0.rx_ring"] for t in found.trials} <= {64, 128}
+    assert len(found.trials) + len(found.notes) == 8
+    assert found.notes
+    assert all("(no run): " in note and "power of two" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("minimise", "subject_to", "message"),
+    [
+        (["sum:posted", "sum:posted"], [], "--minimise sum:posted: the same metric twice"),
+        (["nics.*.posted"], [], "a pattern names several metrics; use sum:METRIC or max:METRIC"),
+        (["sum:posted"], ["sum:posted<=nan"], "--subject-to sum:posted<=nan: write it as"),
+        (["sum:posted"], ["sum:posted>=1e400"], "--subject-to sum:posted>=1e400: write it as"),
+    ],
+)
+def test_a_goal_that_makes_no_sense_is_refused(
+    tmp_path: Path, small: dict[str, Any], minimise: list[str], subject_to: list[str], message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        tune(small, tmp_path, 2, minimise=minimise, subject_to=subject_to)
+    assert message in str(caught.value)
+
+
+def test_no_trial_at_all_is_an_error(tmp_path: Path, small: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"no trial gave every metric: trial 0 \(no run\): .*rx_rong"):
+        rxpool.tune(small, {"nics.nic0.rx_rong": [64]}, minimise=["sum:posted"], trials=3, store=Store(tmp_path))
+
+
 def test_kill_9_at_any_moment_loses_no_finished_trial(tmp_path: Path, small_file: Path) -> None:
     arguments = [
         "tune",

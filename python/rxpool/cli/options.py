@@ -94,20 +94,27 @@ def precision_rule(precision: str | None, fresh: bool, replications: int | None)
     return Precision(parse_precision(precision), minimum=max(10, replications or 0))
 
 
-def say_zeros(measure: str, result: Result) -> None:
-    """Says what it is worth that the watched metric was zero in every replication: no precision was reached."""
+def say_precision(measure: str, rule: Precision, result: Result) -> None:
+    """Says where the precision was not reached, and what it is worth that the metric was zero in every replication."""
     from rxpool.measures import Measure
-    from rxpool.statistics import zero_bound
+    from rxpool.statistics import mean_interval, zero_bound
 
-    if bound := zero_bound(Measure(measure).values(result.replications)):
+    values = Measure(measure).values(result.replications)
+    reached = mean_interval(values, rule.confidence).relative
+    if bound := zero_bound(values):
         message(f"{result.name}: {measure}: {bound}")
+    elif not reached <= rule.relative:
+        n = len(values)
+        message(f"{result.name}: {measure}: reached ± {reached:.2%} with {n} replications, not {rule.relative:.2%}")
 
 
 def precision_measure(metrics: Sequence[str] | None, resolved: dict[str, Any]) -> str:
     """The metric that ``--precision`` looks at: the first ``--metric``, else the scenario's headline."""
-    from rxpool.measures import headline_name
+    from rxpool.measures import headline_name, is_pattern
 
     if metrics:
+        if is_pattern(metrics[0]):
+            raise InputError(f"--metric {metrics[0]}: --precision watches one metric, not a pattern")
         return metrics[0]
     name = headline_name(resolved)
     if not name:

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from rxpool.cli.options import FormatOption, OutOption, PolicyOption, ScenarioArgument, SeedOption, SetOption, app
+from rxpool.cli.options import (
+    AllowPathOption,
+    FormatOption,
+    OutOption,
+    PolicyOption,
+    ScenarioArgument,
+    SeedOption,
+    SetOption,
+    app,
+)
 from rxpool.console import OutputFormat, guarded, write_study
 
 
@@ -42,6 +51,7 @@ def graph(
     policy: PolicyOption = None,
     set: SetOption = None,
     seed: SeedOption = None,
+    allow_path: AllowPathOption = False,
     format: FormatOption = OutputFormat.TABLE,
     out: OutOption = Path("runs"),
 ) -> None:
@@ -53,7 +63,7 @@ def graph(
     from rxpool.table_study import print_topology
     from rxpool.topology import topology
 
-    loaded = load(scenario, set=parse_set(set or []), seed=seed, replications=1, policy=policy)
+    loaded = load(scenario, set=parse_set(set or []), seed=seed, replications=1, policy=policy, allow_path=allow_path)
     found = topology(loaded)
     found.write(to or Path(f"{loaded.name}-graph.svg"))
     with watching(loaded.name) as watcher:

@@ -21,7 +21,7 @@ from rxpool.cli.options import (
     app,
     precision_measure,
     precision_rule,
-    say_zeros,
+    say_precision,
     with_study_options,
 )
 from rxpool.console import OutputFormat, guarded, print_json, write_out, write_study
@@ -76,7 +76,7 @@ def run(
         else:
             measure = precision_measure(metric, loaded.resolved)
             result = run_to_precision([loaded], measure, rule, partial(run, check=partial(check_names, [measure])))[0]
-            say_zeros(measure, result)
+            say_precision(measure, rule, result)
     if target is not None:
         path, window = target
         tracing.trace(loaded, window).write(path)

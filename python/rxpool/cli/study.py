@@ -21,7 +21,7 @@ from rxpool.cli.options import (
     precision_measure,
     precision_rule,
     refuse,
-    say_zeros,
+    say_precision,
     with_study_options,
 )
 from rxpool.console import guarded, write_study
@@ -64,6 +64,9 @@ def compare(
             raise InputError("compare takes one scenario with two and more --policy, or two and more stored runs")
         results = _run_policies(runs[0], policy, metric or (), precision, warmup, fresh, options)
     else:
+        for name in runs:
+            if name.endswith(".json") and Path(name).is_file():
+                raise InputError(f"{name} is a scenario: give two and more --policy, the first the baseline")
         given = {"--precision": precision is not None, "--warmup": warmup is not None, "--fresh": fresh}
         given |= dict.fromkeys(options.given, True)
         refuse(given, "goes with --policy: stored runs are compared as they are")
@@ -108,7 +111,7 @@ def _run_policies(
         measure = precision_measure(metrics, scenarios[0].resolved)
         results = run_to_precision(scenarios, measure, rule, run)
         for result in results:
-            say_zeros(measure, result)
+            say_precision(measure, rule, result)
         return results
 
 

@@ -20,6 +20,8 @@ def sweep(frame: pd.DataFrame, x: str, metric: str, *, by: str | None = None, ax
     ``frame`` is ``Sweep.frame([metric])``. A key whose values span a factor of 16 and more gets a logarithmic axis.
     """
     need(frame, [x, metric, f"{metric} low", f"{metric} high", *([by] if by else [])], "sweep")
+    if frame.duplicated([x, *([by] if by else [])]).any():
+        raise InputError("plot sweep: several rows have one x; give by=, or keep one value of every other varied key")
     ax = tidy(axes(ax))
     parts: list[tuple[Any, pd.DataFrame]] = list(frame.groupby(by, sort=True)) if by else [("", frame)]
     for position, (value, rows) in enumerate(parts):
@@ -47,6 +49,8 @@ def heat_map(frame: pd.DataFrame, x: str, y: str, metric: str, *, ax: Axes | Non
     need(frame, [x, y, metric], "heat_map")
     if frame.duplicated([x, y]).any():
         raise InputError("plot heat_map: several rows fall into one cell; keep one value of every other varied key")
+    if not np.isfinite(frame[metric].to_numpy(float)).any():
+        raise InputError(f"plot heat_map: no point has a value of {metric}")
     table = frame.pivot_table(index=y, columns=x, values=metric)
     ax = axes(ax, width=1.6 + 0.9 * len(table.columns), height=1.2 + 0.5 * len(table.index))
     image = ax.imshow(table.to_numpy(float), aspect="auto", origin="lower", cmap="viridis")
