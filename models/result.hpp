@@ -58,7 +58,8 @@ struct ReplicationResult {
   bool cancelled = false;
   std::vector<MetricRow> metrics;
   std::vector<SeriesRow> series;
-  Ledger packets;
+  Ledger packets;         ///< of the whole run
+  Ledger packets_at_cut;  ///< where those of the warm-up were at its end; empty without one
   Ledger pages;
   Bottleneck bottleneck;
   std::vector<std::string> warnings;

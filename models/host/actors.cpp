@@ -1,5 +1,6 @@
 #include "models/host/actors.hpp"
 
+#include "models/host/ledgers.hpp"
 #include "models/host/report.hpp"
 
 namespace rxpool {
@@ -38,6 +39,7 @@ void SamplerActor::act(Time now) {
 void WarmupActor::act(Time now) {
   settle(host_, now);
   host_.registry().cut(now);
+  host_.keep_packets_at_cut(packet_ledger(host_));
 }
 
 void CpuScalerActor::act(Time now) {

@@ -384,6 +384,7 @@ ReplicationResult Host::run(const RunOptions& options) {
   }
   if (trace) result.trace = trace_columns(*this, *trace);
   result.packets = packet_ledger(*this);
+  result.packets_at_cut = packets_at_cut_;
   result.pages = page_ledger(*this);
   result.bottleneck = find_bottleneck(*this, now);
   result.fingerprint = journal_.fingerprint().value();

@@ -86,6 +86,7 @@ class Host final : private KswapdListener {
   const Stack& stack() const { return *stack_; }
   Journal& journal() { return journal_; }
   MetricRegistry& registry() { return registry_; }
+  void keep_packets_at_cut(Ledger ledger) { packets_at_cut_ = std::move(ledger); }
   Core& core(const std::string& cpu_name);
   std::vector<std::string>& warnings() { return warnings_; }
   ControlLoop* control() { return control_.get(); }
@@ -115,6 +116,7 @@ class Host final : private KswapdListener {
   Engine engine_;
   Journal journal_;
   MetricRegistry registry_;
+  Ledger packets_at_cut_;
   std::unique_ptr<PageAllocator> allocator_;
   std::unique_ptr<PagePools> pools_;
   std::vector<std::unique_ptr<Background>> backgrounds_;

@@ -45,6 +45,7 @@ class ReplicationDict(TypedDict):
     value: npt.NDArray[np.float64]
     series: SeriesDict
     packets: LedgerDict
+    packets_at_cut: LedgerDict
     pages: LedgerDict
     bottleneck: tuple[str, str]
     warnings: list[str]

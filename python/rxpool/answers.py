@@ -20,9 +20,9 @@ def of_result(result: Result) -> str:
         component, metric = str(headline.get("component") or ""), str(headline["metric"])
         name = full_name(component, metric)
         return f"{name} is {_with_interval(result.values(component, metric), str(headline.get('unit') or ''))}."
-    ledger = result.ledger["packets"]
+    ledger = result.counted
     share = 100 * dropped(ledger) / ledger.total if ledger.total else 0.0
-    bound = zero_bound([float(dropped(r.packets)) for r in result.replications])
+    bound = zero_bound([float(dropped(r.counted)) for r in result.replications])
     return f"{share:.3g} % of {ledger.total:,} offered packets were dropped{f' ({bound})' if bound else ''}."
 
 

@@ -2,7 +2,8 @@
 
 ``component.metric`` names one metric; a bare ``metric`` is enough where one component has it, ``sum:metric`` and
 ``max:metric`` join several components. ``packets.PLACE`` and ``pages.PLACE`` are the ledger's places,
-``packets.dropped`` all drops, ``packets.offered`` and ``pages.total`` the totals.
+``packets.dropped`` all drops, ``packets.offered`` and ``pages.total`` the totals; packets are counted, like every
+counter, from the end of warm-up on.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def measure_names(replication: Replication) -> Iterator[str]:
         yield full_name(component, metric)
     yield "packets.offered"
     yield "packets.dropped"
-    yield from (f"packets.{place}" for place in replication.packets.places)
+    yield from (f"packets.{place}" for place in replication.counted.places)
     yield "pages.total"
     yield from (f"pages.{place}" for place in replication.pages.places)
 
@@ -153,7 +154,7 @@ def _declared() -> set[str]:
 
 def _place(replication: Replication, name: str) -> float | None:
     kind, _, place = name.partition(".")
-    ledger = {"packets": replication.packets, "pages": replication.pages}.get(kind)
+    ledger = {"packets": replication.counted, "pages": replication.pages}.get(kind)
     if ledger is None or not place:
         return None
     if place == ("offered" if kind == "packets" else "total"):

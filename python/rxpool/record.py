@@ -47,6 +47,14 @@ class Ledger:
     total: int
     places: Mapping[str, int]
 
+    def since(self, cut: Ledger) -> Ledger:
+        """What was offered and how packets ended since the cut, and what is on its way now.
+
+        ``places`` then sums to ``total`` and what was on its way at the cut.
+        """
+        ended = {p: n if p.startswith("in_flight.") else n - cut.places.get(p, 0) for p, n in self.places.items()}
+        return Ledger(self.total - cut.total, ended)
+
 
 @dataclass(frozen=True)
 class Series:
@@ -100,7 +108,11 @@ class PackedSeries(Sequence[Series]):
 
 @dataclass(frozen=True)
 class Replication:
-    """What one replication gave back; ``component``, ``metric``, ``unit`` and ``value`` are columns of one length."""
+    """What one replication gave back; ``component``, ``metric``, ``unit`` and ``value`` are columns of one length.
+
+    ``packets`` is of the whole run, ``packets_at_cut`` of its warm-up (empty without one). ``offered_packets`` arrived
+    on the wires, ``program_packets`` of them reached an XDP program or the driver's receive loop, warm-up included.
+    """
 
     replication: int
     fingerprint: int
@@ -116,6 +128,7 @@ class Replication:
     pages: Ledger
     bottleneck: tuple[str, str] = ("", "")
     warnings: tuple[str, ...] = ()
+    packets_at_cut: Ledger = field(default_factory=lambda: Ledger(0, {}))
     loop_cpu_seconds: float | None = field(default=None, compare=False)
 
     @classmethod
@@ -133,6 +146,7 @@ class Replication:
             value=raw["value"],
             series=PackedSeries(_shared(raw["series"]["heads"]), raw["series"]["time_ns"], raw["series"]["value"]),
             packets=Ledger(**raw["packets"]),
+            packets_at_cut=Ledger(**raw["packets_at_cut"]),
             pages=Ledger(**raw["pages"]),
             bottleneck=raw["bottleneck"],
             warnings=tuple(raw["warnings"]),
@@ -157,6 +171,11 @@ class Replication:
         """Every metric by component and name."""
         return {(c, m): float(v) for c, m, v in zip(self.component, self.metric, self.value, strict=True)}
 
+    @cached_property
+    def counted(self) -> Ledger:
+        """Packets since the end of warm-up, as counters are."""
+        return self.packets.since(self.packets_at_cut)
+
     def facts(self) -> dict[str, Any]:
         """Everything except metrics and series, as plain JSON values."""
         return {
@@ -166,6 +185,7 @@ class Replication:
             "offered_packets": self.offered_packets,
             "program_packets": self.program_packets,
             "packets": {"total": self.packets.total, "places": dict(self.packets.places)},
+            "packets_at_cut": {"total": self.packets_at_cut.total, "places": dict(self.packets_at_cut.places)},
             "pages": {"total": self.pages.total, "places": dict(self.pages.places)},
             "bottleneck": list(self.bottleneck),
             "warnings": list(self.warnings),
@@ -234,6 +254,7 @@ class Replication:
             value=value[:count],
             series=tuple(series),
             packets=Ledger(**facts["packets"]),
+            packets_at_cut=Ledger(**facts["packets_at_cut"]),
             pages=Ledger(**facts["pages"]),
             bottleneck=(facts["bottleneck"][0], facts["bottleneck"][1]),
             warnings=tuple(facts["warnings"]),

@@ -91,8 +91,13 @@ class Result:
         return sum(values) / len(values)
 
     @property
+    def counted(self) -> Ledger:
+        """Packets since the end of warm-up, summed over the replications."""
+        return _sum([r.counted for r in self.replications])
+
+    @property
     def ledger(self) -> dict[str, Ledger]:
-        """Where ``packets`` and ``pages`` ended up, summed over the replications."""
+        """Where ``packets`` and ``pages`` of the whole run ended up, summed over the replications."""
         return {
             "packets": _sum([r.packets for r in self.replications]),
             "pages": _sum([r.pages for r in self.replications]),

@@ -75,11 +75,12 @@ def print_result(console: Console, result: Result) -> None:
         console.print(queue_table(means.queues))
     ledger = result.ledger
     count = len(result.replications)
-    if dropped(ledger["packets"]):
-        console.print(drop_table(ledger["packets"], count, warmup=bool(result.scenario.resolved.get("warmup_ms"))))
+    if dropped(result.counted):
+        console.print(drop_table(result.counted, count))
     if means.cpus:
         console.print(cpu_table(means.cpus))
-    console.print(_places("packets", "offered", ledger["packets"], count))
+    whole = "packets of the whole run" if result.scenario.resolved.get("warmup_ms") else "packets"
+    console.print(_places(whole, "offered", ledger["packets"], count))
     console.print(_places("pages", "total", ledger["pages"], count))
     for line in _tail(result):
         console.print(line)
@@ -104,9 +105,9 @@ def queue_table(queues: dict[str, dict[str, float]]) -> Table:
     return table
 
 
-def drop_table(packets: Ledger, replications: int, *, warmup: bool) -> Table:
-    """Drops by reason, the largest first; the ledger is of the whole run."""
-    table = new_table("dropped, warm-up included, by" if warmup else "dropped by", ["packets", "of offered"])
+def drop_table(packets: Ledger, replications: int) -> Table:
+    """Drops by reason, the largest first."""
+    table = new_table("dropped by", ["packets", "of offered"])
     for reason, count in drop_reasons(packets, replications):
         table.add_row(printable(reason), number(count), percent(100 * count * replications / packets.total))
     return table

@@ -39,7 +39,8 @@ py::dict ledger(const Ledger& ledger) {
   return d;
 }
 
-/// All series in two arrays, each head with where its samples end: an array object per series costs more than its samples.
+/// All series in two arrays, each head with where its samples end: an array object per series costs more than its
+/// samples.
 py::dict series(const std::vector<SeriesRow>& rows) {
   std::size_t samples = 0;
   for (const SeriesRow& row : rows) samples += row.value.size();
@@ -111,6 +112,7 @@ py::dict to_python(ReplicationResult&& result) {
   d["value"] = own(std::move(value));
   d["series"] = series(result.series);
   d["packets"] = ledger(result.packets);
+  d["packets_at_cut"] = ledger(result.packets_at_cut);
   d["pages"] = ledger(result.pages);
   d["bottleneck"] = py::make_tuple(result.bottleneck.component, result.bottleneck.sentence);
   d["warnings"] = result.warnings;

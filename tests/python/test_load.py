@@ -159,7 +159,7 @@ def test_measures_find_metrics_and_places(small: dict[str, Any]) -> None:
     for name in names:
         assert Measure(name).of(replication) is not None
     offered = Measure("packets.offered").of(replication)
-    assert offered == replication.packets.total
+    assert offered == replication.counted.total
     assert Measure("sum:rx_packets").of(replication) == Measure("rx_packets").of(replication)
     with pytest.raises(rxpool.InputError, match="nearest is"):
         Measure("rx_pakets").of(replication)
@@ -195,3 +195,17 @@ def test_the_core_releases_the_lock(small: dict[str, Any]) -> None:
     thread.join()
     inside = [t for t in ticks if begin < t < end]
     assert end - begin < 0.02 or len(inside) > (end - begin) / 0.02
+
+
+def test_packets_are_counted_from_the_end_of_warm_up_on(small: dict[str, Any]) -> None:
+    short = {**small, "duration_ms": 4, "policies": {"nic0": "drop"}}
+    whole = rxpool.run(short, set={"warmup_ms": 0}).replications[0]
+    cut = rxpool.run(short, set={"warmup_ms": 3, "duration_ms": 1}).replications[0]
+    assert whole.packets == cut.packets, "the same run"
+    assert whole.counted == whole.packets
+    assert cut.packets_at_cut.total == sum(cut.packets_at_cut.places.values())
+    queue = "nics.nic0.rx_queues.rx0"
+    assert Measure("packets.dropped").of(cut) == cut[queue, "xdp_drop"] < whole[queue, "xdp_drop"] / 2
+    assert Measure("packets.offered").of(cut) == cut["nics.nic0", "rx_packets_phy"]
+    on_its_way = sum(n for p, n in cut.packets_at_cut.places.items() if p.startswith("in_flight."))
+    assert sum(cut.counted.places.values()) == cut.counted.total + on_its_way

@@ -46,7 +46,7 @@ def page(results: Sequence[Result]) -> str:
     drawn = [
         figures.timeline(first),
         figures.places(first),
-        figures.drops(result.ledger["packets"], len(result.replications)),
+        figures.drops(result.counted, len(result.replications)),
         figures.cpus(result),
         figures.differences(comparison) if comparison else None,
     ]
@@ -167,7 +167,7 @@ def _interval(result: Result, component: str, metric: str) -> Interval | None:
 
 
 def _drops(result: Result) -> str:
-    packets = result.ledger["packets"]
+    packets = result.counted
     count = len(result.replications)
     reasons = drop_reasons(packets, count)
     if not reasons:
