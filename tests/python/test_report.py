@@ -98,7 +98,7 @@ def test_tables_hold_the_stored_numbers(results: list[Result]) -> None:
         mean = results[0].mean(component, metric)
         assert float(value) == pytest.approx(mean, rel=1e-12)
         assert float(rounded.split()[0].replace(",", "")) == pytest.approx(mean, rel=5e-3, abs=0.05)
-    ledger = results[0].ledger["packets"]
+    ledger = results[0].counted
     for row in cells(text, "drop-reasons")[1:]:
         reason = re.sub("<.*?>", "", row[0])
         assert exact(row[1]) == ledger.places[f"dropped.{reason}"] / 4
@@ -244,11 +244,15 @@ def pan(tab: Page) -> float:
     return longest
 
 
-def test_panning_a_hundred_thousand_points_blocks_nothing(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spans", [0, 200, 2000])
+def test_panning_a_hundred_thousand_points_blocks_nothing(browser: Browser, tmp_path: Path, spans: int) -> None:
     points = 100_000
     rng = np.random.default_rng(1)
     time_ns = np.arange(1, points + 1) * 10_000
     series = tuple(Series(QUEUE, metric, "pages", time_ns, rng.random(points)) for metric in ("held", "pool_ring"))
+    if spans:
+        is_open = (np.arange(points) * 2 * spans // points % 2).astype(np.float64)
+        series += (Series(QUEUE, "breaker_open_time", "ps", time_ns, is_open),)
     result = evil_result()
     path = tmp_path / "long.html"
     write([replace(result, replications=(replace(result.replications[0], series=series),))], path)
@@ -264,6 +268,13 @@ def test_panning_a_hundred_thousand_points_blocks_nothing(browser: Browser, tmp_
     assert before <= len(shown) + 2 <= 4000
     assert {f"{v:.15g}" for v in shown} <= {f"{v:.15g}" for v in series[0].value}, "a value that was not sampled"
     assert longest <= 200
+    if spans:
+        begin, end = tab.evaluate("document.getElementById('timeline').layout.xaxis.range")
+        edges = tab.evaluate("document.getElementById('timeline').data[2].x")[::5]
+        if spans == 200:  # all of them; gaps of 2,000 are closer together than the screen can show
+            assert sum(begin < x < end for x in edges) == pytest.approx(spans * (end - begin) / 1000, abs=1)
+        else:
+            assert len(edges) == 1
 
 
 def test_series_are_exact() -> None:

@@ -16,7 +16,7 @@ from rxpool.comparing import Comparison, compare_results, labels
 from rxpool.errors import InputError
 from rxpool.files import ELSEWHERE, write_atomic
 from rxpool.measures import drop_reasons
-from rxpool.plain import finite
+from rxpool.plain import finite, listed
 from rxpool.report import figures
 from rxpool.result import Result
 from rxpool.statistics import Interval, mean_interval
@@ -132,13 +132,15 @@ def _comparison(comparison: Comparison, results: Sequence[Result], shown: set[st
                 _plain(row.policy),
                 *cells,
                 _plain(bounds(d.interval)),
-                _cell(row.p_holm),
+                _p_value(row.p_holm),
                 _cell(d.variance_ratio),
             ]
         )
     yield _table("comparison", head, rows)
     if "differences" in shown:
         yield '<div class="figure" id="differences"></div>'
+        if without := [f"{row.metric}, {row.policy}" for row in comparison.rows if not row.difference.baseline]:
+            yield f'<p class="note">Not drawn, for want of a percentage of 0: {html.escape(listed(without))}.</p>'
     yield from (f'<p class="note">{html.escape(note)}</p>' for note in comparison.notes)
 
 
@@ -214,6 +216,10 @@ def _cell(value: float, mark: str = "") -> str:
     """A number: rounded for people, exact in ``data-value``."""
     text = "–" if value != value else "∞" if value in (float("inf"), float("-inf")) else amount(value)
     return f'<td data-value="{value!r}">{text}{html.escape(mark)}</td>'
+
+
+def _p_value(p: float) -> str:
+    return _cell(p) if p != p else f'<td data-value="{p!r}">{p:.2g}</td>'
 
 
 def _metric(interval: Interval | None, component: str, metric: str) -> str:
