@@ -160,7 +160,8 @@ def compare(
 ) -> Comparison:
     """Runs one scenario with each policy, the first the baseline, and compares; into ``store`` where one is given.
 
-    ``metrics`` are names or patterns (:mod:`rxpool.measures`); ``warmup`` finds the cut by a first run of each policy
+    ``policies`` are names (``drop``, ``nic0=drop``), files (``.bpf.c``, ``.bpf.o``), :class:`rxpool.Policy` objects or
+    functions (:mod:`rxpool.policy_given`); ``metrics`` are names or patterns (:mod:`rxpool.measures`); ``warmup`` finds the cut by a first run of each policy
     (:func:`rxpool.warm_up.warmed_up`). Raises :class:`InputError`.
     """
     if len(policies) < 2:
@@ -180,7 +181,10 @@ def compare(
 def compare_results(
     results: Sequence[Result], metrics: Sequence[str] = (), confidence: float = CONFIDENCE
 ) -> Comparison:
-    """Compares finished results, the first the baseline; paired where all have one seed and the same traffic."""
+    """Compares finished results, the first the baseline; paired where all have one seed and the same traffic.
+
+    Raises :class:`InputError` for fewer than two, or for a metric that none of them has.
+    """
     if len(results) < 2:
         raise InputError("compare needs at least two runs, the first the baseline")
     same_seed = len({r.scenario.seed for r in results}) == 1

@@ -50,7 +50,10 @@ class GivenPolicy:
 
 
 def given_policy(source: PolicySource) -> GivenPolicy | None:
-    """What a policy argument brings along; None for a name that the scenario itself understands."""
+    """What a policy argument brings along; None for a name that the scenario itself understands.
+
+    Raises :class:`InputError` for what is no name, no policy and no function, or for a function that cannot be found.
+    """
     if isinstance(source, str):
         return _named_function(source) if _FUNCTION_NAME.fullmatch(source) else None
     from rxpool.policy import Policy

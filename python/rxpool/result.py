@@ -86,7 +86,7 @@ class Result:
         return [r[component, metric] for r in self.replications]
 
     def mean(self, component: str, metric: str) -> float:
-        """Mean of one metric over the replications."""
+        """Mean of one metric over the replications. Raises ``KeyError`` for a metric that is not there."""
         values = self.values(component, metric)
         return sum(values) / len(values)
 

@@ -122,7 +122,10 @@ def run(
 
 
 def run_scenarios(scenarios: Sequence[Scenario], *, executor: Executor | None = None, jobs: int = 1) -> list[Result]:
-    """Runs several scenarios on one pool; writes nothing. Results come in the order given."""
+    """Runs several scenarios on one pool; writes nothing. Results come in the order given.
+
+    Raises :class:`InputError` for a policy that cannot leave this process, and (exit 5) where a worker died.
+    """
     from rxpool.result import Result
 
     for scenario in scenarios:

@@ -194,7 +194,10 @@ def _from_current_folder(policy: PolicySource, home: str) -> PolicySource:
 
 
 def parse_set(assignments: Sequence[str]) -> dict[str, Any]:
-    """Turns ``a.b=c`` texts into a mapping; the value is JSON where it parses as such, else a plain text."""
+    """Turns ``a.b=c`` texts into a mapping; the value is JSON where it parses as such, else a plain text.
+
+    Raises :class:`InputError` for a text without ``=`` or without a path.
+    """
     changes: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, value = assignment.partition("=")

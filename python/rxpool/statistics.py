@@ -209,7 +209,12 @@ def mser5(series: Values) -> WarmUp:
 
 @dataclass(frozen=True)
 class Survival:
-    """Kaplan-Meier estimate of the chance that the event has not happened by ``time``, with a pointwise interval."""
+    """Kaplan-Meier estimate of the chance that the event has not happened by ``time``, with a pointwise interval.
+
+    ``time``, ``survival``, ``low`` and ``high`` have one length: a step per distinct time, in the unit of what was
+    observed. ``events`` of ``n`` replications had it. Source: Kaplan, Meier, "Nonparametric estimation from incomplete
+    observations" (1958).
+    """
 
     time: FloatArray
     survival: FloatArray

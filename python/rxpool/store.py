@@ -319,7 +319,10 @@ def load_run(path: str | PathLike[str]) -> Result:
 
 
 def find_run(path: str | PathLike[str], root: Path = Path("runs")) -> Path:
-    """The run folder that a text means: a path, or the unique beginning of a name in ``root``."""
+    """The run folder that a text means: a path, or the unique beginning of a name in ``root``.
+
+    Raises :class:`InputError` where there is none, or several.
+    """
     direct = Path(path)
     if direct.is_dir():
         return direct

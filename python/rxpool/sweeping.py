@@ -186,7 +186,10 @@ def _censored_sentence(metric: str, result: Result) -> str:
 def points(
     axes: Sequence[Axis], sampling: Sampling = Sampling.GRID, count: int | None = None, seed: int = 1
 ) -> list[dict[str, Any]]:
-    """The points of a sweep: all combinations, or ``count`` points drawn with ``seed``; each point once."""
+    """The points of a sweep: all combinations, or ``count`` points drawn with ``seed``; each point once.
+
+    Raises :class:`InputError` for axes and a sampling that do not go together.
+    """
     check_axes(axes)
     sampling = choice(Sampling, sampling, "sampling")
     if sampling is Sampling.GRID:

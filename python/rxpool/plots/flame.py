@@ -23,6 +23,7 @@ def cpu(frame: pd.DataFrame, *, smallest: float = 0.5, ax: Axes | None = None) -
 
     ``frame`` is ``Result.metrics``, averaged over replications. Below a CPU are its contexts, below these the steps
     where the scenario has ``record.per_step``. Boxes narrower than ``smallest`` percent have no text.
+    Raises :class:`InputError` for a frame without CPUs.
     """
     need(frame, ["component", "metric", "value"], "cpu")
     means = frame.groupby(["component", "metric"], sort=False)["value"].mean()

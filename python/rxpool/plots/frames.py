@@ -58,7 +58,10 @@ def full_names(frame: pd.DataFrame) -> pd.Series[str]:
 
 
 def pick(frame: pd.DataFrame, metric: str, what: str) -> pd.DataFrame:
-    """The rows of one metric, by its full name, or by its bare name where one component has it."""
+    """The rows of one metric, by its full name, or by its bare name where one component has it.
+
+    Raises :class:`InputError` where no row has it, or several components do.
+    """
     need(frame, ["metric", "value"], what)
     names = full_names(frame)
     rows = frame[names == metric]
@@ -96,7 +99,7 @@ def groups(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 
 
 def one_replication(rows: pd.DataFrame, replication: int | None) -> pd.DataFrame:
-    """The rows of one replication (the first by default)."""
+    """The rows of one replication (the first by default). Raises :class:`InputError` where it has none."""
     if "replication" not in rows:
         return rows
     chosen: Any = rows["replication"].min() if replication is None else replication

@@ -18,6 +18,7 @@ def sweep(frame: pd.DataFrame, x: str, metric: str, *, by: str | None = None, ax
     """A metric over one varied key: means joined by a line, 95 % intervals as a band; one line per value of ``by``.
 
     ``frame`` is ``Sweep.frame([metric])``. A key whose values span a factor of 16 and more gets a logarithmic axis.
+    Raises :class:`InputError` where another key varies too.
     """
     need(frame, [x, metric, f"{metric} low", f"{metric} high", *([by] if by else [])], "sweep")
     if frame.duplicated([x, *([by] if by else [])]).any():
@@ -45,7 +46,10 @@ def sweep(frame: pd.DataFrame, x: str, metric: str, *, by: str | None = None, ax
 
 
 def heat_map(frame: pd.DataFrame, x: str, y: str, metric: str, *, ax: Axes | None = None) -> Axes:
-    """A metric's mean over two varied keys, written into every cell; ``frame`` is ``Sweep.frame([metric])``."""
+    """A metric's mean over two varied keys, written into every cell; ``frame`` is ``Sweep.frame([metric])``.
+
+    Raises :class:`InputError` where a third key varies, or no point has the metric.
+    """
     need(frame, [x, y, metric], "heat_map")
     if frame.duplicated([x, y]).any():
         raise InputError("plot heat_map: several rows fall into one cell; keep one value of every other varied key")
@@ -71,7 +75,7 @@ def heat_map(frame: pd.DataFrame, x: str, y: str, metric: str, *, ax: Axes | Non
 def pareto(frame: pd.DataFrame, x: str, y: str, *, ax: Axes | None = None) -> Axes:
     """Two objectives of a tuning: every trial, those that break a condition hollow, the best joined by a line.
 
-    ``frame`` is ``Tuning.frame``.
+    ``frame`` is ``Tuning.frame``. Raises :class:`InputError` for one objective twice.
     """
     need(frame, [x, y, "feasible", "best"], "pareto")
     if x == y:

@@ -77,7 +77,8 @@ def pages(
 ) -> Axes:
     """Where the pages of the page_pools are over time, stacked: posted, cache, ring, held; their sum is inflight.
 
-    ``frame`` is ``Result.series``; all queues together unless ``component`` names one.
+    ``frame`` is ``Result.series``; all queues together unless ``component`` names one. Raises :class:`InputError` for a
+    frame without these series.
     """
     need(frame, ["time_ns", "component", "metric", "value"], "pages")
     rows = _below(one_replication(frame, replication), component, "pages")
