@@ -161,8 +161,8 @@ def compare(
     """Runs one scenario with each policy, the first the baseline, and compares; into ``store`` where one is given.
 
     ``policies`` are names (``drop``, ``nic0=drop``), files (``.bpf.c``, ``.bpf.o``), :class:`rxpool.Policy` objects or
-    functions (:mod:`rxpool.policy_given`); ``metrics`` are names or patterns (:mod:`rxpool.measures`); ``warmup`` finds the cut by a first run of each policy
-    (:func:`rxpool.warm_up.warmed_up`). Raises :class:`InputError`.
+    functions (:mod:`rxpool.policy_given`); ``metrics`` are names or patterns (:mod:`rxpool.measures`); ``warmup`` finds
+    the cut by a first run of each policy (:func:`rxpool.warm_up.warmed_up`). Raises :class:`InputError`.
     """
     if len(policies) < 2:
         raise InputError("compare needs at least two policies, the first the baseline")
