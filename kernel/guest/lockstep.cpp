@@ -71,6 +71,10 @@ PoolLogCounts counts_of(const PagePool& pool) {
           .looks_full = pool.ring().looks_full() ? 1U : 0U};
 }
 
+std::int32_t home(const PoolLogCounts& counts) {
+  return static_cast<std::int32_t>(counts.cache + counts.ring + counts.release - counts.hold);
+}
+
 Lockstep::Lockstep(KernelRelease release, std::uint16_t cpus)
     : allocator_(parameters(release, cpus), MemoryPrices{}), pools_(allocator_) {}
 
@@ -103,24 +107,25 @@ std::vector<Lockstep::Event> Lockstep::read(std::span<const std::uint8_t> log) c
 LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
   const std::vector<Event> events = read(log);
   find_unordered(events);
-  find_scrub_ends(events);
   find_short_bulks(events);
   for (const Event& event : events) {
     if (is_crossing(*event.header)) {
-      finish_scrub(event);
       const auto& crossing = *reinterpret_cast<const PoolLogHold*>(event.header);
       if (event.header->kind == POOL_LOG_HOLD) {
         forget(event.header->page);
         node_of_[event.header->page] = crossing.node;
       } else if (known_.contains(event.header->pool)) {
         released_.push_back(&crossing);
+        step_scrub(crossing);
       }
       continue;
     }
     const auto& op = *reinterpret_cast<const PoolLogOp*>(event.header);
     if (event.enter) {
+      on_cpu_[op.header.cpu].push_back(&op);
       enter(op);
     } else {
+      std::erase(on_cpu_[op.header.cpu], &op);
       leave(op);
     }
   }
@@ -157,34 +162,10 @@ void Lockstep::enter(const PoolLogOp& op) {
   }
   Pool& pool = *found->second;
   ++pool.inside;
-  if (op.header.kind == POOL_LOG_SCRUB && !scrub_ends_.contains(&op)) {
-    apply(pool, op);  // it found nothing: what comes back during it stays
+  if (op.header.kind == POOL_LOG_SCRUB) {
+    begin_scrub(pool, op);
   } else {
     pool.open.push_back(&op);
-  }
-}
-
-// Interrupts return pages while a scrub empties the ring; it is over with the last page that it releases itself.
-void Lockstep::find_scrub_ends(const std::vector<Event>& events) {
-  std::map<std::uint32_t, const PoolLogOp*> scrubs;
-  std::map<const PoolLogOp*, std::uint32_t> interrupting;
-  for (const Event& event : events) {
-    const auto scrub = scrubs.find(event.header->pool);
-    if (event.header->kind == POOL_LOG_SCRUB) {
-      if (event.enter) {
-        scrubs[event.header->pool] = reinterpret_cast<const PoolLogOp*>(event.header);
-      } else {
-        scrubs.erase(event.header->pool);
-      }
-    } else if (scrub != scrubs.end() && event.header->cpu == scrub->second->header.cpu &&
-               event.header->kind != POOL_LOG_DESTROY) {
-      std::uint32_t& inside = interrupting[scrub->second];
-      if (event.header->kind == POOL_LOG_RELEASE && inside == 0) {
-        scrub_ends_[scrub->second] = event.seq;
-      } else if (!is_crossing(*event.header)) {
-        inside += event.enter ? 1U : inside > 0 ? ~0U : 0U;
-      }
-    }
   }
 }
 
@@ -202,23 +183,6 @@ void Lockstep::find_short_bulks(const std::vector<Event>& events) {
                header.kind == POOL_LOG_HOLD && call != allocating.end()) {
       ++bulks_[call->second];
     }
-  }
-}
-
-void Lockstep::finish_scrub(const Event& event) {
-  const auto found = known_.find(event.header->pool);
-  if (event.header->kind != POOL_LOG_RELEASE || found == known_.end()) {
-    return;
-  }
-  std::vector<const PoolLogOp*>& open = found->second->open;
-  const auto scrub = std::find_if(open.begin(), open.end(), [&](const PoolLogOp* op) {
-    const auto end = scrub_ends_.find(op);
-    return end != scrub_ends_.end() && end->second == event.seq;
-  });
-  if (scrub != open.end()) {
-    const PoolLogOp* op = *scrub;
-    open.erase(scrub);
-    apply(*found->second, *op);
   }
 }
 
@@ -240,9 +204,12 @@ void Lockstep::leave(const PoolLogOp& op) {
   ++report_.operations;
   report_.beside += (op.header.flags & POOL_LOG_BESIDE) != 0;
   --pool.inside;
-  if (const auto open = std::find(pool.open.begin(), pool.open.end(), &op); open != pool.open.end()) {
+  if (op.header.kind == POOL_LOG_SCRUB) {
+    end_scrub(pool, op);
+  } else if (const auto open = std::find(pool.open.begin(), pool.open.end(), &op); open != pool.open.end()) {
     pool.open.erase(open);
     apply_interrupted(pool, op);
+    follow_scrub(pool, op);
     apply(pool, op);
   }
   if (op.header.kind == POOL_LOG_DESTROY) {
@@ -250,7 +217,8 @@ void Lockstep::leave(const PoolLogOp& op) {
     return;
   }
   const bool last = op.header.kind == POOL_LOG_SCRUB && op.argument == 0;
-  // A scrub that finds nothing in flight frees the pool before the probe can read it; scrub() has compared inflight.
+  // A scrub that finds nothing in flight frees the pool before the probe can read it; end_scrub() has compared
+  // inflight.
   std::string difference = last ? std::string() : compare(op, counts_as_kernel(*pool.model));
   // An open call of another context may have had its effect already.
   for (std::size_t i = 0; !difference.empty() && i < pool.open.size();) {
@@ -267,7 +235,7 @@ void Lockstep::leave(const PoolLogOp& op) {
     report_.exact += 1;
     report_.settled += pool.unsettled;
     pool.unsettled = 0;
-  } else if (pool.inside > 0) {
+  } else if (may_settle_later(pool)) {
     ++pool.unsettled;
   } else {
     differ(op, difference);
@@ -281,15 +249,21 @@ void Lockstep::leave(const PoolLogOp& op) {
   }
 }
 
+// Other calls of the pool are open, whose effects this one's counts may or may not contain. A scrub in progress is
+// known page by page.
+bool Lockstep::may_settle_later(const Pool& pool) {
+  return pool.inside > 0 &&
+         (pool.scrub.op == nullptr || std::any_of(pool.open.begin(), pool.open.end(), [](const PoolLogOp* open) {
+            return open->header.kind != POOL_LOG_DESTROY && open->header.kind != POOL_LOG_RETRY;
+          }));
+}
+
 // A return that this call interrupted may have had its effect before: then more pages are back than this call explains.
 void Lockstep::apply_interrupted(Pool& pool, const PoolLogOp& op) {
   const bool put = op.header.kind == POOL_LOG_PUT;
   if (!put && (op.header.kind != POOL_LOG_ALLOC || op.header.page == 0)) {
     return;
   }
-  const auto home = [](const PoolLogCounts& c) {
-    return static_cast<std::int32_t>(c.cache + c.ring + c.release - c.hold);
-  };
   while (home(op.counts) - home(counts_of(*pool.model)) > (put ? 1 : -1)) {
     const auto other = std::find_if(pool.open.begin(), pool.open.end(),
                                     [](const PoolLogOp* open) { return open->header.kind == POOL_LOG_PUT; });

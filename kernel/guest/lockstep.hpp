@@ -4,10 +4,10 @@
 // kernel decides is never taken from the log; only what it was given is: arguments, the page's reference counts, the
 // context (CPU, bottom halves, NAPI owner), how many pages memory had for a bulk, and when. Calls that overlapped
 // another one of the same pool (an interrupt, the other CPU) are settled at the first instant at which the counts
-// agree; at the latest when the pool is quiet again. Left out: pools in use before the log began, pools of which an
-// allocation or a scrub overlapped another CPU's call, because the log cannot say which came first, returns that
-// interrupt the scrub of a full ring (they may find room that it has made), and what the page allocator does (PA
-// rules). Rules: PP-1..55.
+// agree; at the latest when the pool is quiet again. A scrub goes page by page: its next page is taken where the counts
+// of a return that interrupts it say so, else when the kernel releases it. Left out: pools in use before the log began,
+// pools of which an allocation or a scrub overlapped another CPU's call, because the log cannot say which came first,
+// and what the page allocator does (PA rules). Rules: PP-1..55.
 
 #include <cstdint>
 #include <map>
@@ -40,6 +40,9 @@ struct LockstepReport {
 
 /// The model's counters in the log's terms.
 PoolLogCounts counts_of(const PagePool& pool);
+/// Pages that are back: in cache or ring, or released; up to the number that ever entered.
+std::int32_t home(const PoolLogCounts& counts);
+MemoryContext context_of(const PoolLogOp& op);
 
 class Lockstep {
  public:
@@ -49,12 +52,19 @@ class Lockstep {
   LockstepReport replay(std::span<const std::uint8_t> log);
 
  private:
+  struct Scrub {
+    const PoolLogOp* op = nullptr;
+    PageId taken = no_page;      ///< off cache or ring, not yet released
+    bool ahead = false;          ///< released one more page than the log has
+    std::uint32_t returned = 0;  ///< pages since it released its last one: it need not have seen them
+  };
   struct Pool {
     PagePool* model = nullptr;
     std::int32_t list_owner = -1;
     std::vector<const PoolLogOp*> open;  ///< entered, effect not yet applied
     std::uint32_t inside = 0;            ///< entered, not yet returned
     std::uint32_t unsettled = 0;         ///< returned, not yet compared
+    Scrub scrub;                         ///< the one in progress
   };
   struct Event {
     std::uint64_t seq = 0;
@@ -64,19 +74,22 @@ class Lockstep {
 
   std::vector<Event> read(std::span<const std::uint8_t> log) const;
   void find_unordered(const std::vector<Event>& events);
-  void find_scrub_ends(const std::vector<Event>& events);
   void find_short_bulks(const std::vector<Event>& events);
   void limit_as_memory_did(Pool& pool, const PoolLogOp& op);
-  void finish_scrub(const Event& event);
   void enter(const PoolLogOp& op);
   void leave(const PoolLogOp& op);
   void create(const PoolLogOp& op);
+  static bool may_settle_later(const Pool& pool);
   void apply_interrupted(Pool& pool, const PoolLogOp& op);
   void apply(Pool& pool, const PoolLogOp& op);
   void put_bulk(const PoolLogBulk& bulk, MemoryContext& ctx);
   void put(Pool& pool, const PoolLogOp& op, MemoryContext& ctx);
   void alloc_frag(Pool& pool, const PoolLogOp& op, MemoryContext& ctx);
-  void scrub(Pool& pool, const PoolLogOp& op, MemoryContext& ctx);
+  void begin_scrub(Pool& pool, const PoolLogOp& op);
+  void step_scrub(const PoolLogHold& crossing);
+  void follow_scrub(Pool& pool, const PoolLogOp& op);
+  void release_scrubbed(Pool& pool);
+  void end_scrub(Pool& pool, const PoolLogOp& op);
   void check_handed_out(const PoolLogOp& op, PageId page);
   void check_released(Pool& pool, const PoolLogOp& op);
   void forget(std::uint32_t kernel_page);
@@ -94,11 +107,11 @@ class Lockstep {
   std::set<std::uint32_t> unordered_;                     ///< pools that are set aside
   std::unordered_map<std::uint32_t, PageId> to_model_;    ///< by the kernel's page; looked up only
   std::unordered_map<PageId, std::uint32_t> to_kernel_;
-  std::unordered_map<std::uint32_t, std::uint32_t> node_of_;        ///< of kernel pages in pools
-  std::vector<const PoolLogHold*> released_;                        ///< by the kernel, not yet seen in the model
-  std::unordered_map<const PoolLogOp*, std::uint64_t> scrub_ends_;  ///< number of the last release; looked up only
-  std::unordered_map<const PoolLogOp*, PoolLogCounts> early_;  ///< counts after an effect before another's; likewise
+  std::unordered_map<std::uint32_t, std::uint32_t> node_of_;   ///< of kernel pages in pools
+  std::vector<const PoolLogHold*> released_;                   ///< by the kernel, not yet seen in the model
+  std::unordered_map<const PoolLogOp*, PoolLogCounts> early_;  ///< counts after an effect before another's; looked up
   std::unordered_map<const PoolLogOp*, std::uint32_t> bulks_;  ///< pages that entered during the call; likewise
+  std::map<std::uint8_t, std::vector<const PoolLogOp*>> on_cpu_;  ///< open calls of each CPU, the interrupting last
   LockstepReport report_;
 };
 

@@ -6,9 +6,8 @@
 #include "kernel/guest/lockstep.hpp"
 
 namespace rxpool::guest {
-namespace {
 
-MemoryContext context(const PoolLogOp& op) {
+MemoryContext context_of(const PoolLogOp& op) {
   MemoryContext ctx;
   ctx.cpu = op.header.cpu;
   ctx.node = static_cast<std::uint8_t>(op.numa_mem);
@@ -16,8 +15,6 @@ MemoryContext context(const PoolLogOp& op) {
   ctx.now = nanoseconds(static_cast<std::int64_t>(op.header.time_ns));
   return ctx;
 }
-
-}  // namespace
 
 // By the model's own limit, which cuts a bulk in the same place as an empty zone does.
 void Lockstep::limit_as_memory_did(Pool& pool, const PoolLogOp& op) {
@@ -33,7 +30,7 @@ void Lockstep::limit_as_memory_did(Pool& pool, const PoolLogOp& op) {
 }
 
 void Lockstep::apply(Pool& pool, const PoolLogOp& op) {
-  MemoryContext ctx = context(op);
+  MemoryContext ctx = context_of(op);
   const PoolLogCounts before = counts_of(*pool.model);
   const bool detached = pool.model->detached();
   pool.list_owner = op.list_owner;
@@ -60,9 +57,6 @@ void Lockstep::apply(Pool& pool, const PoolLogOp& op) {
     case POOL_LOG_DISABLE_DIRECT:
       pool.model->disable_direct_recycling();
       break;
-    case POOL_LOG_SCRUB:
-      scrub(pool, op, ctx);
-      break;
     default:
       break;
   }
@@ -70,28 +64,6 @@ void Lockstep::apply(Pool& pool, const PoolLogOp& op) {
   if (detached && (op.header.kind == POOL_LOG_PUT || op.header.kind == POOL_LOG_PUT_BULK)) {
     report_.rules.count("PP-54 page returned to a detached pool");
   }
-}
-
-void Lockstep::scrub(Pool& pool, const PoolLogOp& op, MemoryContext& ctx) {
-  const bool destroy = (op.header.flags & POOL_LOG_DESTROYING) != 0;
-  if (destroy && op.frag_page != 0) {
-    const PageId current = model_page(op, op.frag_page);
-    if (current == no_page) {
-      return;
-    }
-    set_references(current, op.refcount, op.header.flags, op.pp_ref_count);
-  }
-  // The kernel counts the second in ticks, which lag behind its clock while the host gives the guest no CPU.
-  if (!destroy && ctx.now + milliseconds(500) < pool.model->next_retry()) {
-    differ(op, "retry before it is due");
-  }
-  const bool gone = destroy ? pool.model->destroy(ctx) : pool.model->release_retry(ctx);
-  if (gone != (op.argument == 0) || pool.model->inflight() != op.argument) {
-    differ(op, "inflight " + std::to_string(pool.model->inflight()) + " kernel " + std::to_string(op.argument));
-  }
-  report_.rules.count("PP-50 inflight read at release");
-  report_.rules.count(destroy ? (gone ? "PP-52 destroyed at once" : "PP-52 detached")
-                              : (gone ? "PP-52 retry, gone" : "PP-52 retry, pages still out"));
 }
 
 PageId Lockstep::model_page(const PoolLogOp& op, std::uint32_t kernel_page) {

@@ -229,6 +229,14 @@ class PagePool {
   bool destroy(MemoryContext& ctx);
   /// page_pool_release_retry: true when the pool is gone now (PP-52, PP-53).
   bool release_retry(MemoryContext& ctx);
+  /// Both in their steps, between which other contexts may return pages: begin, then take and release page by page
+  /// until none is left, then end.
+  void begin_destroy(MemoryContext& ctx);
+  void begin_retry(MemoryContext& ctx);
+  PageId take_scrubbed();  ///< of the cache before the ring; no_page when both are empty
+  void release_scrubbed(MemoryContext& ctx, PageId page) { release(ctx, page); }
+  bool end_destroy(MemoryContext& ctx);
+  bool end_retry(MemoryContext& ctx);
   Time next_retry() const { return next_retry_; }
   bool detached() const { return detached_; }
   Time detach_time() const { return detach_time_; }
@@ -324,7 +332,8 @@ class PagePool {
   PageId drain_frag(MemoryContext& ctx);
   void free_frag(MemoryContext& ctx);
   void empty_cache(MemoryContext& ctx);
-  std::int32_t release_all(MemoryContext& ctx);
+  void scrub(MemoryContext& ctx);
+  std::int32_t count_left();
 
   // What the fast paths read stands together.
   std::unique_ptr<PageId[]> cache_;

@@ -185,9 +185,43 @@ void PagePool::disable_direct_recycling() {
 }
 
 bool PagePool::destroy(MemoryContext& ctx) {
+  begin_destroy(ctx);
+  scrub(ctx);
+  return end_destroy(ctx);
+}
+
+bool PagePool::release_retry(MemoryContext& ctx) {
+  begin_retry(ctx);
+  scrub(ctx);
+  return end_retry(ctx);
+}
+
+void PagePool::begin_destroy(MemoryContext& ctx) {
   disable_direct_recycling();
   free_frag(ctx);
-  if (release_all(ctx) == 0) {
+  begin_retry(ctx);
+}
+
+// Pages that are out are unmapped once and all together, whoever returns them later.
+void PagePool::begin_retry(MemoryContext& ctx) {
+  if (destroy_cnt_++ == 0 && allocator_.parameters().release.pool_tracks_dma()) {
+    ctx.cost += prices_.dma_unmap * dma_mapped_;
+    dma_mapped_ = 0;
+  }
+}
+
+PageId PagePool::take_scrubbed() {
+  return cache_count_ > 0 ? pop_cache() : ring_.consume();
+}
+
+void PagePool::scrub(MemoryContext& ctx) {
+  for (PageId page = take_scrubbed(); page != no_page; page = take_scrubbed()) {
+    release_scrubbed(ctx, page);
+  }
+}
+
+bool PagePool::end_destroy(MemoryContext& ctx) {
+  if (count_left() == 0) {
     return true;
   }
   detached_ = true;
@@ -197,8 +231,8 @@ bool PagePool::destroy(MemoryContext& ctx) {
   return false;
 }
 
-bool PagePool::release_retry(MemoryContext& ctx) {
-  const std::int32_t left = release_all(ctx);
+bool PagePool::end_retry(MemoryContext& ctx) {
+  const std::int32_t left = count_left();
   if (left == 0) {
     next_retry_ = Time::never();
     return true;
@@ -213,19 +247,8 @@ bool PagePool::release_retry(MemoryContext& ctx) {
   return false;
 }
 
-// page_pool_release: scrub, then count what is still out.
-std::int32_t PagePool::release_all(MemoryContext& ctx) {
-  if (destroy_cnt_ == 0) {
-    empty_cache(ctx);
-    if (allocator_.parameters().release.pool_tracks_dma()) {
-      ctx.cost += prices_.dma_unmap * dma_mapped_;
-      dma_mapped_ = 0;
-    }
-  }
-  ++destroy_cnt_;
-  for (PageId page = ring_.consume(); page != no_page; page = ring_.consume()) {
-    release(ctx, page);
-  }
+// page_pool_release, after the scrub: what is still out.
+std::int32_t PagePool::count_left() {
   ++stats.page_pool_release;
   ensure(inflight() >= 0, "page_pool: negative inflight");
   return inflight();
