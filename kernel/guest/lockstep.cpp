@@ -44,10 +44,6 @@ constexpr NamedCount named_counts[] = {
     {"looks_full", &PoolLogCounts::looks_full},
 };
 
-bool is_crossing(const PoolLogHeader& header) {
-  return header.kind == POOL_LOG_HOLD || header.kind == POOL_LOG_RELEASE;
-}
-
 }  // namespace
 
 PoolLogCounts counts_of(const PagePool& pool) {
@@ -78,35 +74,10 @@ std::int32_t home(const PoolLogCounts& counts) {
 Lockstep::Lockstep(KernelRelease release, std::uint16_t cpus)
     : allocator_(parameters(release, cpus), MemoryPrices{}), pools_(allocator_) {}
 
-std::vector<Lockstep::Event> Lockstep::read(std::span<const std::uint8_t> log) const {
-  std::vector<Event> events;
-  for (std::size_t at = 0; at + sizeof(PoolLogHeader) <= log.size();) {
-    const auto* header = reinterpret_cast<const PoolLogHeader*>(log.data() + at);
-    if (header->size == 0) {
-      break;
-    }
-    if (header->size < sizeof(PoolLogHeader) || header->size % 8 != 0 || at + header->size > log.size() ||
-        header->kind < POOL_LOG_CREATE || header->kind > POOL_LOG_RELEASE) {
-      throw InputError("page_pool log: no record at byte " + std::to_string(at));
-    }
-    if (!is_crossing(*header)) {
-      events.push_back({.seq = header->enter_seq, .header = header, .enter = true});
-    }
-    events.push_back({.seq = header->exit_seq, .header = header, .enter = false});
-    at += header->size;
-  }
-  std::sort(events.begin(), events.end(), [](const Event& a, const Event& b) { return a.seq < b.seq; });
-  for (std::size_t i = 1; i < events.size(); ++i) {
-    if (events[i].seq != events[i - 1].seq + 1) {
-      throw InputError("page_pool log: a record is missing after number " + std::to_string(events[i - 1].seq));
-    }
-  }
-  return events;
-}
-
 LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
   const std::vector<Event> events = read(log);
   find_unordered(events);
+  find_incomplete(events);
   find_short_bulks(events);
   for (const Event& event : events) {
     if (is_crossing(*event.header)) {
@@ -132,29 +103,6 @@ LockstepReport Lockstep::replay(std::span<const std::uint8_t> log) {
   return report_;
 }
 
-// Two returns that overlapped can be put in order by their counts; a return and an allocation or a scrub cannot.
-void Lockstep::find_unordered(const std::vector<Event>& events) {
-  std::map<std::uint32_t, std::vector<const PoolLogHeader*>> inside;  // by pool
-  for (const Event& event : events) {
-    const PoolLogHeader& header = *event.header;
-    if (is_crossing(header)) {
-      continue;
-    }
-    std::vector<const PoolLogHeader*>& calls = inside[header.pool];
-    if (!event.enter) {
-      std::erase(calls, &header);
-      continue;
-    }
-    const bool beside = (header.flags & POOL_LOG_BESIDE) != 0;
-    if (beside && std::any_of(calls.begin(), calls.end(), [&](const PoolLogHeader* other) {
-          return header.kind != POOL_LOG_PUT || other->kind != POOL_LOG_PUT;
-        })) {
-      unordered_.insert(header.pool);
-    }
-    calls.push_back(&header);
-  }
-}
-
 void Lockstep::enter(const PoolLogOp& op) {
   const auto found = known_.find(op.header.pool);
   if (found == known_.end()) {
@@ -166,23 +114,6 @@ void Lockstep::enter(const PoolLogOp& op) {
     begin_scrub(pool, op);
   } else {
     pool.open.push_back(&op);
-  }
-}
-
-// A pool asks for a bulk of 64; where memory is short it gets fewer, or none.
-void Lockstep::find_short_bulks(const std::vector<Event>& events) {
-  std::map<std::pair<std::uint32_t, std::uint8_t>, const PoolLogOp*> allocating;  // by pool and CPU
-  for (const Event& event : events) {
-    const PoolLogHeader& header = *event.header;
-    const bool allocates = header.kind == POOL_LOG_ALLOC || header.kind == POOL_LOG_ALLOC_FRAG;
-    if (allocates && event.enter) {
-      allocating[{header.pool, header.cpu}] = reinterpret_cast<const PoolLogOp*>(event.header);
-    } else if (allocates) {
-      allocating.erase({header.pool, header.cpu});
-    } else if (const auto call = allocating.find({header.pool, header.cpu});
-               header.kind == POOL_LOG_HOLD && call != allocating.end()) {
-      ++bulks_[call->second];
-    }
   }
 }
 

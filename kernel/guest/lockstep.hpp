@@ -7,7 +7,7 @@
 // agree; at the latest when the pool is quiet again. A scrub goes page by page: its next page is taken where the counts
 // of a return that interrupts it say so, else when the kernel releases it. Left out: pools in use before the log began,
 // pools of which an allocation or a scrub overlapped another CPU's call, because the log cannot say which came first,
-// and what the page allocator does (PA rules). Rules: PP-1..55.
+// pools that lived while a call was not seen, and what the page allocator does (PA rules). Rules: PP-1..55.
 
 #include <cstdint>
 #include <map>
@@ -29,7 +29,8 @@ struct LockstepReport {
   std::uint64_t exact = 0;       ///< compared right after the call
   std::uint64_t settled = 0;     ///< overlapped another call, compared when the pool was quiet again
   std::uint64_t beside = 0;      ///< of all, let in beside another CPU's call
-  std::uint64_t set_aside = 0;   ///< calls on pools of which two calls' order is not known
+  std::uint64_t gaps = 0;        ///< stretches of the log in which a call was not seen
+  std::uint64_t set_aside = 0;   ///< calls on pools of which a call or two calls' order is not known
   std::uint64_t foreign = 0;     ///< calls on pools made before the log
   std::uint64_t pools = 0;
   std::uint64_t pages_bound = 0;  ///< kernel pages followed by name
@@ -43,6 +44,8 @@ PoolLogCounts counts_of(const PagePool& pool);
 /// Pages that are back: in cache or ring, or released; up to the number that ever entered.
 std::int32_t home(const PoolLogCounts& counts);
 MemoryContext context_of(const PoolLogOp& op);
+/// A page that enters or leaves a pool, no call.
+bool is_crossing(const PoolLogHeader& header);
 
 class Lockstep {
  public:
@@ -72,7 +75,9 @@ class Lockstep {
     bool enter = false;
   };
 
-  std::vector<Event> read(std::span<const std::uint8_t> log) const;
+  std::vector<Event> read(std::span<const std::uint8_t> log);
+  bool in_gap(std::uint64_t seq) const;
+  void find_incomplete(const std::vector<Event>& events);
   void find_unordered(const std::vector<Event>& events);
   void find_short_bulks(const std::vector<Event>& events);
   void limit_as_memory_did(Pool& pool, const PoolLogOp& op);
@@ -104,8 +109,9 @@ class Lockstep {
   PageAllocator allocator_;
   PagePools pools_;
   std::map<std::uint32_t, std::unique_ptr<Pool>> known_;  ///< by the kernel's pool id
-  std::set<std::uint32_t> unordered_;                     ///< pools that are set aside
-  std::unordered_map<std::uint32_t, PageId> to_model_;    ///< by the kernel's page; looked up only
+  std::vector<const PoolLogHeader*> gaps_;
+  std::set<std::uint32_t> unordered_;                   ///< pools that are set aside
+  std::unordered_map<std::uint32_t, PageId> to_model_;  ///< by the kernel's page; looked up only
   std::unordered_map<PageId, std::uint32_t> to_kernel_;
   std::unordered_map<std::uint32_t, std::uint32_t> node_of_;   ///< of kernel pages in pools
   std::vector<const PoolLogHold*> released_;                   ///< by the kernel, not yet seen in the model

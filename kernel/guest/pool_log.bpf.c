@@ -296,6 +296,8 @@ static __always_inline void crossing(const struct page_pool* pool, netmem_ref ne
   if (!state.armed) {
     return;
   }
+  // First of all: an interrupt from here on comes after it.
+  __u64 seq = __sync_fetch_and_add(&state.next_seq, 1);
   struct PoolLogHold* record = bpf_ringbuf_reserve(&pool_log, sizeof(*record), 0);
   if (!record) {
     __sync_fetch_and_add(&state.lost, 1);
@@ -310,7 +312,7 @@ static __always_inline void crossing(const struct page_pool* pool, netmem_ref ne
   record->header.pool = BPF_CORE_READ(pool, user.id);
   record->header.page = page_index(netmem);
   record->header.time_ns = bpf_ktime_get_ns();
-  record->header.enter_seq = record->header.exit_seq = __sync_fetch_and_add(&state.next_seq, 1);
+  record->header.enter_seq = record->header.exit_seq = seq;
   record->node = flags >> constants.node_shift;
   record->count = count;
   bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);

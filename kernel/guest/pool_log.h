@@ -35,6 +35,7 @@ enum PoolLogKind {
   POOL_LOG_SCRUB,          /* page_pool_release */
   POOL_LOG_HOLD,           /* tracepoint page_pool_state_hold */
   POOL_LOG_RELEASE,        /* tracepoint page_pool_state_release */
+  POOL_LOG_GAP,            /* no call: of the numbers from enter_seq to exit_seq some calls were not seen */
 };
 
 enum PoolLogFlag {

@@ -33,6 +33,14 @@ struct PcpLimits {
   int high_max = 0;
 };
 
+/// What a list has learnt from its use.
+struct PcpTuning {
+  int high = 0;
+  int alloc_factor = 0;
+  int free_count = 0;
+  bool prev_free_high_order = false;
+};
+
 /// PA-1, mm/page_alloc.c:zone_batchsize.
 int zone_batchsize(std::uint64_t managed_pages);
 /// PA-2, PA-3, mm/page_alloc.c:zone_highsize. high_fraction 0 takes the low watermark.
@@ -44,6 +52,13 @@ class PerCpuPages {
   explicit PerCpuPages(KernelRelease release) : release_(release) {}
 
   void set_limits(const PcpLimits& limits);
+  /// Goes on from what a list of a real kernel had learnt.
+  void resume(const PcpTuning& tuning) {
+    high_ = tuning.high;
+    alloc_factor_ = tuning.alloc_factor;
+    free_count_ = tuning.free_count;
+    prev_free_high_order_ = tuning.prev_free_high_order;
+  }
 
   /// Pops the hottest page of a list, or no_page.
   PageId pop(PageTable& pages, unsigned list) {

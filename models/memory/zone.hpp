@@ -93,6 +93,7 @@ class Zone {
 
   // --- per-CPU lists ---
   void set_pcp_limits(const PcpLimits& limits);
+  void resume_pcp(std::uint16_t cpu, const PcpTuning& tuning) { pcp_[cpu].resume(tuning); }
   /// PA-26: one CPU's share of the vmstat worker's tick.
   void vmstat_tick(MemoryContext& ctx);
   /// drain_pages_zone: everything one CPU holds goes to the buddy lists; charged to the caller.

@@ -129,6 +129,27 @@ TEST_CASE("a log with a gap is refused") {
   CHECK_THROWS_AS(replay(log), InputError);
 }
 
+TEST_CASE("pools that lived while a call was not seen are set aside, if the log says when that was") {
+  Log log = shipped_log();
+  const std::uint64_t all = replay(log).operations;
+  const PoolLogHeader unseen = record<PoolLogOp>(log, POOL_LOG_PUT, 50).header;
+  const auto at = reinterpret_cast<const std::uint8_t*>(&record<PoolLogOp>(log, POOL_LOG_PUT, 50)) - log.data();
+  log.erase(log.begin() + at, log.begin() + at + unseen.size);
+  CHECK_THROWS_AS(replay(log), InputError);
+  PoolLogHeader gap{};
+  gap.size = sizeof(gap);
+  gap.kind = POOL_LOG_GAP;
+  gap.enter_seq = unseen.enter_seq - 1;
+  gap.exit_seq = unseen.exit_seq + 1;
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&gap);
+  log.insert(log.end(), bytes, bytes + sizeof(gap));
+  const LockstepReport report = replay(log);
+  CHECK(report.gaps == 1);
+  CHECK(report.differences == 0);
+  CHECK(report.pools == 2);
+  CHECK(report.operations + report.set_aside == all - 1);
+}
+
 TEST_CASE("what is not a log is refused") {
   Log log(4096, 7);
   CHECK_THROWS_AS(replay(log), InputError);
