@@ -2,7 +2,6 @@
 // guest has, and writes the log to a raw disk. Phases are sized so that the ring buffer holds one of them whole; it is
 // emptied between phases, never during one, so that reading does not disturb the order of calls. A record that was
 // lost ends the run with an error; where a probe was skipped, the log says between which numbers.
-// Page lists are followed from where they are empty, so a CPU is taken away for a moment first.
 //   agent PROBES.bpf.o TRAFFIC.bpf.o DISK NODE_SHIFT OPERATIONS SEED
 //   agent FROM TO PACKETS      sends so many frames out of one NIC to another one's address
 
@@ -263,9 +262,6 @@ int run(char** arguments) {
   shell(
       "/bin/ip link set lo up; /bin/ip addr add 198.18.2.1/24 dev wire1; /bin/ip addr add 198.18.3.1/24 dev wire0; "
       "/bin/ip link set wire0 up; /bin/ip link set wire1 up");
-  if (!log.of_pools()) {
-    shell("echo 0 > /sys/devices/system/cpu/cpu1/online; echo 1 > /sys/devices/system/cpu/cpu1/online");
-  }
   Phases phases(log, traffic, static_cast<std::uint32_t>(std::stoul(arguments[6])));
   phases.run(std::stoull(arguments[5]));
   log.finish();

@@ -1,22 +1,19 @@
 /* Record format of the log of per-CPU page lists, in the same frame as the page_pool log (pool_log.h): one ListLogOp per
- * call of mm/page_alloc.c that changes a list under its lock, with the list's numbers before and after. header.pool names
- * the zone, header.page the page by its index in the kernel's page array. */
+ * free to a list and per decay of one, with the list's numbers before and after. header.pool names the zone, header.page
+ * the page by its index in the kernel's page array. */
 #ifndef RXPOOL_KERNEL_GUEST_LIST_LOG_H
 #define RXPOOL_KERNEL_GUEST_LIST_LOG_H
 
 #include "pool_log.h"
 
 enum ListLogKind {
-  LIST_LOG_ALLOC = 32, /* __rmqueue_pcplist */
-  LIST_LOG_FREE,       /* free_frozen_page_commit */
-  LIST_LOG_DECAY,      /* decay_pcp_high */
-  LIST_LOG_FLUSH,      /* free_pcppages_bulk, by nobody of these */
+  LIST_LOG_FREE = 32, /* free_frozen_page_commit, under the list's lock */
+  LIST_LOG_DECAY,     /* decay_pcp_high, which takes the lock inside */
 };
 
 enum ListLogFlag {
   LIST_LOG_BELOW_HIGH = 1,
   LIST_LOG_RECLAIM_ACTIVE = 2,
-  LIST_LOG_LOCAL = 4, /* the zone is on the node of this CPU */
 };
 
 struct ListLogCounts {
@@ -29,8 +26,8 @@ struct ListLogOp {
   struct PoolLogHeader header;
   struct ListLogCounts before, after;
   log_u32 order, type;
-  log_u32 taken; /* mm_page_alloc_zone_locked meanwhile */
-  log_u32 given; /* mm_page_pcpu_drain meanwhile */
+  log_u32 given; /* mm_page_pcpu_drain meanwhile: pages or blocks that went to the buddy lists */
+  log_u32 unused;
 };
 
 #endif

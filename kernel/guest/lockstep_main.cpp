@@ -39,10 +39,7 @@ int conclude(std::uint64_t differences, const std::vector<std::string>& first) {
 int replay_lists(std::span<const std::uint8_t> log, rxpool::KernelRelease release) {
   const auto report = rxpool::guest::ListLockstep(release).replay(log);
   print_rules(report.rules);
-  std::printf("operations %llu, on lists that are not followed %llu\n", number(report.operations),
-              number(report.foreign));
-  std::printf("lists taken up %llu times, pages followed by name %llu\n", number(report.lists),
-              number(report.pages_bound));
+  std::printf("operations %llu, set aside %llu\n", number(report.operations), number(report.set_aside));
   return conclude(report.differences, report.first_differences);
 }
 
@@ -72,7 +69,7 @@ int replay(const char* path, rxpool::KernelRelease release) {
     throw rxpool::InputError(std::string(path) + ": cannot be mapped");
   }
   const std::span<const std::uint8_t> log(static_cast<const std::uint8_t*>(data), size);
-  const bool of_lists = reinterpret_cast<const PoolLogHeader*>(log.data())->kind >= LIST_LOG_ALLOC;
+  const bool of_lists = reinterpret_cast<const PoolLogHeader*>(log.data())->kind >= LIST_LOG_FREE;
   return of_lists ? replay_lists(log, release) : replay_pools(log, release);
 }
 

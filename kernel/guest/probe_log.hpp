@@ -47,16 +47,12 @@ class Log {
     open_calls_ = bpf_map__fd(bpf_object__find_map_by_name(object_, "open_calls"));
     arm();
     program = bpf_object__find_program_by_name(object_, "introduce");
-    of_pools_ = program != nullptr;
-    if (of_pools_) {
+    if (program != nullptr) {
       bpf_test_run_opts options{};
       options.sz = sizeof(options);
       check(bpf_prog_test_run_opts(bpf_program__fd(program), &options), "introducing the CPUs' own pools");
     }
   }
-
-  /// Calls of page_pools are logged, not those of per-CPU page lists.
-  bool of_pools() const { return of_pools_; }
 
   /// Empties the ring buffer on the disk; to be called while nothing moves.
   void flush() {
@@ -160,7 +156,6 @@ class Log {
   ring_buffer* buffer_ = nullptr;
   std::vector<int> programs_;
   Bytes pending_;
-  bool of_pools_ = false;
   std::uint64_t operations_ = 0;
   int disk_ = -1;
   int variables_ = -1;

@@ -3,6 +3,7 @@
 
 The numbers of the calls are made consecutive again, so that the piece is a log of its own.
 Without POOL, prints every pool with its number of records by kind, to choose from.
+``cut_log.py LOG OUTPUT lists`` takes the page list calls around those that changed a list's ``high`` or gave pages back.
 """
 
 from __future__ import annotations
@@ -29,6 +30,18 @@ def records(log: bytes) -> list[tuple[tuple[int, ...], bytes]]:
     return found
 
 
+def around_changes(log: list[tuple[tuple[int, ...], bytes]]) -> list[bytes]:
+    """Three calls before each change of ``high`` or each flush to one after it; kernel/guest/list_log.h: ListLogOp."""
+    high, given, order = (struct.Struct(f"<{at}xi") for at in (4, 72, 64))
+    kept: set[int] = set()
+    for i, (_, data) in enumerate(log):
+        call = data[HEADER.size :]
+        changed = high.unpack_from(call)[0] != high.unpack_from(call, 32)[0]
+        if changed or given.unpack_from(call)[0] or order.unpack_from(call)[0]:
+            kept.update(range(max(0, i - 3), min(len(log), i + 2)))
+    return [log[i][1] for i in sorted(kept)[:900]]
+
+
 def main() -> int:
     """Command line."""
     log = records(Path(sys.argv[1]).read_bytes()[: 1 << 28])
@@ -38,6 +51,9 @@ def main() -> int:
             by_pool[fields[4]][KINDS.get(fields[1], str(fields[1]))] += 1
         for pool, counts in sorted(by_pool.items()):
             print(pool, dict(counts))
+        return 0
+    if sys.argv[3] == "lists":
+        Path(sys.argv[2]).write_bytes(b"".join(around_changes(log)))
         return 0
     pools = {int(p) for p in sys.argv[3:]}
     kept = [(fields, data) for fields, data in log if fields[4] in pools]
