@@ -10,7 +10,7 @@ namespace {
 
 constexpr PageId first_page = max_block_pages;  // 0 is no page
 constexpr std::uint64_t zone_pages = 1ULL << 18;
-constexpr std::size_t kept_differences = 20;
+constexpr std::size_t kept_list_differences = 20;
 const MemoryPrices prices;
 
 }  // namespace
@@ -96,7 +96,7 @@ void ListLockstep::step(const ListLogOp& op) {
 bool ListLockstep::counts_agree(const ListLogOp& op, int model, std::uint64_t given) {
   const int entered = op.header.kind == LIST_LOG_FREE ? 1 << op.order : 0;
   const auto of_blocks = [&](int after, std::uint64_t blocks) {
-    return static_cast<std::uint64_t>(op.before.count + entered - after) != blocks;
+    return blocks != 0 && static_cast<std::uint64_t>(op.before.count + entered - after) != blocks;
   };
   constexpr int largest_block = 1 << (pcp_order_count - 1);
   return model == op.after.count || ((of_blocks(model, given) || of_blocks(op.after.count, op.given)) &&
@@ -130,7 +130,7 @@ void ListLockstep::compare(const ListLogOp& op, const PerCpuPages& pcp, std::uin
     return;
   }
   ++report_.differences;
-  if (report_.first_differences.size() < kept_differences) {
+  if (report_.first_differences.size() < kept_list_differences) {
     report_.first_differences.push_back(
         "number " + std::to_string(op.header.exit_seq) + ", " + (op.header.kind == LIST_LOG_FREE ? "free" : "decay") +
         " of order " + std::to_string(op.order) + " on CPU " + std::to_string(op.header.cpu) + ": model " + text);

@@ -3,7 +3,7 @@
 
 The numbers of the calls are made consecutive again, so that the piece is a log of its own.
 Without POOL, prints every pool with its number of records by kind, to choose from.
-``cut_log.py LOG OUTPUT lists`` takes the page list calls around those that changed a list's ``high`` or gave pages back.
+``cut_log.py LOG OUTPUT lists`` takes the page list calls around those that changed a list's ``high`` or gave pages.
 """
 
 from __future__ import annotations
