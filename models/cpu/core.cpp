@@ -36,7 +36,7 @@ void Core::power_on() {
 void Core::run(Time now) {
   ensure(idle_ || clock_ == now, "core: fired at another instant than its clock");
   if (idle_) skip_to(now);
-  limit_ = engine_.private_horizon();
+  limit_ = limit();
   while (true) {
     engine_.set_running_at(clock_);
     if (interrupt_due()) {
@@ -75,6 +75,26 @@ void Core::run(Time now) {
   }
 }
 
+/// How far it may go on by itself. The records of a traced run are made in order.
+Time Core::limit() const {
+  Time limit = engine_.private_horizon();
+  if (alone_) return limit;
+  if (others_.empty() || trace_ != nullptr) return Time{-1};
+  for (const Core* other : others_) limit = std::min(limit, other->unnoticed_until() - picoseconds(1));
+  return limit;
+}
+
+/// Until when it surely does nothing that a step on another CPU could notice, if nobody interrupts it.
+Time Core::unnoticed_until() const {
+  if (idle_) return next_interrupt_;
+  if (current_ == nullptr || softirq_.active() || softirq_.raised() || run_queue_.runnable() != 1) return clock_;
+  return std::min(next_interrupt_, current_->unnoticed_until(*this));
+}
+
+Time Task::unnoticed_until(const Core& core) const {
+  return core.now();
+}
+
 void Core::schedule() {
   book();
   Task* next = static_cast<Task*>(run_queue_.pick_next(clock_));
@@ -88,7 +108,7 @@ void Core::schedule() {
 
 bool Core::run_task() {
   Task& task = *current_;
-  if (!in_unit_ && !may_step(EventClass::thread)) return false;
+  if (!in_unit_ && !may_step_in_turn(EventClass::thread)) return false;
   enter_context(task.context());
   const Task::Outcome outcome = task.step(*this);
   in_unit_ = outcome == Task::Outcome::waiting;

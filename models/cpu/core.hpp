@@ -6,10 +6,12 @@
 // else can interfere the clock runs ahead of the engine's time; then the core re-arms itself at its clock and waits.
 // Rules: NA-1 to NA-32, SC-n. Leaves out: hyper-threads, frequency changes, interrupt time in thread accounting.
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "models/cpu/idle.hpp"
@@ -62,7 +64,9 @@ class Core {
   // ---- The clock.
   Time now() const { return clock_; }
   /// May a step that touches only this core's group begin now? If not, the core has re-armed itself.
-  bool may_step(EventClass event_class) {
+  bool may_step(EventClass event_class) { return clock_ <= limit_ || may_step_in_turn(event_class); }
+  /// The same for a step that sees what the threads of others do unnoticed.
+  bool may_step_in_turn(EventClass event_class) {
     if (alone_ ? clock_ <= limit_ : engine_.may_run(event_, clock_, event_class)) return true;
     engine_.arm(event_, clock_, event_class);
     return false;
@@ -70,7 +74,8 @@ class Core {
   /// The same for a step that touches nothing but this core's own: others reach it only by interrupts, which take
   /// `remote_latency` to arrive, so it may begin that much earlier.
   bool may_step_ahead(EventClass event_class) {
-    if (alone_ ? clock_ <= limit_ : engine_.may_run_ahead(event_, clock_, event_class, remote_latency)) return true;
+    if (clock_ <= limit_) return true;
+    if (!alone_ && engine_.may_run_ahead(event_, clock_, event_class, remote_latency)) return true;
     engine_.arm(event_, clock_, event_class);
     return false;
   }
@@ -82,10 +87,10 @@ class Core {
   }
   /// Re-arms at the clock: something that others decide has to happen first.
   void wait(EventClass event_class) { engine_.arm(event_, clock_, event_class); }
-  /// Until when (inclusive) private steps may begin without asking; before now() when every step must ask.
-  Time private_limit() const { return alone_ ? limit_ : Time{-1}; }
+  /// Until when (inclusive) steps may begin without asking may_step(); before now() when every step must ask.
+  Time private_limit() const { return limit_; }
   /// The same for steps that ask may_step_ahead(): in a group they need not come one by one.
-  Time ahead_limit() const { return alone_ ? limit_ : engine_.ahead_limit(remote_latency); }
+  Time ahead_limit() const { return alone_ ? limit_ : std::max(limit_, engine_.ahead_limit(remote_latency)); }
   bool interrupt_due() const { return next_interrupt_ <= clock_; }
   Time next_interrupt() const { return next_interrupt_; }
 
@@ -139,6 +144,7 @@ class Core {
   void interrupt_line_moved() {
     interrupts_changed();
     if (idle_) wait_for_interrupt();
+    for (Core* other : others_) other->limit_ = std::min(other->limit_, next_interrupt_ - picoseconds(1));
   }
   /// Around what an interrupt handler does.
   void enter_hardirq(Step entry);
@@ -180,6 +186,8 @@ class Core {
     book();
     observe_idle(now);
   }
+  /// The other cores of its group.
+  void set_others(std::vector<Core*> others) { others_ = std::move(others); }
   /// Arms the core for its first work; called once after the engine is sealed.
   void power_on();
 
@@ -233,6 +241,8 @@ class Core {
     clock_ = booked_ = at;
   }
   void observe_idle(Time now);
+  Time limit() const;
+  Time unnoticed_until() const;
   void run(Time now);
   bool run_task();
   void schedule();
@@ -260,11 +270,12 @@ class Core {
   Mailbox mailbox_;
   Ksoftirqd ksoftirqd_;
   std::vector<InterruptSource*> sources_;
+  std::vector<Core*> others_;
   MemoryContext memory_;
 
   Time clock_{0};
   Time booked_{0};  ///< up to here the busy time is in the statistics
-  Time limit_{-1};
+  Time limit_{-1};  ///< until then nobody else does what its steps could notice, but may_step_in_turn()
   Time next_interrupt_ = Time::never();
   InterruptSource* next_source_ = nullptr;
   bool alone_ = false;

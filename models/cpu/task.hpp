@@ -20,6 +20,9 @@ class Task : public Thread {
   explicit Task(Context context) : context_(context) {}
   virtual ~Task() = default;
   virtual Outcome step(Core& core) = 0;
+  /// Going on from the core's clock without a break: until when it surely does nothing that a step on another CPU could
+  /// notice. What it leaves to be freed there does not count (SK-42: that CPU looks at it in turn).
+  virtual Time unnoticed_until(const Core& core) const;
   Context context() const { return context_; }
   Core* home = nullptr;  ///< core whose thread it is; add_thread() sets it
   /// Where it may lose the CPU between two units: kernel threads at cond_resched, applications on their way to user

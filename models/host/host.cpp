@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <utility>
 
 #include "models/host/actors.hpp"
-#include "models/host/bottleneck.hpp"
 #include "models/host/changes.hpp"
 #include "models/host/control.hpp"
 #include "models/host/groups.hpp"
-#include "models/host/ledgers.hpp"
 #include "models/host/metric_table.hpp"
 #include "models/host/prices.hpp"
 #include "models/host/queue_restart.hpp"
@@ -23,15 +20,6 @@
 #include "sim/error.hpp"
 
 namespace rxpool {
-namespace {
-
-double thread_cpu_seconds() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
-
-}  // namespace
 
 Host::Host(const Scenario& scenario, std::uint32_t replication)
     : scenario_(scenario),
@@ -151,6 +139,13 @@ void Host::build_cores() {
     Core& core = *cores_.back();
     engine_.add(core.event(), params.name, groups_[number], &core, &Core::fire);
     ++number;
+  }
+  for (std::size_t i = 0; i < cores_.size(); ++i) {
+    std::vector<Core*> others;
+    for (std::size_t k = 0; k < cores_.size(); ++k) {
+      if (k != i && groups_[k] == groups_[i]) others.push_back(cores_[k].get());
+    }
+    cores_[i]->set_others(std::move(others));
   }
 }
 
@@ -333,78 +328,6 @@ void Host::power_on() {
 
 void Host::kswapd_woken(unsigned node, Time first_step) {
   engine_.arm(kswapd_actors_[node]->event, first_step, EventClass::thread);
-}
-
-ReplicationResult Host::run(const RunOptions& options) {
-  const Time end = time_from_ms(scenario_.warmup_ms) + time_from_ms(scenario_.duration_ms);
-  const double total_ms = static_cast<double>(end.ps) * 1e-9;
-  std::function<bool(Time)> keep_going;
-  if (options.progress) {
-    keep_going = [&](Time now) {
-      std::uint64_t offered = 0;
-      for (const auto& nic : nics_) offered += nic->port->stats().rx_packets_phy;
-      return options.progress(static_cast<double>(now.ps) * 1e-9, total_ms, offered);
-    };
-  }
-  ReplicationResult result;
-  result.replication = options.replication;
-  std::optional<Trace> trace;
-  if (options.trace) {
-    trace.emplace(options.trace->from, options.trace->to, cores_.size());
-    journal_.trace = &*trace;
-    skb_free_->set_trace(&*trace);
-    for (const auto& core : cores_) core->set_trace(&*trace);
-  }
-  const double before = thread_cpu_seconds();
-  const Engine::Status status = engine_.run(end, keep_going);
-  result.loop_cpu_seconds = thread_cpu_seconds() - before;
-  result.cancelled = status == Engine::Status::cancelled;
-  const Time now = result.cancelled ? engine_.now() : end;
-  settle(*this, now);
-  if (control_ != nullptr) control_->finish();
-  for (const auto& nic : nics_) nic->port->close(now);
-
-  const Time measured = now - time_from_ms(scenario_.warmup_ms);
-  result.simulated_ms = static_cast<double>(measured.ps) * 1e-9;
-  for (const auto& nic : nics_) {
-    result.offered_packets += nic->port->stats().rx_packets_phy;
-    for (const HostQueue& queue : nic->queues) result.program_packets += queue.queue->stats().program_runs;
-  }
-  for (const HostPmd& pmd : pmds_) result.program_packets += pmd.driver->stats().ipackets;
-  for (MetricRegistry::Value& value : registry_.values(now)) {
-    result.metrics.push_back({*value.component, std::move(value.metric), std::string(value.unit), value.value});
-  }
-  for (const MetricRegistry::Series& series : registry_.series()) {
-    SeriesRow& row = result.series.emplace_back();
-    row.component = *series.component;
-    row.metric = series.metric;
-    row.unit = series.unit;
-    row.value = series.value;
-    for (const Time at : registry_.sample_times()) row.time_ns.push_back(at.ps / 1000);
-  }
-  if (trace) result.trace = trace_columns(*this, *trace);
-  result.packets = packet_ledger(*this);
-  result.packets_at_cut = packets_at_cut_;
-  result.pages = page_ledger(*this);
-  result.bottleneck = find_bottleneck(*this, now);
-  result.fingerprint = journal_.fingerprint().value();
-  for (const auto& nic : nics_) {
-    if (!nic->targets.empty() || !nic->cpumap.empty() || has_xsk(xsks_, nic->name)) continue;
-    std::uint64_t refused = 0;
-    for (const HostQueue& queue : nic->queues) refused += queue.queue->redirect().stats().redirect_err;
-    if (refused == 0) continue;
-    warnings_.push_back(
-        nic->component + ": " + std::to_string(refused) +
-        " packets with verdict XDP_REDIRECT were dropped as xdp_redirect_err: the policy has no entry of a "
-        "devmap or cpumap to send to");
-  }
-  result.warnings = warnings_;
-  return result;
-}
-
-ReplicationResult run_replication(const Scenario& scenario, const RunOptions& options) {
-  Host host(scenario, options.replication);
-  return host.run(options);
 }
 
 }  // namespace rxpool

@@ -278,6 +278,7 @@ void register_metrics(Host& host) {
 
 void settle(Host& host, Time now) {
   for (const auto& core : host.cores()) core->observe(now);
+  for (const HostSocket& socket : host.sockets()) socket.socket->settle(Time::never());
   for (const HostPmd& pmd : host.pmds()) {
     if (pmd.transmit != nullptr) pmd.transmit->observe(now);
   }

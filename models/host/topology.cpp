@@ -8,7 +8,7 @@
 #include "models/host/host.hpp"
 #include "models/host/prices.hpp"
 #include "models/host/topology_graph.hpp"
-#include "models/traffic/headers.hpp"
+#include "models/host/traffic_demand.hpp"
 
 namespace rxpool {
 
@@ -16,230 +16,11 @@ using namespace topology_graph;
 
 namespace {
 
-double ns(Time time) {
-  return static_cast<double>(time.ps) * 1e-3;
-}
-
-/// Packets on one edge of the graph and the CPU time that they ask for.
-struct Flow {
-  double packets = 0;
-  double demand_ns = 0;
-
-  void add(double time_ns) {
-    ++packets;
-    demand_ns += time_ns;
-  }
-  double mean_ns() const { return packets > 0 ? demand_ns / packets : 0; }
-};
-
-/// What the sampled packets of one NIC ask for.
-struct Demand {
-  std::map<std::string, double> sources;  ///< packets
-  double packets = 0;
-  double wire_bytes = 0;
-  double pcie_packets = 0;
-  double pcie_ns = 0;
-  std::vector<Flow> queues;
-  std::map<std::pair<std::size_t, std::size_t>, Flow> to_reader;  ///< by server and reader
-  std::vector<Flow> cpumap;                                       ///< by entry; servers after the queues
-  double seconds = 0;
-};
-
-class Prices {
- public:
-  Prices(const Scenario& scenario, const Calibration& calibration) : scenario_(scenario), calibration_(calibration) {}
-
-  double of(Step step) const { return ns(calibration_.cost(step)); }
-  const Calibration& calibration() const { return calibration_; }
-
-  /// Driver, refill and pool, for every packet.
-  double receive() const {
-    return of(Step::rx_descriptor) + of(Step::dma_sync) + of(Step::refill_descriptor) + of(Step::napi_poll) / 64;
-  }
-  /// The thread of a cpumap entry up to the skb.
-  double dequeue() const {
-    return of(Step::cpumap_dequeue) + of(Step::skb_alloc_bulk) - of(Step::skb_alloc) + of(Step::ptr_ring_lock) +
-           of(Step::page_pool_ring_put) - of(Step::page_pool_cache_put);
-  }
-  /// The stack up to the socket's queue, or to where it drops; memory is freed on this CPU.
-  double stack(const scenario::NicParams& nic, const Packet& packet, bool has_socket) const {
-    double sum = of(Step::packet_touch) + of(Step::skb_alloc) + of(Step::skb_build) + of(Step::skb_free) +
-                 of(Step::page_pool_cache_get) + of(Step::page_pool_cache_put) + of(Step::netif_receive);
-    if (nic.gro) sum += of(Step::gro_receive);
-    if (nic.netfilter.raw_drop.enabled) sum += of(Step::netfilter_raw);
-    if (drops(nic.netfilter.raw_drop, packet)) return sum;
-    if (nic.netfilter.conntrack) sum += of(Step::conntrack);
-    sum += of(Step::fib_input);
-    if (nic.netfilter.filter) sum += of(Step::netfilter_filter) * nic.netfilter.filter_rules;
-    if (drops(nic.netfilter.filter_drop, packet)) return sum;
-    if (packet.ip_protocol != protocol_udp && packet.ip_protocol != protocol_tcp) return sum;
-    return sum + of(Step::udp_receive) + of(has_socket ? Step::socket_enqueue : Step::udp_no_port);
-  }
-  /// The application with one message.
-  double read(const scenario::SocketParams& socket, const Packet& packet) const {
-    return of(Step::syscall_entry) / socket.reader.batch + of(Step::socket_dequeue) + copy(packet) +
-           of(Step::skb_defer_push) + socket.reader.service_ns;
-  }
-  /// Into the RX ring of an AF_XDP socket, and the application with one packet from it.
-  double redirect_to(const scenario::XskParams& xsk, const Packet& packet) const {
-    const double ring = of(Step::xdp_redirect) + of(Step::xsk_ring_get) + of(Step::xsk_ring_put);
-    return xsk.zero_copy ? ring : ring + of(Step::packet_touch) + copy(packet);
-  }
-  double read(const scenario::XskParams& xsk) const {
-    return of(Step::xsk_ring_get) + of(Step::xsk_ring_put) + xsk.application.service_ns;
-  }
-  /// A poll-mode driver and its application with one packet of full bursts.
-  double poll_mode(const scenario::PmdParams& pmd) const {
-    const double burst = of(Step::rx_burst) + of(Step::llc_hit) + of(Step::doorbell);
-    const double sent = of(Step::tx_descriptor) + of(Step::tx_completion);
-    return burst / pmd.burst + of(Step::rx_descriptor) + of(Step::mempool_get) + of(Step::refill_descriptor) +
-           of(Step::packet_touch) + pmd.application.service_ns + of(Step::mempool_put) +
-           (pmd.forward ? sent + (of(Step::llc_hit) + of(Step::doorbell)) / pmd.burst : 0);
-  }
-  static bool filtered(const scenario::NicParams& nic, const Packet& packet) {
-    return drops(nic.netfilter.raw_drop, packet) || drops(nic.netfilter.filter_drop, packet);
-  }
-  const Scenario& scenario() const { return scenario_; }
-
- private:
-  double copy(const Packet& packet) const {
-    return of(Step::copy_to_user) + static_cast<double>(calibration_.ps_per_byte(Step::copy_to_user)) * 1e-3 *
-                                        static_cast<double>(packet.frame_bytes);
-  }
-  static bool drops(const scenario::DropRuleParams& rule, const Packet& packet) {
-    if (!rule.enabled || (rule.dst_port != 0 && rule.dst_port != packet.destination_port)) return false;
-    return rule.protocol == scenario::RuleProtocol::any ||
-           packet.ip_protocol == (rule.protocol == scenario::RuleProtocol::tcp ? protocol_tcp : protocol_udp);
-  }
-  const Scenario& scenario_;
-  const Calibration& calibration_;
-};
-
-/// Verdict of the hook on one packet, and its price.
-std::pair<XdpAction, double> run_hook(const XdpHook& hook, const Packet& packet, const Prices& prices) {
-  const double call = prices.of(Step::xdp_call);
-  switch (hook.kind) {
-    case XdpHook::Kind::none:
-      return {XdpAction::pass, 0};
-    case XdpHook::Kind::pass:
-      return {XdpAction::pass, call + prices.of(Step::xdp_program_pass)};
-    case XdpHook::Kind::drop:
-      return {XdpAction::drop, call + prices.of(Step::xdp_program_drop)};
-    case XdpHook::Kind::tx:
-      return {XdpAction::tx, call + prices.of(Step::packet_touch) + prices.of(Step::xdp_program_tx) +
-                                 prices.of(Step::tx_descriptor) + prices.of(Step::tx_completion)};
-    case XdpHook::Kind::redirect:
-      if (hook.cpus != nullptr) {
-        return {XdpAction::redirect, call + prices.of(Step::xdp_program_redirect) + prices.of(Step::xdp_redirect) +
-                                         prices.of(Step::cpumap_ring_put) + prices.of(Step::ptr_ring_lock) / 8 +
-                                         (hook.cpus->reads_packet() ? prices.of(Step::packet_touch) : 0)};
-      }
-      // The completion belongs to the target's CPU.
-      return {XdpAction::redirect, call + prices.of(Step::packet_touch) + prices.of(Step::xdp_program_redirect) +
-                                       prices.of(Step::xdp_redirect) + prices.of(Step::tx_descriptor) +
-                                       prices.of(Step::dma_map)};
-    case XdpHook::Kind::xsk:
-      return {XdpAction::pass, call + prices.of(Step::xdp_program_redirect)};  // where the queue has no socket
-    case XdpHook::Kind::program:
-      break;
-  }
-  const XdpVerdict verdict = hook.program->run_one(packet, 0, packet.arrival);
-  const double touch = hook.program->reads_packet() ? prices.of(Step::packet_touch) : 0;
-  return {verdict.action, call + touch + ns(verdict.cost)};
-}
-
-std::size_t socket_of(const Scenario& scenario, const Packet& packet) {
-  std::size_t index = 0;
-  for (const auto& [name, socket] : scenario.sockets) {
-    const std::uint8_t protocol = socket.protocol == scenario::SocketProtocol::tcp ? protocol_tcp : protocol_udp;
-    if (packet.ip_protocol == protocol && packet.destination_port == socket.port) return index;
-    ++index;
-  }
-  return index;
-}
-
-/// Number of the AF_XDP socket that the queue's packets go to; as many as there are when they go elsewhere.
-std::size_t xsk_of(const HostNic& nic, const Scenario& scenario, std::uint16_t queue) {
-  std::size_t index = 0;
-  const auto bound = std::next(nic.params->rx_queues.begin(), queue);
-  for (const auto& [name, xsk] : scenario.xsks) {
-    if (nic.hook.kind == XdpHook::Kind::xsk && xsk.nic == nic.name && xsk.queue == bound->first) break;
-    ++index;
-  }
-  return index;
-}
-
-/// Pulls the NIC's arrivals, steers them and adds up what they ask for. The host is of no use afterwards.
-Demand sample(HostNic& nic, const Prices& prices) {
-  const Scenario& scenario = prices.scenario();
-  const Time end = time_from_ms(scenario.warmup_ms) + time_from_ms(scenario.duration_ms);
-  Demand demand;
-  demand.queues.resize(nic.queues.size());
-  demand.cpumap.resize(nic.cpumap.size());
-  demand.seconds = static_cast<double>(end.ps) * 1e-12;
-  const double per_packet = nic.params->pcie.packet_ns > 0  ? nic.params->pcie.packet_ns
-                            : nic.params->pcie.cqe_compress ? ns(prices.calibration().pcie.packet_cqe_compress)
-                                                            : ns(prices.calibration().pcie.packet);
-  const double per_byte = nic.params->pcie.gbytes_per_s > 0
-                              ? 1 / nic.params->pcie.gbytes_per_s
-                              : static_cast<double>(prices.calibration().pcie.ps_per_byte) * 1e-3;
-  std::array<Packet, 128> block;
-  while (demand.packets < static_cast<double>(sampled_packets)) {
-    const std::size_t count = nic.port->wire().pull(end, block);
-    if (count == 0) return demand;
-    for (std::size_t i = 0; i < count; ++i) {
-      Packet& packet = block[i];
-      ++demand.packets;
-      demand.wire_bytes += packet.frame_bytes + static_cast<double>(preamble_bytes + gap_bytes);
-      demand.sources[nic.source_names[packet.source]] += 1;
-      nic.port->steering().steer({&packet, 1});
-      if (packet.queue == Steering::drop) continue;
-      ++demand.pcie_packets;
-      demand.pcie_ns += per_packet + per_byte * packet.frame_bytes;
-      const auto& queue_name = std::next(nic.params->rx_queues.begin(), packet.queue)->first;
-      if (const scenario::PmdParams* const pmd = pmd_of(scenario, nic.name, queue_name)) {
-        demand.queues[packet.queue].add(prices.poll_mode(*pmd));
-        continue;
-      }
-      const auto [action, price] = run_hook(nic.hook, packet, prices);
-      if (const std::size_t xsk = xsk_of(nic, scenario, packet.queue); xsk < scenario.xsks.size()) {
-        const auto& params = std::next(scenario.xsks.begin(), static_cast<std::ptrdiff_t>(xsk))->second;
-        demand.queues[packet.queue].add(prices.receive() + price + prices.redirect_to(params, packet));
-        demand.to_reader[{packet.queue, scenario.sockets.size() + xsk}].add(prices.read(params));
-        continue;
-      }
-      double time_ns = prices.receive() + price;
-      const auto entry = action == XdpAction::redirect && nic.hook.cpus != nullptr
-                             ? static_cast<std::size_t>(nic.hook.cpus->index(packet, 0))
-                             : nic.cpumap.size();
-      if (action == XdpAction::pass || entry != nic.cpumap.size()) {
-        const std::size_t socket = socket_of(scenario, packet);
-        const bool found = socket < scenario.sockets.size();
-        const double stack_ns = prices.stack(*nic.params, packet, found);
-        std::size_t server = packet.queue;
-        if (action == XdpAction::pass) {
-          time_ns += stack_ns;
-        } else {
-          demand.cpumap[entry].add(prices.dequeue() + stack_ns);
-          server = nic.queues.size() + entry;
-        }
-        if (found && !Prices::filtered(*nic.params, packet)) {
-          const auto& params = std::next(scenario.sockets.begin(), static_cast<std::ptrdiff_t>(socket))->second;
-          demand.to_reader[{server, socket}].add(prices.read(params, packet));
-        }
-      }
-      demand.queues[packet.queue].add(time_ns);
-    }
-    demand.seconds = static_cast<double>(block[count - 1].arrival.ps) * 1e-12;
-  }
-  return demand;
-}
-
 /// Builds the graph stage by stage; what a stage cannot serve does not reach the next one.
 class Builder {
  public:
-  Builder(const Scenario& scenario, Host& host, const Prices& prices)
-      : scenario_(scenario), host_(host), prices_(prices) {}
+  Builder(const Scenario& scenario, Host& host, const Calibration& calibration)
+      : scenario_(scenario), host_(host), calibration_(calibration) {}
 
   Graph build() {
     for (const auto& [name, cpu] : scenario_.cpus) cpus_[name] = add("cpus." + name, "cpu");
@@ -275,7 +56,7 @@ class Builder {
     std::string cpu;
     double seconds;
     double reached;  ///< share of its packets that PCIe lets through
-    std::map<std::size_t, Flow> to_reader;
+    std::map<std::size_t, TrafficDemand::Flow> to_reader;
   };
   /// An application with what it reads: the sockets, then the AF_XDP sockets.
   struct Reader {
@@ -297,7 +78,7 @@ class Builder {
   }
 
   void add_nic(HostNic& nic) {
-    const Demand demand = sample(nic, prices_);
+    const TrafficDemand demand = traffic_demand(nic, scenario_, calibration_);
     const double pps = demand.packets / demand.seconds;
     const Vertex link = add(nic.component, "link");
     const double bit_ns = nic.params->link_up ? 8 / nic.params->link_gbps : 0;
@@ -333,8 +114,8 @@ class Builder {
   }
 
   /// What a CPU works off: an RX queue, an entry of a cpumap.
-  Vertex add_server(const std::string& component, const std::string& kind, const std::string& cpu, const Flow& flow,
-                    std::size_t index, const Demand& demand, double reached) {
+  Vertex add_server(const std::string& component, const std::string& kind, const std::string& cpu,
+                    const TrafficDemand::Flow& flow, std::size_t index, const TrafficDemand& demand, double reached) {
     const Vertex vertex = add(component, kind);
     Stage& stage = graph_[vertex];
     stage.offered_pps = flow.packets * reached / demand.seconds;
@@ -377,7 +158,7 @@ class Builder {
 
   const Scenario& scenario_;
   Host& host_;
-  const Prices& prices_;
+  const Calibration& calibration_;
   Graph graph_;
   std::map<std::string, Vertex> cpus_;
   std::vector<Reader> readers_;
@@ -414,8 +195,7 @@ Bottleneck predict(const Graph& graph) {
 Topology topology(const Scenario& scenario) {
   Host host(scenario, 0);
   const Calibration calibration = host_calibration(scenario, 0);
-  const Prices prices(scenario, calibration);
-  const Graph graph = Builder(scenario, host, prices).build();
+  const Graph graph = Builder(scenario, host, calibration).build();
   std::vector<Vertex> order;
   boost::topological_sort(graph, std::back_inserter(order));
   Topology result;

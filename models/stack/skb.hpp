@@ -21,6 +21,7 @@ struct Skb {
   ReturnHook* return_hook = nullptr;  ///< asked when it goes home; null for none
   std::uint64_t cookie = 0;           ///< what the XDP program left for that
   Time visible;                       ///< from when on others can see it
+  Time queued;                        ///< begin of the step that put it into a socket
   PageId page = no_page;
   std::uint32_t truesize = 0;  ///< bytes charged to a socket
   std::uint32_t next = 0;      ///< free list of the slab

@@ -1,5 +1,7 @@
 #include "models/stack/skb_free.hpp"
 
+#include <algorithm>
+
 #include "models/memory/rx_pages.hpp"
 #include "models/stack/return_hook.hpp"
 
@@ -8,7 +10,7 @@ namespace rxpool {
 bool DeferList::flush(Core& core) {
   if (end_ == 0) {
     // Others may just be adding to the list.
-    if (core.interrupt_due() || !core.may_step(EventClass::poll)) return false;
+    if (core.interrupt_due() || !core.may_step_in_turn(EventClass::poll)) return false;
     while (end_ != skbs_.size() && free_.slab_[skbs_[end_]].visible <= core.now()) ++end_;
     if (end_ == 0) return true;
     count_ = 0;
@@ -75,8 +77,15 @@ bool SkbFree::attempt_defer(Core& core, SkbId id) {
   core.charge(Step::skb_defer_push);
   skb.visible = core.now();
   list.skbs_.push_back(id);
-  if (list.count_ == (skb_defer_max_ >> 1) + 1) cores_[skb.alloc_cpu]->raise_net_rx_remotely(core.now());
+  if (list.count_ == kick_at()) cores_[skb.alloc_cpu]->raise_net_rx_remotely(core.now());
   return true;
+}
+
+std::uint32_t SkbFree::unnoticed_defers(std::uint16_t cpu) const {
+  const std::uint32_t count = lists_[cpu]->count_;
+  const std::uint32_t taken = skb_defer_max_ > count + 1 ? skb_defer_max_ - 1 - count : 0;
+  const std::uint32_t quiet = kick_at() > count ? std::min(kick_at() - 1 - count, taken) : taken;
+  return quiet / std::max<std::uint32_t>(1, static_cast<std::uint32_t>(lists_.size()) - 1);
 }
 
 }  // namespace rxpool

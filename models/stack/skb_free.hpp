@@ -47,6 +47,10 @@ class SkbFree {
   /// skb_attempt_defer_free: what a reader does with a packet it has copied.
   bool attempt_defer(Core& core, SkbId id);
 
+  /// How many skbs each other CPU may surely leave on this CPU's list before one of them interrupts it or frees an skb
+  /// itself (SK-43).
+  std::uint32_t unnoticed_defers(std::uint16_t cpu) const;
+
   template <typename Visit>
   void for_each_deferred(Visit&& visit) const {
     for (const auto& list : lists_) {
@@ -59,6 +63,9 @@ class SkbFree {
 
  private:
   friend class DeferList;
+  /// With so many on a list its CPU is interrupted.
+  std::uint32_t kick_at() const { return (skb_defer_max_ >> 1) + 1; }
+
   SkbSlab& slab_;
   std::uint32_t skb_defer_max_;
   std::vector<Core*> cores_;

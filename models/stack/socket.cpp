@@ -2,15 +2,16 @@
 
 namespace rxpool {
 
-void Socket::push(SkbId id, Time visible) {
-  if (size_ == queue_.size()) {
+void Socket::append(SkbId id, Time visible) {
+  const std::uint32_t held = size_ + unsettled_;
+  if (held == queue_.size()) {
     std::vector<SkbId> larger(queue_.size() * 2);
-    for (std::uint32_t i = 0; i < size_; ++i) larger[i] = queue_[(head_ + i) & (queue_.size() - 1)];
+    for (std::uint32_t i = 0; i < held; ++i) larger[i] = queue_[(head_ + i) & (queue_.size() - 1)];
     queue_.swap(larger);
     head_ = 0;
   }
-  queue_[(head_ + size_) & (queue_.size() - 1)] = id;
-  ++size_;
+  queue_[(head_ + held) & (queue_.size() - 1)] = id;
+  ++unsettled_;
   slab_[id].visible = visible;
 }
 

@@ -29,6 +29,14 @@ class Socket {
   Socket& operator=(const Socket&) = delete;
 
   std::uint16_t port() const { return port_; }
+  /// Who looks at the socket at `now` finds what was queued by steps that began by then; the CPU that queues may be
+  /// ahead of the one that reads.
+  virtual void settle(Time /*now*/) {}
+  /// How many packets its reader surely can take, on this CPU, before arriving packets could notice.
+  virtual std::uint32_t unnoticed_reads(const Core& /*by*/) const { return 0; }
+  /// The CPU on which all skbs in it were allocated, where unnoticed_reads() is not 0.
+  virtual std::uint16_t alloc_cpu() const { return 0; }
+
   /// Is there a packet that the reader can see at `now`?
   bool readable(Time now) const { return size_ != 0 && slab_[queue_[head_]].visible <= now; }
   Time readable_at() const { return size_ == 0 ? Time::never() : slab_[queue_[head_]].visible; }
@@ -56,8 +64,19 @@ class Socket {
   Core* reader_core = nullptr;
 
  protected:
-  void push(SkbId id, Time visible);
+  void push(SkbId id, Time visible) {
+    append(id, visible);
+    settle_next();
+  }
   SkbId pop();
+  /// push() in two parts: the packet is behind the others, but not counted yet.
+  void append(SkbId id, Time visible);
+  void settle_next() {
+    ++size_;
+    --unsettled_;
+  }
+  std::uint32_t unsettled() const { return unsettled_; }
+  SkbId next_unsettled() const { return queue_[(head_ + size_) & (queue_.size() - 1)]; }
   /// After a change of what is queued or charged.
   void observe(Time now) {
     rmem_.set(now, rmem_alloc_);
@@ -72,6 +91,7 @@ class Socket {
   std::vector<SkbId> queue_;  ///< ring, power of two
   std::uint32_t head_ = 0;
   std::uint32_t size_ = 0;
+  std::uint32_t unsettled_ = 0;  ///< behind those
   Gauge rmem_;
   Gauge depth_;
   SocketStats stats_;

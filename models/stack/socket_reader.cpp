@@ -69,6 +69,15 @@ void SocketReader::set_paused(Core& core, bool paused) {
   if (!paused) core.wake_remotely(*this, core.engine().now());
 }
 
+/// It takes packets and leaves them to the CPU that allocated them, each in no less than this.
+Time SocketReader::unnoticed_until(const Core& core) const {
+  if (busy_poll_ != nullptr) return core.now();
+  const std::uint32_t reads = socket_.unnoticed_reads(core);
+  if (reads == 0) return core.now();
+  const Time shortest = core.price(Step::socket_dequeue) + core.price(Step::copy_to_user);
+  return core.now() + shortest * std::min(reads, free_.unnoticed_defers(socket_.alloc_cpu()));
+}
+
 Task::Outcome SocketReader::step(Core& core) {
   switch (phase_) {
     case Phase::call: {
@@ -76,6 +85,7 @@ Task::Outcome SocketReader::step(Core& core) {
       return until > core.now() ? sleep_until(core, until) : Outcome::ran;
     }
     case Phase::receive: {
+      socket_.settle(core.now());
       if (!socket_.readable(core.now())) {
         if (received_ != 0) {
           phase_ = Phase::call;

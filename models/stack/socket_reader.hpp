@@ -39,6 +39,7 @@ class SocketReader final : public Task {
 
   void attach(Core& core);
   Outcome step(Core& core) override;
+  Time unnoticed_until(const Core& core) const override;
   /// A timed change; takes effect at its next read.
   void set_paused(Core& core, bool paused);
   /// Before time starts: it polls before it sleeps.

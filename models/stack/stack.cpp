@@ -46,6 +46,7 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
   // A drop frees the page: where that may reach the zone it has to be our turn before anything is charged.
   if (drops && !free_.may_free(core, id, true, EventClass::poll)) return false;
 
+  const Time begin = core.now();
   ++core.softirq().stats().processed;
   if (rules.raw_drop.enabled) core.charge(Step::netfilter_raw);
   if (raw_drops) {
@@ -71,7 +72,7 @@ bool Stack::receive(Core& core, SkbId id, const NetfilterParams& rules) {
     return drop(core, id, admission == UdpSocket::Admission::no_buffer ? Fate::socket_rcvbuff : Fate::proto_mem);
   }
   const bool wakes = wakes_reader(core, *socket);
-  socket->enqueue(id, core.now());
+  socket->enqueue(id, begin, core.now());
   if (wakes) wake_reader(core, *socket);
   return true;
 }

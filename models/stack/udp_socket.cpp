@@ -1,5 +1,7 @@
 #include "models/stack/udp_socket.hpp"
 
+#include <algorithm>
+
 namespace rxpool {
 namespace {
 
@@ -15,7 +17,7 @@ std::uint64_t UdpSocket::pages_for(std::uint32_t truesize) const {
 bool UdpSocket::may_take(std::uint64_t pages, std::uint32_t truesize) const {
   if (cgroup_ != nullptr && !cgroup_->has_room(pages)) return false;
   if (memory_.pages + pages <= memory_.least) return true;
-  return memory_.pages + pages <= memory_.most && rmem_alloc_ + truesize < udp_rmem_min;
+  return memory_.pages + pages <= memory_.most && charged_ + truesize < udp_rmem_min;
 }
 
 void UdpSocket::refused(Admission why, std::uint32_t truesize) {
@@ -27,10 +29,14 @@ void UdpSocket::refused(Admission why, std::uint32_t truesize) {
   if (cgroup_ != nullptr && !cgroup_->has_room(pages_for(truesize))) ++cgroup_->max_events;
 }
 
-void UdpSocket::enqueue(SkbId id, Time visible) {
-  const std::uint32_t truesize = slab_[id].truesize;
-  push(id, visible);
-  rmem_alloc_ += truesize;
+void UdpSocket::enqueue(SkbId id, Time begin, Time visible) {
+  append(id, visible);
+  Skb& skb = slab_[id];
+  skb.queued = begin;
+  const std::uint32_t truesize = skb.truesize;
+  charged_ += truesize;
+  largest_ = std::max(largest_, truesize);
+  if (alloc_cpu_ != skb.alloc_cpu) alloc_cpu_ = alloc_cpu_ == none ? skb.alloc_cpu : several;
   if (truesize > forward_alloc_) {
     const std::uint64_t pages = pages_for(truesize);
     memory_.pages += pages;
@@ -38,7 +44,26 @@ void UdpSocket::enqueue(SkbId id, Time visible) {
     forward_alloc_ += static_cast<std::uint32_t>(pages) * page_bytes;
   }
   forward_alloc_ -= truesize;
-  observe(visible);
+}
+
+void UdpSocket::settle(Time now) {
+  while (unsettled() != 0) {
+    const Skb& skb = slab_[next_unsettled()];
+    if (skb.queued > now) return;
+    settle_next();
+    rmem_alloc_ += skb.truesize;
+    observe(skb.visible);
+  }
+}
+
+/// SK-34: the read that empties the reader queue, or gives a quarter of the buffer back, makes room; until then a
+/// socket is as full for arriving packets as it was, and its reader finds something.
+std::uint32_t UdpSocket::unnoticed_reads(const Core& by) const {
+  if (alloc_cpu_ < 0 || alloc_cpu_ == by.cpu()) return 0;
+  const std::uint32_t readable = reader_queue_ != 0 ? reader_queue_ : queued() + unsettled();
+  const std::uint32_t lump = (params_.sk_rcvbuf >> 2) - forward_deficit_;
+  const std::uint32_t giving_back = std::min(readable, (lump + largest_ - 1) / largest_);
+  return giving_back == 0 ? 0 : giving_back - 1;
 }
 
 SkbId UdpSocket::dequeue(Time now) {
@@ -50,6 +75,7 @@ SkbId UdpSocket::dequeue(Time now) {
   forward_deficit_ += slab_[id].truesize;
   if (forward_deficit_ >= params_.sk_rcvbuf >> 2 || reader_queue_ == 0) {
     rmem_alloc_ -= forward_deficit_;
+    charged_ -= forward_deficit_;
     forward_alloc_ += forward_deficit_;
     forward_deficit_ = 0;
     // udp_rmem_release: whole pages but for the last byte.

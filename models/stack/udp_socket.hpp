@@ -35,7 +35,11 @@ class UdpSocket final : public Socket {
   }
   /// Counts a packet that judge() has refused.
   void refused(Admission why, std::uint32_t truesize);
-  void enqueue(SkbId id, Time visible);
+  /// By a step that began at `begin`.
+  void enqueue(SkbId id, Time begin, Time visible);
+  void settle(Time now) override;
+  std::uint32_t unnoticed_reads(const Core& by) const override;
+  std::uint16_t alloc_cpu() const override { return static_cast<std::uint16_t>(alloc_cpu_); }
   /// Its memory is given back to the socket now or later (SK-34).
   SkbId dequeue(Time now) override;
 
@@ -43,8 +47,8 @@ class UdpSocket final : public Socket {
 
  private:
   bool full(std::uint32_t truesize) const {
-    if (params_.admits_by_size) return rmem_alloc_ + truesize > params_.sk_rcvbuf && rmem_alloc_ != 0;
-    return rmem_alloc_ > params_.sk_rcvbuf;
+    if (params_.admits_by_size) return charged_ + truesize > params_.sk_rcvbuf && charged_ != 0;
+    return charged_ > params_.sk_rcvbuf;
   }
   /// Pages that the socket lacks for it (sk_mem_pages).
   std::uint64_t pages_for(std::uint32_t truesize) const;
@@ -53,7 +57,12 @@ class UdpSocket final : public Socket {
   UdpSocketParams params_;
   UdpMemory& memory_;
   MemoryCgroup* cgroup_;
+  static constexpr std::int32_t none = -1;
+  static constexpr std::int32_t several = -2;
   std::uint64_t mem_errors_ = 0;     ///< UdpMemErrors
+  std::uint32_t charged_ = 0;        ///< rmem_alloc with what has not settled
+  std::uint32_t largest_ = 0;        ///< truesize seen
+  std::int32_t alloc_cpu_ = none;    ///< of all skbs so far
   std::uint32_t forward_alloc_ = 0;  ///< bytes of its pages that nothing is charged to
   std::uint32_t reader_queue_ = 0;   ///< packets already moved to udp_sock.reader_queue
   std::uint32_t forward_deficit_ = 0;

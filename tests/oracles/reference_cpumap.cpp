@@ -22,12 +22,12 @@ void CpumapEntry::enqueue(Cpu& cpu, const std::vector<SkbPtr>& bulk) {
   cpu.charge(Step::ptr_ring_lock);
   if (std::exchange(producer_, &cpu) != &cpu) cpu.charge(Step::llc_hit);
   cpu.charge(Step::cpumap_ring_put, static_cast<std::int64_t>(bulk.size()));
-  MemoryContext context = cpu.context_now(true);
+  MemoryContext memory = cpu.context_now(true);
   std::vector<SkbPtr> accepted;
   for (const SkbPtr& frame : bulk) {
     if (full()) {
       journal_.ended(frame->packet, Fate::xdp_cpumap_enqueue, cpu.clock);
-      frame->buffers->put_direct(context, frame->page);
+      frame->buffers->put_direct(memory, frame->page);
       ++drops;
     } else {
       ring_.push_back(frame);
@@ -35,7 +35,7 @@ void CpumapEntry::enqueue(Cpu& cpu, const std::vector<SkbPtr>& bulk) {
       accepted.push_back(frame);
     }
   }
-  cpu.charge(context.cost);
+  cpu.charge(memory.cost);
   for (const SkbPtr& frame : accepted) frame->visible = cpu.clock;
   ++bulks;
   processed += bulk.size();
@@ -81,13 +81,13 @@ Job CpumapEntry::unit(Cpu& cpu) {
   }
   if (action_ == scenario::RemoteAction::drop) {
     cpu.charge(Step::xdp_program_drop, count);
-    MemoryContext context = cpu.context_now(true);
+    MemoryContext memory = cpu.context_now(true);
     for (; !batch_.empty(); batch_.pop_front()) {
       ++dropped;
       journal_.ended(batch_.front()->packet, Fate::xdp_cpumap_drop, cpu.clock);
-      batch_.front()->buffers->put(context, batch_.front()->page);
+      batch_.front()->buffers->put(memory, batch_.front()->page);
     }
-    cpu.charge(context.cost);
+    cpu.charge(memory.cost);
   }
   for (const SkbPtr& skb : batch_) {
     cpu.charge(Step::skb_alloc_bulk);

@@ -18,9 +18,9 @@ Xsk::Xsk(std::string n, const scenario::XskParams& p, RandomStream service, Jour
   nice = p.application.nice;
 }
 
-bool Xsk::populate(MemoryContext& context, PageAllocator& allocator) {
+bool Xsk::populate(MemoryContext& memory, PageAllocator& allocator) {
   for (std::uint32_t i = 0; i < params.frames; ++i) {
-    const PageId frame = allocator.alloc_pages(context, gfp::kernel | gfp::noretry, 0);
+    const PageId frame = allocator.alloc_pages(memory, gfp::kernel | gfp::noretry, 0);
     if (frame == no_page) return false;
     allocator.page(frame).place = PagePlace::user_ring;
     if (fill_.size() < params.fill_ring) {

@@ -18,7 +18,7 @@ class Xsk final : public Process {
  public:
   Xsk(std::string name, const scenario::XskParams& params, RandomStream service, Journal& journal);
 
-  bool populate(MemoryContext& context, PageAllocator& allocator);
+  bool populate(MemoryContext& memory, PageAllocator& allocator);
   void start(Cpu& cpu);
   void set_paused(bool paused, Time now);
   Job unit(Cpu& cpu) override;
