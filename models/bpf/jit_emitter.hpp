@@ -50,6 +50,14 @@ class Emitter {
   void constant(const x86::Gp& target, std::uint64_t value);
   void zero(std::uint16_t registers);
 
+  // A batch of packets.
+  struct Batch;
+  void enter_batch(const Batch& batch);
+  void advance_clock(const Batch& batch, const x86::Gp& ps);
+  void run_packet(const Batch& batch, std::uint32_t entry);
+  void store_outcome(const Batch& batch);
+  void store_redirect(const Batch& batch);
+
   // Templates.
   void operation(std::uint32_t index);
   /// One template for several operations from `index` on: how many, or 0.

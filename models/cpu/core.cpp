@@ -87,8 +87,9 @@ Time Core::limit() const {
 /// Until when it surely does nothing that a step on another CPU could notice, if nobody interrupts it.
 Time Core::unnoticed_until() const {
   if (idle_) return next_interrupt_;
-  if (current_ == nullptr || softirq_.active() || softirq_.raised() || run_queue_.runnable() != 1) return clock_;
-  return std::min(next_interrupt_, current_->unnoticed_until(*this));
+  if (current_ == nullptr || softirq_.active() || softirq_.raised()) return clock_;
+  const Time until = current_->unnoticed_until(*this);
+  return until == clock_ || run_queue_.runnable() != 1 ? clock_ : std::min(next_interrupt_, until);
 }
 
 Time Task::unnoticed_until(const Core& core) const {
@@ -110,7 +111,15 @@ bool Core::run_task() {
   Task& task = *current_;
   if (!in_unit_ && !may_step_in_turn(EventClass::thread)) return false;
   enter_context(task.context());
-  const Task::Outcome outcome = task.step(*this);
+  // Between two units run() mostly has nothing to do but to begin the next one.
+  const auto goes_on = [this, &task] {
+    if (interrupt_due() || softirq_.active() || bottom_halves_disabled_ || trace_ != nullptr) return false;
+    if (run_queue_.should_schedule(task.schedule_point())) return false;
+    engine_.set_running_at(clock_);
+    return alone_ ? clock_ <= limit_ : engine_.may_run(event_, clock_, EventClass::thread);
+  };
+  Task::Outcome outcome = task.step(*this);
+  while (outcome == Task::Outcome::ran && goes_on()) outcome = task.step(*this);
   in_unit_ = outcome == Task::Outcome::waiting;
   if (outcome == Task::Outcome::sleeps) {
     book();

@@ -305,20 +305,6 @@ bool RxQueue::build_skb(Core& core, const Packet& packet, std::uint32_t slot) {
   return true;
 }
 
-/// The packet and its page in a record of the slab: an skb, or a frame that will become one on another CPU.
-SkbId RxQueue::keep(Core& core, const Packet& packet, PageId page, Time visible) {
-  const SkbId id = env_.slab->allocate();
-  Skb& skb = (*env_.slab)[id];
-  skb.packet = packet;
-  skb.pages = buffers_.get();
-  skb.return_hook = nullptr;
-  skb.visible = visible;
-  skb.page = page;
-  skb.truesize = buffers_->truesize();
-  skb.alloc_cpu = core.cpu();
-  return id;
-}
-
 /// No page for the skb, or for the copy that a frame without memory of its own needs.
 void RxQueue::no_memory(Core& core, const Packet& packet) {
   ++stats_.skb_alloc_fail;

@@ -7,6 +7,16 @@
 
 namespace rxpool {
 
+namespace {
+
+bool may_free_in_group(Core& core, const Skb& skb) {
+  // A return program meets others in its maps.
+  const bool own = skb.return_hook == nullptr && skb.pages->put_is_private(core.memory(true), skb.page);
+  return own ? core.may_step_ahead(EventClass::poll) : core.may_step(EventClass::poll);
+}
+
+}  // namespace
+
 bool DeferList::flush(Core& core) {
   if (end_ == 0) {
     // Others may just be adding to the list.
@@ -16,11 +26,8 @@ bool DeferList::flush(Core& core) {
     count_ = 0;
   }
   while (next_ != end_) {
-    const Skb& skb = free_.slab_[skbs_[next_]];
-    // A return program meets others in its maps.
-    const bool own = skb.return_hook == nullptr && skb.pages->put_is_private(core.memory(true), skb.page);
     if (core.interrupt_due()) return false;
-    if (!(own ? core.may_step_ahead(EventClass::poll) : core.may_step(EventClass::poll))) return false;
+    if (core.now() > core.private_limit() && !may_free_in_group(core, free_.slab_[skbs_[next_]])) return false;
     if (!free_.may_free(core, skbs_[next_], true, EventClass::poll)) return false;
     free_.free(core, skbs_[next_++], true);
   }

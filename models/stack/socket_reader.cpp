@@ -55,7 +55,10 @@ Task::Outcome SocketReader::wait_for_packet(Core& core) {
 }
 
 Task::Outcome SocketReader::poll_for_packet(Core& core) {
-  const BusyPoll::Turn turn = busy_poll_->turn(core, [this](Time now) { return socket_.readable(now); });
+  const BusyPoll::Turn turn = busy_poll_->turn(core, [this](Time now) {
+    socket_.settle(now);
+    return socket_.readable(now);
+  });
   if (turn == BusyPoll::Turn::waiting) return Outcome::waiting;
   if (turn == BusyPoll::Turn::over) {
     has_polled_ = true;

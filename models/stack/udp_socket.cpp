@@ -37,13 +37,11 @@ void UdpSocket::enqueue(SkbId id, Time begin, Time visible) {
   charged_ += truesize;
   largest_ = std::max(largest_, truesize);
   if (alloc_cpu_ != skb.alloc_cpu) alloc_cpu_ = alloc_cpu_ == none ? skb.alloc_cpu : several;
-  if (truesize > forward_alloc_) {
-    const std::uint64_t pages = pages_for(truesize);
-    memory_.pages += pages;
-    if (cgroup_ != nullptr) cgroup_->pages += pages;
-    forward_alloc_ += static_cast<std::uint32_t>(pages) * page_bytes;
-  }
-  forward_alloc_ -= truesize;
+  // Whether it lacks pages is a coin toss: no branch.
+  const std::uint64_t pages = truesize > forward_alloc_ ? pages_for(truesize) : 0;
+  memory_.pages += pages;
+  if (cgroup_ != nullptr) cgroup_->pages += pages;
+  forward_alloc_ += static_cast<std::uint32_t>(pages) * page_bytes - truesize;
 }
 
 void UdpSocket::settle(Time now) {

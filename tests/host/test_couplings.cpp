@@ -79,6 +79,32 @@ TEST_CASE("a page that a reader frees comes back through the allocating CPU", "[
   CHECK(independent_of_window(scenario));
 }
 
+TEST_CASE("a CPU that queues ahead of the readers meets what they do at its time", "[couplings][SK-34][SK-42]") {
+  // Two readers leave skbs on one list, which interrupts its CPU, and give room back in lumps; a third CPU queues too.
+  for (const std::string defer_max : {"0", "6", "40", "128"}) {
+    const Scenario scenario = load_random(R"({"duration_ms": 3,
+      "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}, "cpu3": {}}, "kernel": {"skb_defer_max": )" +
+                                          defer_max + R"(},
+      "nics": {"nic0": {"rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu3"}},
+        "ntuple": {"other": {"protocol": "udp", "dst_port": 5000, "queue": "rx1"},
+                   "second": {"protocol": "udp", "dst_port": 4001, "queue": "rx0"},
+                   "first": {"protocol": "udp", "dst_port": 4000, "queue": "rx0"}}}},
+      "sockets": {
+        "first": {"port": 4000, "cpu": "cpu1", "rcvbuf": 65536, "reader": {"service_ns": 700}},
+        "second": {"port": 4001, "cpu": "cpu2", "rcvbuf": 262144, "reader": {"service_ns": 300}},
+        "other": {"port": 5000, "cpu": "cpu1", "rcvbuf": 32768, "reader": {"service_ns": 2000}}},
+      "traffic": {
+        "first": {"nic": "nic0", "kind": "poisson", "rate_pps": 1000000, "flows": {"destination_ports": "4000"}},
+        "second": {"nic": "nic0", "kind": "poisson", "rate_pps": 900000, "flows": {"destination_ports": "4001"}},
+        "other": {"nic": "nic0", "kind": "poisson", "rate_pps": 50000, "flows": {"destination_ports": "5000"}}}})");
+    const ReplicationResult result = run_replication(scenario, {});
+    CHECK(place(result.packets, "dropped.socket_rcvbuff") > 100);
+    CHECK(place(result.packets, "delivered") > 1000);
+    same_as_reference(scenario);
+    CHECK(independent_of_window(scenario));
+  }
+}
+
 TEST_CASE("two queues that drain one zone share it in time order", "[couplings][PA-44]") {
   const Scenario scenario = load_random(R"({"duration_ms": 4, "cpus": {"cpu0": {}, "cpu1": {}, "cpu2": {}},
     "kernel": {"udp_mem_pages": 16384}, "memory": {"total_mib": 64, "free_mib": 8},
