@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from left_behind import comes_back_to, quiet_state, system_state
+from steal import undisturbed
 
 TREE = Path(sys.argv[1] if len(sys.argv) > 1 else "build/release").resolve()
 PROGRAM = TREE / "kernel/attach/rxpool-attach"
@@ -96,6 +97,7 @@ class Attach(unittest.TestCase):
         self.wait_until(lambda: rx_queues() == 1 and not xdp_attached(), "queues and XDP come back")
         self.wait_until(lambda: not list(self.state.glob("*")), "the state file goes")
 
+    @undisturbed()
     def test_a_nic_is_taken_over_watched_and_given_back(self) -> None:
         run = self.start(duration_ms=800)
         self.wait_until(xdp_attached, "the recorder is attached")
@@ -124,6 +126,7 @@ class Attach(unittest.TestCase):
             self.assertTrue(all(o <= i for o, i in zip(pool["outside"], pool["inflight"], strict=True)))
         self.assert_as_before()
 
+    @undisturbed()
     def test_a_policy_runs_behind_the_recorder(self) -> None:
         run = self.start(policy="drop", duration_ms=800)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as service:
