@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rxpool.errors import InputError
 from rxpool.running import run_scenarios
 from rxpool.scenario import load
 from rxpool.statistics import CONFIDENCE, Interval
@@ -80,11 +81,16 @@ def draw(seed: int) -> tuple[Consumer, Consumer]:
     return consumer(), consumer()
 
 
-def scenario(seed: int, duration_ms: float = 1000, window_ms: float = 50, *, restarted: bool = False) -> dict[str, Any]:
-    """The draw as a scenario; `restarted`: both queues get new rings at half a second, and the run is as long as their
-    pools need to look again."""
-    if restarted:
-        duration_ms = RESTART_MS + RETRIED_MS
+def scenario(
+    seed: int, duration_ms: float | None = None, window_ms: float = 50, *, restarted: bool = False
+) -> dict[str, Any]:
+    """The draw as a scenario of a second; `restarted`: both queues get new rings at half a second, and the run is as
+    long as their pools need to look again. A length that is given must be at least that."""
+    least_ms = RESTART_MS + RETRIED_MS if restarted else 0.0
+    if duration_ms is None:
+        duration_ms = least_ms or 1000.0
+    if duration_ms < least_ms:
+        raise InputError(f"duration_ms: {duration_ms:g} ends before the pools look again; use at least {least_ms:g}")
     made: dict[str, Any] = {
         "seed": seed,
         "duration_ms": duration_ms,
@@ -131,7 +137,7 @@ def scenario(seed: int, duration_ms: float = 1000, window_ms: float = 50, *, res
 def samples(
     seeds: Iterable[int],
     *,
-    duration_ms: float = 1000,
+    duration_ms: float | None = None,
     restarted: bool = False,
     executor: Executor | None = None,
     jobs: int = 1,

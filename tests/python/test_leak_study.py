@@ -26,6 +26,14 @@ def test_a_seed_is_always_the_same_draw_and_loads() -> None:
         assert set(resolved["faults"]["leaks"]) == leaks
 
 
+def test_restarted_queues_run_as_long_as_asked_but_not_shorter_than_their_pools_need() -> None:
+    assert leak_study.scenario(1)["duration_ms"] == 1000
+    assert leak_study.scenario(1, restarted=True)["duration_ms"] == 1600
+    assert leak_study.scenario(1, 2500, restarted=True)["duration_ms"] == 2500
+    with pytest.raises(rxpool.InputError, match="1000 ends before the pools look again; use at least 1600"):
+        leak_study.samples([1], duration_ms=1000, restarted=True)
+
+
 def test_the_area_is_the_chance_that_a_leak_scores_above_another() -> None:
     assert leak_study.area(made([3, 4], [1, 2]), "leak_floor").estimate == 1
     assert leak_study.area(made([1, 4], [2, 3]), "leak_floor").estimate == 0.5
