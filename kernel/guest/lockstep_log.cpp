@@ -6,6 +6,14 @@
 #include "sim/error.hpp"
 
 namespace rxpool::guest {
+namespace {
+
+// The kinds of which the probes let in one CPU's at a time.
+bool takes_turns(const PoolLogHeader& header) {
+  return (header.kind >= POOL_LOG_ALLOC && header.kind <= POOL_LOG_PUT_BULK) || header.kind == POOL_LOG_SCRUB;
+}
+
+}  // namespace
 
 bool is_crossing(const PoolLogHeader& header) {
   return header.kind == POOL_LOG_HOLD || header.kind == POOL_LOG_RELEASE;
@@ -73,7 +81,8 @@ void Lockstep::find_incomplete(const std::vector<Event>& events) {
   }
 }
 
-// Two returns that overlapped can be put in order by their counts; a return and an allocation or a scrub cannot.
+// Two returns that overlapped can be put in order by their counts; a return and an allocation or a scrub cannot. Once a
+// call took its turn from another CPU's, what follows it there may overlap that as well.
 void Lockstep::find_unordered(const std::vector<Event>& events) {
   std::map<std::uint32_t, std::vector<const PoolLogHeader*>> inside;  // by pool
   for (const Event& event : events) {
@@ -87,8 +96,9 @@ void Lockstep::find_unordered(const std::vector<Event>& events) {
       continue;
     }
     const bool beside = (header.flags & POOL_LOG_BESIDE) != 0;
-    if (beside && std::any_of(calls.begin(), calls.end(), [&](const PoolLogHeader* other) {
-          return header.kind != POOL_LOG_PUT || other->kind != POOL_LOG_PUT;
+    if (std::any_of(calls.begin(), calls.end(), [&](const PoolLogHeader* other) {
+          const bool other_cpus = other->cpu != header.cpu && takes_turns(*other) && takes_turns(header);
+          return (beside || other_cpus) && (header.kind != POOL_LOG_PUT || other->kind != POOL_LOG_PUT);
         })) {
       unordered_.insert(header.pool);
     }

@@ -109,8 +109,8 @@ static long try_own(__u64 turn, __u32* me) {
   return owner == 0 || owner == *me;
 }
 
-// True when this call must give the turn back: not if an interrupted call of this CPU has it, nor after a wait too
-// long (the owner may wait for an interrupt of this CPU).
+// True when this call must give the turn back: not if an interrupted call of this CPU has it. After a wait too long it
+// takes the turn from the owner, which may wait for an interrupt of this CPU, or have left unseen.
 static __always_inline int own(struct PoolLogOp* op) {
   __u32 me = bpf_get_smp_processor_id() + 1;
   if (state.owner == me) {
@@ -122,7 +122,8 @@ static __always_inline int own(struct PoolLogOp* op) {
   }
   op->header.flags |= POOL_LOG_BESIDE;
   __sync_fetch_and_add(&state.overran, 1);
-  return 0;
+  __sync_lock_test_and_set(&state.owner, me);
+  return 1;
 }
 
 static __always_inline struct OpenCall* enter_as(struct page_pool* pool, __u8 kind, __u64 key_bits) {
