@@ -60,6 +60,7 @@ class Lockstep {
     PageId taken = no_page;      ///< off cache or ring, not yet released
     bool ahead = false;          ///< released one more page than the log has
     std::uint32_t returned = 0;  ///< pages since it released its last one: it need not have seen them
+    std::int32_t left = 0;       ///< in flight when it released its last one
   };
   struct Pool {
     PagePool* model = nullptr;
