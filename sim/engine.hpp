@@ -77,8 +77,10 @@ class Engine {
   }
 
   /// Earliest instant at which anything may still act that the group of `event` can notice: its own members, and group
-  /// 0, which may wake them. What the group does, it does not do before.
+  /// 0, which may wake them. What the group does, it does not do before. Before the run, when not everything is armed
+  /// yet, that is now.
   Time front_of_influence(const Event& event) const {
+    if (firing_ == nullptr) return now_;
     const bool everybodys = firing_ != nullptr && firing_->group_ == everybody;
     const Time others = everybodys ? now_ : key_time(groups_[everybody].winner_key());
     const Time group = group_front(event);

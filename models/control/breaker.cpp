@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/control/in_ms.hpp"
+
 namespace rxpool {
 namespace {
 
 double seconds_of(Time t) {
   return static_cast<double>(t.ps) * 1e-12;
-}
-
-std::string in_ms(Time t) {
-  std::string text = std::to_string(static_cast<double>(t.ps) * 1e-9);
-  text.erase(text.find_last_not_of('0') + 1);
-  if (text.back() == '.') text.pop_back();
-  return text + " ms";
 }
 
 constexpr std::uint32_t longest_open_factor = 16;

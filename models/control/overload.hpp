@@ -1,23 +1,44 @@
 #pragma once
 // Overload detectors of one RX queue: is the ring not emptied fast enough (RX_OVERLOAD), does an egress queue push back
 // (TX_OVERLOAD)? Inputs are plain readings, each declared with its scope and how old it may be; an input that no host
-// supplies is marked. Rules CT-20 to CT-24.
+// supplies is marked. Rules CT-20 to CT-24, CT-26.
 
+#include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "sim/time.hpp"
 
 namespace rxpool {
 
+enum class OverloadInput : std::uint8_t { rx_backlog, full_polls, hw_drops, tx_fill, tx_backoff };
+inline constexpr std::size_t overload_inputs = 5;
+
 /// Where an input comes from and what it can tell.
-struct SignalInput {
+struct InputSource {
   enum class Scope : std::uint8_t { queue, port };
-  std::string_view name;  ///< of the metric, as the driver or kernel names it
+  std::string_view name;  ///< as the driver or the kernel names it; empty: the queue has no such thing
   Scope scope = Scope::queue;
   Time refresh;           ///< how often its owner renews it; 0: whenever it is read
   bool sim_only = false;  ///< no unmodified host supplies it
 };
+
+/// One source per OverloadInput.
+using InputSources = std::array<InputSource, overload_inputs>;
+
+/// What is known of a queue; `hw_drops` is what its driver's profile says of its counter.
+constexpr InputSources input_sources(const InputSource& hw_drops, bool transmits) {
+  using Scope = InputSource::Scope;
+  InputSources sources{{{"completed descriptors", Scope::queue, Time{0}, true},
+                        {"napi:napi_poll", Scope::queue, Time{0}, false},
+                        hw_drops}};
+  if (!transmits) return sources;
+  sources[std::size_t{3}] = {"filled transmit descriptors", Scope::queue, Time{0}, true};
+  sources[std::size_t{4}] = {"back-off of the egress hook", Scope::queue, Time{0}, true};
+  return sources;
+}
 
 /// One reading of a queue.
 struct QueueSample {
@@ -44,6 +65,8 @@ class OverloadDetector {
  public:
   explicit OverloadDetector(const OverloadParams& params) : params_(params) {}
   void observe(const QueueSample& sample);
+  /// Does a change of this input change what the detector says?
+  bool uses(OverloadInput input) const;
   bool rx() const { return rx_.on; }
   bool tx() const { return tx_.on; }
 
@@ -62,5 +85,10 @@ class OverloadDetector {
   std::uint64_t full_polls_ = 0;
   std::uint64_t full_in_row_ = 0;
 };
+
+/// What the inputs that a detector uses cannot tell, and why; `look`: how often they are read. `where` is the object of
+/// the scenario.
+std::vector<std::string> overload_warnings(const OverloadDetector& detector, const InputSources& sources, Time look,
+                                           const std::string& where);
 
 }  // namespace rxpool

@@ -42,7 +42,7 @@ QueueReading read_queue(HostNic& nic, HostQueue& host_queue, std::uint32_t index
   reading.queue.now = now;
   reading.queue.rx_backlog = visible(queue.ring(), now);
   reading.queue.rx_size = queue.ring().size();
-  if (hw_drops_per_port(nic.params->driver)) {
+  if (driver_profile(nic.params->driver).no_descriptor_per_port) {
     for (std::uint32_t i = 0; i < nic.queues.size(); ++i) reading.queue.hw_drops += nic.port->queue(i).out_of_buffer;
   } else {
     reading.queue.hw_drops = nic.port->queue(index).out_of_buffer;
@@ -62,10 +62,13 @@ QueueReading read_queue(HostNic& nic, HostQueue& host_queue, std::uint32_t index
 
 }  // namespace
 
-bool hw_drops_per_port(scenario::Driver driver) {
-  using scenario::Driver;
-  return driver == Driver::mlx5 || driver == Driver::mlx5_striding || driver == Driver::i40e || driver == Driver::ice ||
-         driver == Driver::mlx4;
+InputSource hw_drops_source(const scenario::NicParams& nic) {
+  const DriverProfile& profile = driver_profile(nic.driver);
+  InputSource source;
+  source.name = profile.no_descriptor;
+  source.scope = profile.no_descriptor_per_port ? InputSource::Scope::port : InputSource::Scope::queue;
+  source.refresh = microseconds(nic.stats_block_usecs);
+  return source;
 }
 
 bool wants_control(Host& host) {
@@ -75,17 +78,33 @@ bool wants_control(Host& host) {
   });
 }
 
+bool is_polled_in_user_space(const Scenario& scenario, const std::string& queue) {
+  return std::any_of(scenario.pmds.begin(), scenario.pmds.end(), [&](const auto& entry) {
+    return "nics." + entry.second.nic + ".rx_queues." + entry.second.queue == queue;
+  });
+}
+
+std::vector<std::string> control_warnings(Host& host) {
+  std::vector<std::string> all = host.control()->warnings();
+  for (const auto& [name, pmd] : host.scenario().pmds) {
+    all.push_back("control: pmds." + name + " polls nics." + pmd.nic + ".rx_queues." + pmd.queue +
+                  ", and the kernel sees nothing of it: that queue is not looked at");
+  }
+  return all;
+}
+
 std::unique_ptr<ControlLoop> make_control_loop(Host& host) {
   std::vector<ControlledQueue> queues;
   for (const auto& nic : host.nics()) {
     for (std::uint32_t index = 0; index < nic->queues.size(); ++index) {
       HostQueue& queue = nic->queues[index];
+      if (is_polled_in_user_space(host.scenario(), queue.queue->name())) continue;
       ControlledQueue& controlled = queues.emplace_back();
       controlled.name = queue.queue->name();
       controlled.node = queue.queue->irq_core().memory(false).node;
       controlled.pool = queue.pool;
       controlled.gate = &queue.queue->gate();
-      controlled.hw_drops_per_port = hw_drops_per_port(nic->params->driver);
+      controlled.inputs = input_sources(hw_drops_source(*nic->params), fullest_ring(*nic, queue) != nullptr);
       controlled.read = [&nic = *nic, &queue, index](Time now) { return read_queue(nic, queue, index, now); };
       if (nic->program == nullptr || !nic->program->policy().declares_signal()) continue;
       controlled.gate->program_approves = true;

@@ -10,7 +10,11 @@ namespace rxpool {
 
 /// Does the scenario or an attached policy ask for a control loop?
 bool wants_control(Host& host);
+/// Does a poll-mode driver have the queue (a component)? The kernel sees nothing of it, and the loop leaves it out.
+bool is_polled_in_user_space(const Scenario& scenario, const std::string& queue);
 std::unique_ptr<ControlLoop> make_control_loop(Host& host);
+/// What the loop's inputs and parameters cannot do, and which queues it leaves out.
+std::vector<std::string> control_warnings(Host& host);
 /// Null when the loop costs no CPU of the host.
 std::unique_ptr<ControlThread> make_control_thread(Host& host);
 
@@ -23,7 +27,7 @@ class ControlActor final : public Actor {
   Host& host_;
 };
 
-/// Scope of a driver's counter of frames lost for want of a descriptor.
-bool hw_drops_per_port(scenario::Driver driver);
+/// What the NIC's driver tells of frames lost for want of a descriptor (DR-50, DR-51).
+InputSource hw_drops_source(const scenario::NicParams& nic);
 
 }  // namespace rxpool

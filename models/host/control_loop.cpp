@@ -1,8 +1,6 @@
 #include "models/host/control_loop.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <span>
 
 #include "models/control/signal_state.hpp"
 #include "models/scenario/control_settings.hpp"
@@ -39,12 +37,16 @@ BreakerGate::Level level_of(BreakerState state) {
   return BreakerGate::Level::closed;
 }
 
+const InputSource& drops_source(const ControlledQueue& queue) {
+  return queue.inputs[static_cast<std::size_t>(OverloadInput::hw_drops)];
+}
+
 PoolSample pool_sample(const QueueControl& control, Time now) {
   PoolSample sample;
   sample.now = now;
   sample.held = control.reading.held;
   if (const PagePool* pool = control.queue.pool) {
-    const PagePoolStats& stats = pool->stats;
+    const PagePoolStats stats = control.pool_stats();
     // CT-1: every way out of the pool and every way back (PP-10 to PP-13, PP-23 to PP-28).
     sample.allocs = stats.alloc_fast + stats.alloc_refill + stats.alloc_slow + stats.alloc_slow_high_order;
     sample.frees = stats.recycle_cached + stats.recycle_ring + stats.ring_full_released + stats.recycle_released_refcnt;
@@ -52,17 +54,6 @@ PoolSample pool_sample(const QueueControl& control, Time now) {
     sample.free_pages = pool->cache_count() + pool->ring_count();
   }
   return sample;
-}
-
-/// Of what was recorded from the first interval on.
-double smallest_pool_of(const QueueControl& control, KernelRelease release) {
-  if (control.moves.empty()) return std::numeric_limits<double>::quiet_NaN();
-  PoolReplayParams params;
-  params.ring_size = control.queue.pool->parameters().pool_size;
-  params.release = release;
-  params.outside = control.outside_first;
-  const auto pages = smallest_pool(std::span(control.moves).subspan(1), params, control.outside_most);
-  return pages ? *pages : std::numeric_limits<double>::quiet_NaN();
 }
 
 }  // namespace
@@ -85,6 +76,13 @@ QueueControl::QueueControl(ControlledQueue controlled, const scenario::ControlPa
   }
   scores.resize(detectors.size());
   if (queue.gate != nullptr) queue.gate->probe_one_in = params.breaker.probe_one_in;
+  if (const Time refreshed = drops_source(queue).refresh; refreshed > Time{0}) next_refresh = refreshed;
+}
+
+PagePoolStats QueueControl::pool_stats() const {
+  PagePoolStats all = earlier_pools;
+  all += queue.pool->stats;
+  return all;
 }
 
 ControlLoop::ControlLoop(const scenario::ControlParams& params, std::uint32_t hz, Time end, PageAllocator& allocator,
@@ -101,6 +99,7 @@ ControlLoop::ControlLoop(const scenario::ControlParams& params, std::uint32_t hz
   const Time jiffy = seconds(1) / hz;
   for (ControlledQueue& queue : queues) {
     queues_.push_back(std::make_unique<QueueControl>(std::move(queue), params_, period_, jiffy));
+    next_refresh_ = std::min(next_refresh_, queues_.back()->next_refresh);
   }
   letters_.resize((static_cast<std::size_t>(latency_ / signal_period_) + 2) * std::max<std::size_t>(1, queues_.size()));
   if (!params_.score.enabled) return;
@@ -115,11 +114,13 @@ ControlLoop::ControlLoop(const scenario::ControlParams& params, std::uint32_t hz
 }
 
 Time ControlLoop::next() const {
-  return letter_count_ == 0 ? next_look_ : std::min(next_look_, letters_[first_letter_].at);
+  const Time reads = std::min(next_look_, next_refresh_);
+  return letter_count_ == 0 ? reads : std::min(reads, letters_[first_letter_].at);
 }
 
 void ControlLoop::act(Time now, const std::function<MemoryContext(unsigned node)>& others) {
   deliver(now);
+  if (now == next_refresh_) refresh(now);
   if (now != next_look_) return;
   look(now, others);
   next_look_ += period_;
@@ -146,6 +147,17 @@ void ControlLoop::look(Time now, const std::function<MemoryContext(unsigned node
   }
 }
 
+void ControlLoop::refresh(Time now) {
+  next_refresh_ = Time::never();
+  for (const auto& control : queues_) {
+    if (control->next_refresh == now) {
+      control->hw_drops = control->queue.read(now).queue.hw_drops;
+      control->next_refresh += drops_source(control->queue).refresh;
+    }
+    next_refresh_ = std::min(next_refresh_, control->next_refresh);
+  }
+}
+
 /// The state that was in force since the last look.
 void ControlLoop::count(QueueControl& control, Time step) {
   const auto ps = static_cast<std::uint64_t>(step.ps);
@@ -160,6 +172,7 @@ void ControlLoop::detect(QueueControl& control, Time now) {
   ++stats_.looks;
   const Time before = control.reading.queue.now;
   control.reading = control.queue.read(now);
+  if (control.next_refresh != Time::never()) control.reading.queue.hw_drops = control.hw_drops;
   const double span = static_cast<double>((now - before).ps) * 1e-12;
   control.held_page_seconds += span * control.reading.held;
   const PoolSample sample = pool_sample(control, now);
@@ -246,7 +259,13 @@ void ControlLoop::manage_pool(QueueControl& control, Time step,
   stats_.return_ps += static_cast<std::uint64_t>(context.cost.ps);
 }
 
-void ControlLoop::pool_changed(const std::string& queue, PagePool& pool) {
+void ControlLoop::pool_leaves(const std::string& queue) {
+  for (const auto& control : queues_) {
+    if (control->queue.name == queue) control->earlier_pools = control->pool_stats();
+  }
+}
+
+void ControlLoop::pool_comes(const std::string& queue, PagePool& pool) {
   for (const auto& control : queues_) {
     if (control->queue.name == queue) control->queue.pool = &pool;
   }
@@ -299,54 +318,6 @@ void ControlLoop::deliver(Time now) {
   }
 }
 
-void ControlLoop::record(QueueControl& control) {
-  if (const PagePool* pool = control.queue.pool) {
-    // The counters' low halves: an interval moves fewer than 2^32 pages.
-    const PagePoolStats& stats = pool->stats;
-    const PoolMoves totals{
-        static_cast<std::uint32_t>(stats.alloc_fast + stats.alloc_refill + stats.alloc_slow),
-        static_cast<std::uint32_t>(stats.recycle_cached),
-        static_cast<std::uint32_t>(stats.recycle_ring + stats.ring_full_released + stats.recycle_released_refcnt)};
-    const PoolMoves& last = control.totals;
-    if (control.moves.empty()) control.outside_first = static_cast<std::uint32_t>(pool->outside());
-    control.moves.push_back({totals.allocs - last.allocs, totals.direct_returns - last.direct_returns,
-                             totals.ring_returns - last.ring_returns});
-    control.totals = totals;
-  }
-  control.held_series.push_back(control.held_most);
-  control.held_most = 0;
-  for (std::size_t i = 0; i < control.detectors.size(); ++i) {
-    control.estimate_series[i].push_back(control.detectors[i]->estimate());
-  }
-}
-
-void ControlLoop::finish() {
-  if (!params_.score.enabled) return;
-  const auto mean = [](const std::vector<double>& values) {
-    double sum = 0;
-    for (const double value : values) sum += value;
-    return values.empty() ? 0 : sum / static_cast<double>(values.size());
-  };
-  ScoreOptions options;
-  options.interval = score_every_;
-  options.window = time_from_ms(params_.score.window_ms);
-  options.band = params_.score.band;
-  options.band_pages = params_.score.band_pages;
-  for (const auto& control : queues_) {
-    const std::vector<double>& held = control->held_series;
-    const auto oracle = [&](Time window) { return oracle_max(held, score_every_, window); };
-    control->truth.oracle_10ms = mean(oracle(milliseconds(10)));
-    control->truth.oracle_100ms = mean(oracle(milliseconds(100)));
-    control->truth.oracle_1s = mean(oracle(seconds(1)));
-    control->truth.oracle_100ms_1pct = mean(oracle_exceeded(held, score_every_, milliseconds(100), 0.01));
-    control->truth.smallest_pool = smallest_pool_of(*control, allocator_.parameters().release);
-    const std::vector<double> truth = oracle(options.window);
-    for (std::size_t i = 0; i < control->detectors.size(); ++i) {
-      control->scores[i] = score_working_set(control->estimate_series[i], truth, options);
-    }
-  }
-}
-
 std::uint64_t ControlLoop::watermark_min() const {
   std::uint64_t most = 0;
   for (const Zone& zone : allocator_.zones()) most = std::max(most, zone.wmark_pages(Watermark::min));
@@ -354,28 +325,25 @@ std::uint64_t ControlLoop::watermark_min() const {
 }
 
 std::vector<std::string> ControlLoop::warnings() const {
-  std::vector<std::string> all;
   BreakerScale scale;
-  bool signal = false;
-  bool per_port = false;
+  std::vector<std::string> of_inputs;
   for (const auto& control : queues_) {
+    const QueueReading reading = control->queue.read(Time{0});
     const auto zone_pages = static_cast<double>(allocator_.zones()[control->queue.node].managed_pages());
-    scale.ring = std::max(scale.ring, static_cast<double>(control->queue.read(Time{0}).posted));
+    scale.ring = std::max(scale.ring, static_cast<double>(reading.posted));
     scale.zone_pages = scale.zone_pages == 0 ? zone_pages : std::min(scale.zone_pages, zone_pages);
-    signal |= control->queue.signal != nullptr;
-    per_port |= control->queue.hw_drops_per_port;
+    if (control->queue.signal == nullptr) continue;
+    for (std::string& text : overload_warnings(control->overload, control->queue.inputs, period_, "control.overload")) {
+      if (std::find(of_inputs.begin(), of_inputs.end(), text) == of_inputs.end()) of_inputs.push_back(std::move(text));
+    }
   }
-  all = breaker_warnings(breaker_params(params_.breaker), scale, "control.breaker");
-  if (!signal) return all;
-  if (params_.signal.latency_us == 0) {
+  std::vector<std::string> all = breaker_warnings(breaker_params(params_.breaker), scale, "control.breaker");
+  const bool signal = std::any_of(queues_.begin(), queues_.end(),
+                                  [](const auto& control) { return control->queue.signal != nullptr; });
+  if (signal && params_.signal.latency_us == 0) {
     all.push_back("control.signal.latency_us: 0 is ideal, in the driver; an agent needs about 100");
   }
-  if (params_.overload.params.backlog_share <= 1) {
-    all.push_back("control.overload.backlog_share: how many descriptors wait is exported by no driver: sim-only");
-  }
-  if (params_.overload.params.drops && per_port) {
-    all.push_back("control.overload.drops: the driver counts them per port, so every queue of the port is overloaded");
-  }
+  all.insert(all.end(), of_inputs.begin(), of_inputs.end());
   return all;
 }
 

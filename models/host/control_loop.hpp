@@ -2,7 +2,8 @@
 // The feedback loop of a host: at a fixed period it reads every RX queue and its memory, runs the detectors and
 // breakers of models/control on what it read, and acts: breaker gates at once, the signal after its latency, pool
 // limits and returned pages at once. Its looks take no time here (what they cost a CPU is ControlThread's); what
-// returned pages would have cost is counted. Both the simulator and the reference engine drive it. Rules CT-1 to CT-42
+// returned pages would have cost is counted. A driver that keeps its counters for a while is met at its own times: a
+// look in between sees the last value (CT-26). Both the simulator and the reference engine drive it. Rules CT-1 to CT-42
 // and CT-50 to CT-51.
 
 #include <cstdint>
@@ -41,8 +42,8 @@ struct ControlledQueue {
   unsigned node = 0;
   PagePool* pool = nullptr;  ///< null for drivers without one
   BreakerGate* gate = nullptr;
-  bpf::Signal* signal = nullptr;   ///< in the attached program's map; null without one
-  bool hw_drops_per_port = false;  ///< scope of the driver's counter
+  bpf::Signal* signal = nullptr;  ///< in the attached program's map; null without one
+  InputSources inputs;
   std::function<QueueReading(Time now)> read;
 };
 
@@ -59,7 +60,11 @@ struct QueueTruth {
 struct QueueControl {
   explicit QueueControl(ControlledQueue controlled, const scenario::ControlParams& params, Time period, Time jiffy);
 
+  /// What the queue's page_pools have counted, the present one last.
+  PagePoolStats pool_stats() const;
+
   ControlledQueue queue;
+  PagePoolStats earlier_pools;  ///< of those that left, when they did
   std::vector<std::unique_ptr<WorkingSetDetector>> detectors;  ///< in the order of their names
   std::size_t used = 0;                                        ///< the one whose estimate is used
   OverloadDetector overload;
@@ -69,7 +74,9 @@ struct QueueControl {
   PageReturn page_return;
   double steady_pages = 0;  ///< last steady estimate
   QueueReading reading;
-  std::uint32_t state = 0;  ///< state bits as last read
+  Time next_refresh = Time::never();  ///< of the driver's counter of lost frames
+  std::uint64_t hw_drops = 0;         ///< as the driver last renewed it
+  std::uint32_t state = 0;            ///< state bits as last read
   // Metrics; times in ps.
   std::uint64_t rx_overload_ps = 0;
   std::uint64_t tx_overload_ps = 0;
@@ -106,14 +113,16 @@ class ControlLoop {
 
   /// When act() is next due.
   Time next() const;
-  /// Is a reading due then? Otherwise only a signal arrives, and nothing need be settled.
-  bool looks_at(Time now) const { return now == next_look_; }
-  /// Does everything that is due at `now`: signals that arrive first, then the reading. `others`: the CPU that gives
-  /// pages back, by node.
+  /// Is something read then? Otherwise only a signal arrives, and nothing need be settled.
+  bool looks_at(Time now) const { return now == next_look_ || now == next_refresh_; }
+  /// Does everything that is due at `now`: signals that arrive first, then counters that drivers renew, then the
+  /// reading. `others`: the CPU that gives pages back, by node.
   void act(Time now, const std::function<MemoryContext(unsigned node)>& others);
 
-  /// A queue's driver has another page_pool from now on, whose counters go on where those of the last one were.
-  void pool_changed(const std::string& queue, PagePool& pool);
+  /// A queue's driver takes its page_pool down and has another one right after. Held begins anew with it; the counters
+  /// that detectors read go on where those of the last one were, and leave out what comes home to that one later.
+  void pool_leaves(const std::string& queue);
+  void pool_comes(const std::string& queue, PagePool& pool);
   /// After time stopped: makes the scores from the series.
   void finish();
 
@@ -129,6 +138,7 @@ class ControlLoop {
 
  private:
   void look(Time now, const std::function<MemoryContext(unsigned node)>& others);
+  void refresh(Time now);
   void detect(QueueControl& control, Time now);
   void protect(Time now);
   void manage_pool(QueueControl& control, Time step, const std::function<MemoryContext(unsigned node)>& others);
@@ -145,6 +155,7 @@ class ControlLoop {
   Time latency_;
   Time score_every_;
   Time next_look_;
+  Time next_refresh_ = Time::never();  ///< earliest of the queues'
   Time next_signal_;
   Time next_record_ = Time::never();
   Time last_look_{0};

@@ -92,8 +92,8 @@ void register_control(MetricRegistry& registry, ControlLoop& loop) {
     if (control->queue.pool == nullptr) continue;
     const std::string pool = component + ".page_pool";
     registry.level(pool, "pool_page_seconds", [&c = *control] { return c.pool_page_seconds; });
-    registry.counter(pool, "limit_refused", [&c = *control] { return c.queue.pool->stats.limit_refused; });
-    registry.counter(pool, "pages_returned", [&c = *control] { return c.queue.pool->stats.pages_returned; });
+    registry.counter(pool, "limit_refused", [&c = *control] { return c.pool_stats().limit_refused; });
+    registry.counter(pool, "pages_returned", [&c = *control] { return c.pool_stats().pages_returned; });
   }
   const ControlStats& stats = loop.stats();
   registry.counter("control", "looks", &stats.looks);

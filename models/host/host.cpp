@@ -321,7 +321,7 @@ void Host::power_on() {
   }
   for (const auto& [actor, period] : scaler_actors_) engine_.arm(actor->event, period, EventClass::control);
   if (control_ != nullptr) {
-    for (std::string& warning : control_->warnings()) warnings_.push_back(std::move(warning));
+    for (std::string& warning : control_warnings(*this)) warnings_.push_back(std::move(warning));
     engine_.arm(control_actor_->event, control_->next(), EventClass::control);
   }
 }

@@ -49,7 +49,7 @@ void QueueRestart::restart(Time now) {
   RetiredPool& retired = queue_.retired.emplace_back();
   retired.pool = old.id();
   retired.buffers = queue.take_down(context);
-  const PagePoolStats counted = old.stats;
+  if (host_.control() != nullptr) host_.control()->pool_leaves(queue.name());
   if (!host_.pools().destroy(context, old)) {
     host_.engine().arm(pool_release_.event, host_.pools().next_retry(), EventClass::control);
   }
@@ -57,11 +57,10 @@ void QueueRestart::restart(Time now) {
   request.ring_size = asked_.front();
   request.pool_size = pool_size_with(*nic_.params, nic_.params->rx_queues.at(key_), request.ring_size);
   RxBuffersMade made = make_rx_buffers(request, host_.pools(), host_.allocator());
-  made.pool->stats = counted;  // the queue's counters go on
   made.buffers->count_on_from(*retired.buffers);
   queue_.pool = made.pool;
   queue.bring_up(std::move(made.buffers), request.ring_size, context);
-  if (host_.control() != nullptr) host_.control()->pool_changed(queue.name(), *made.pool);
+  if (host_.control() != nullptr) host_.control()->pool_comes(queue.name(), *made.pool);
   asked_.pop_front();
   if (!asked_.empty()) disable(now);
 }
@@ -93,6 +92,12 @@ QueueRestart& QueueRestarts::of(const std::string& queue) {
     if (restart->queue().queue->name() == queue) return *restart;
   }
   throw BugError("events: nothing restarts " + queue);
+}
+
+PagePoolStats pool_stats(Host& host, const HostQueue& queue) {
+  PagePoolStats all = queue.pool->stats;
+  for (const RetiredPool& retired : queue.retired) all += host.pools().stats_of(retired.pool);
+  return all;
 }
 
 DetachedPools detached(Host& host, const HostQueue& queue) {

@@ -58,6 +58,9 @@ class QueueRestarts {
   std::vector<std::unique_ptr<QueueRestart>> queues_;
 };
 
+/// What all pools that a queue has had counted, those that are gone included.
+PagePoolStats pool_stats(Host& host, const HostQueue& queue);
+
 /// What the pools of a queue's earlier rings wait for.
 struct DetachedPools {
   std::uint32_t pools = 0;

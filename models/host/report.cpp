@@ -12,8 +12,8 @@
 namespace rxpool {
 namespace {
 
-/// Of the queue, whose pool may be another one later.
-void register_pool(MetricRegistry& registry, const std::string& component, const HostQueue& queue) {
+/// Of the queue, whose pool may be another one later; counters are those of all pools that it had.
+void register_pool(MetricRegistry& registry, Host& host, const std::string& component, const HostQueue& queue) {
   registry.level(component, "pool_cache", [&queue] { return static_cast<double>(queue.pool->cache_count()); });
   registry.level(component, "pool_ring", [&queue] { return static_cast<double>(queue.pool->ring_count()); });
   constexpr std::pair<const char*, std::uint64_t PagePoolStats::*> counters[] = {
@@ -33,7 +33,7 @@ void register_pool(MetricRegistry& registry, const std::string& component, const
       {"page_pool_state_release", &PagePoolStats::page_pool_state_release},
   };
   for (const auto& [name, value] : counters) {
-    registry.counter(component, name, [&queue, value = value] { return queue.pool->stats.*value; });
+    registry.counter(component, name, [&host, &queue, value = value] { return pool_stats(host, queue).*value; });
   }
 }
 
@@ -219,7 +219,7 @@ void register_nic(MetricRegistry& registry, Host& host, HostNic& nic) {
   std::uint32_t index = 0;
   for (HostQueue& queue : nic.queues) {
     register_queue(registry, nic, queue, index++, latency);
-    if (queue.pool != nullptr) register_pool(registry, queue.queue->name() + ".page_pool", queue);
+    if (queue.pool != nullptr) register_pool(registry, host, queue.queue->name() + ".page_pool", queue);
     registry.rate(queue.queue->name(), "rx_pps", &queue.queue->stats().rx_packets);
     if (redirects) register_redirect(registry, *queue.queue, !nic.targets.empty());
     if (nic.hook.egress != nullptr) register_egress(registry, *queue.queue);

@@ -1,6 +1,7 @@
 #include "models/memory/page_pool.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 namespace rxpool {
@@ -201,6 +202,36 @@ void PagePool::empty_cache(MemoryContext& ctx) {
   while (cache_count_ > 0) {
     release(ctx, pop_cache());
   }
+}
+
+PagePoolStats& PagePoolStats::operator+=(const PagePoolStats& other) {
+  using Stats = PagePoolStats;
+  constexpr std::uint64_t Stats::* counters[] = {
+      &Stats::alloc_fast,
+      &Stats::alloc_slow,
+      &Stats::alloc_slow_high_order,
+      &Stats::alloc_empty,
+      &Stats::alloc_refill,
+      &Stats::alloc_waive,
+      &Stats::recycle_cached,
+      &Stats::recycle_cache_full,
+      &Stats::recycle_ring,
+      &Stats::recycle_ring_full,
+      &Stats::recycle_released_refcnt,
+      &Stats::page_pool_state_hold,
+      &Stats::page_pool_state_release,
+      &Stats::page_pool_release,
+      &Stats::page_pool_update_nid,
+      &Stats::alloc_failed,
+      &Stats::ring_full_released,
+      &Stats::ring_lock_transfers,
+      &Stats::dma_syncs,
+      &Stats::limit_refused,
+      &Stats::pages_returned,
+  };
+  static_assert(sizeof(PagePoolStats) == std::size(counters) * sizeof(std::uint64_t));
+  for (const auto counter : counters) this->*counter += other.*counter;
+  return *this;
 }
 
 void PagePool::verify() const {

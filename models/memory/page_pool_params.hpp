@@ -73,6 +73,8 @@ struct PagePoolStats {
   std::uint64_t dma_syncs = 0;
   std::uint64_t limit_refused = 0;   ///< slow-path calls refused by an absolute limit (PP-60)
   std::uint64_t pages_returned = 0;  ///< taken from the ring and released by a control loop (PP-61)
+
+  PagePoolStats& operator+=(const PagePoolStats& other);
 };
 
 }  // namespace rxpool

@@ -18,6 +18,7 @@ PagePool& PagePools::create(const PagePoolParameters& parameters) {
   const std::uint16_t id = next_id();
   if (id >= pools_.size()) {
     pools_.resize(id + 1U);
+    gone_.resize(id + 1U);
   }
   pools_[id] = std::make_unique<PagePool>(allocator_, parameters, id);
   return *pools_[id];
@@ -35,10 +36,15 @@ void PagePools::create_system_pools() {
   }
 }
 
+void PagePools::erase(std::uint16_t id) {
+  gone_[id] = pools_[id]->stats;
+  pools_[id].reset();
+}
+
 bool PagePools::destroy(MemoryContext& ctx, PagePool& pool) {
   const std::uint16_t id = pool.id();
   if (pool.destroy(ctx)) {
-    pools_[id].reset();
+    erase(id);
     return true;
   }
   detached_.push_back(id);
@@ -51,7 +57,7 @@ void PagePools::retry(MemoryContext& ctx) {
     if (pool.next_retry() > ctx.now || !pool.release_retry(ctx)) {
       return false;
     }
-    pools_[id].reset();
+    erase(id);
     return true;
   });
 }

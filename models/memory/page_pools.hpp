@@ -34,6 +34,9 @@ class PagePools {
   Time next_retry() const;
   std::uint32_t detached_count() const { return static_cast<std::uint32_t>(detached_.size()); }
 
+  /// What a pool has counted so far, also after it is gone (until 65535 more were made).
+  const PagePoolStats& stats_of(std::uint16_t id) const { return pools_[id] != nullptr ? pools_[id]->stats : gone_[id]; }
+
   PagePool* find(std::uint16_t id) { return id < pools_.size() ? pools_[id].get() : nullptr; }
   /// Live pools in the order of their ids.
   template <typename Visitor>
@@ -57,9 +60,11 @@ class PagePools {
     return *pools_[id];
   }
   std::uint16_t next_id();
+  void erase(std::uint16_t id);
 
   PageAllocator& allocator_;
   std::vector<std::unique_ptr<PagePool>> pools_;  ///< index = id; 0 unused
+  std::vector<PagePoolStats> gone_;               ///< index = id; of the pool that had it last
   std::vector<std::uint16_t> system_ids_;
   std::vector<std::uint16_t> detached_;
   std::uint16_t last_id_ = 0;

@@ -16,15 +16,15 @@ namespace {
 using scenario::Driver;
 
 constexpr DriverProfile profiles[] = {
-    {Driver::mlx5, "rx_out_of_buffer", "buff_alloc_err", true},
-    {Driver::mlx5_striding, "rx_out_of_buffer", "buff_alloc_err", true},
-    {Driver::ixgbe, "rx_no_dma_resources", "alloc_rx_page_failed", false},
-    {Driver::i40e, "port_rx_dropped", "rx_pg_alloc_fail", false},
-    {Driver::ice, "rx_dropped", "rx_pg_alloc_fail", true},
-    {Driver::mlx4, "rx_dropped", "rx_alloc_fail", false},
-    {Driver::virtio_net, "hw_drop_overruns", "rx_alloc_fail", false},
-    {Driver::vmxnet3, "rx_dropped", "rx_alloc_fail", true},
-    {Driver::veth, "tx_xdp_xmit_errors", "rx_alloc_fail", true},
+    {Driver::mlx5, "rx_out_of_buffer", true, "buff_alloc_err", true},
+    {Driver::mlx5_striding, "rx_out_of_buffer", true, "buff_alloc_err", true},
+    {Driver::ixgbe, "rx_no_dma_resources", true, "alloc_rx_page_failed", false},
+    {Driver::i40e, "port_rx_dropped", true, "rx_pg_alloc_fail", false},
+    {Driver::ice, "rx_dropped", true, "rx_pg_alloc_fail", true},
+    {Driver::mlx4, "rx_dropped", true, "rx_alloc_fail", false},
+    {Driver::virtio_net, "hw_drop_overruns", false, "rx_alloc_fail", false},
+    {Driver::vmxnet3, "rx_dropped", false, "rx_alloc_fail", true},
+    {Driver::veth, "tx_xdp_xmit_errors", false, "rx_alloc_fail", true},
 };
 
 constexpr std::uint32_t half_page = page_bytes / 2;  // bytes: stride at MTU 1500 without XDP

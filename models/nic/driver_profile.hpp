@@ -1,6 +1,6 @@
 #pragma once
-// What a driver does differently from the others, as data: its memory model and refill behaviour, and the names of its
-// loss counters. Rules DR-10 to DR-36, kernel-model §4.1 and §4.7.
+// What a driver does differently from the others, as data: its memory model and refill behaviour, and the names and the
+// scope of its loss counters. Rules DR-10 to DR-36, DR-51, kernel-model §4.1 and §4.7.
 
 #include <cstdint>
 #include <memory>
@@ -18,6 +18,7 @@ class Xsk;
 struct DriverProfile {
   scenario::Driver driver;
   std::string_view no_descriptor;  ///< metric of packets lost to an empty ring
+  bool no_descriptor_per_port;     ///< who reads it cannot tell the queues apart (DR-51)
   std::string_view alloc_failure;  ///< metric of refills without memory
   bool has_pool;                   ///< pages come from a page_pool per queue
 };

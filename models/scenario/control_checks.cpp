@@ -20,6 +20,11 @@ void need_detector(const ControlParams& c, const std::string& place, const Origi
 
 void check_control(const Scenario& scenario, const Origin& origin) {
   const ControlParams& c = scenario.control;
+  std::size_t queues = 0;
+  for (const auto& [name, nic] : scenario.nics) queues += nic.rx_queues.size();
+  if (c.active() && !scenario.pmds.empty() && scenario.pmds.size() == queues) {
+    origin.fail("control", "every RX queue has a poll-mode driver, of which the kernel sees nothing; remove it");
+  }
   if (!c.working_set.empty() && !c.detectors.contains(c.working_set)) {
     origin.fail("control.working_set", "no detector " + in_quotes(c.working_set) + " in control.detectors");
   }

@@ -34,22 +34,23 @@ struct DriverDefaults {
   bool adaptive_rx;                ///< NA-51
   std::uint32_t indirection_size;  ///< entries (RS-10)
   double link_gbps;
+  std::uint32_t stats_block_usecs;  ///< us between two updates of its counters; 0: whenever someone reads (DR-50)
   double buffer_kib;  ///< on-NIC packet buffer; 0 for devices without one
   PoolSizeRule pool_size;
 };
 
 // clang-format off
 inline constexpr std::array<DriverDefaults, 9> driver_table{{
-    // driver               name             ring  min   max   mult  pow2   usecs frames adaptive rss  gbps buffer pool
-    {Driver::mlx5,          "mlx5",          1024,   4,  8192,   1,  true,  16,   32,    true,    128, 100, 256, PoolSizeRule::ring},       // DR-12, NA-51, RS-10
-    {Driver::mlx5_striding, "mlx5_striding", 1024, 512,  8192,   1,  true,  16,   32,    true,    128, 100, 256, PoolSizeRule::half_ring},  // DR-15: 8 WQEs of 128, minimum 4
-    {Driver::ixgbe,         "ixgbe",          512,  64,  4096,   8,  false, 50,    0,    true,    128,  10, 512, PoolSizeRule::none},       // DR-20
-    {Driver::i40e,          "i40e",           512,  64,  4096,  32,  false, 50,    0,    true,    512,  40, 512, PoolSizeRule::none},       // DR-20
-    {Driver::ice,           "ice",           2048,  64,  8160,  32,  false, 50,    0,    true,    512, 100, 512, PoolSizeRule::ring},       // kernel-model §4.3
-    {Driver::mlx4,          "mlx4",          1024,  64,  8192,   1,  true,  16,   44,    true,    128,  40, 512, PoolSizeRule::none},       // kernel-model §4.4; moderation (gk)
-    {Driver::virtio_net,    "virtio_net",     256,   2,  1024,   1,  true,   0,    0,    false,   128,  10,   0, PoolSizeRule::none},       // kernel-model §4.5
-    {Driver::vmxnet3,       "vmxnet3",       1024,  32,  4096,  32,  false,  0,    0,    false,   128,  10,   0, PoolSizeRule::ring},       // (gk)
-    {Driver::veth,          "veth",           256, 256,   256,   1,  true,   0,    0,    false,   128, 100,   0, PoolSizeRule::fixed_256},  // DR-31
+    // driver               name             ring  min   max   mult  pow2   usecs frames adaptive rss  gbps   stats buffer pool
+    {Driver::mlx5,          "mlx5",          1024,   4,  8192,   1,  true,  16,   32,    true,    128, 100,      0, 256, PoolSizeRule::ring},       // DR-12, NA-51, RS-10
+    {Driver::mlx5_striding, "mlx5_striding", 1024, 512,  8192,   1,  true,  16,   32,    true,    128, 100,      0, 256, PoolSizeRule::half_ring},  // DR-15: 8 WQEs of 128, minimum 4
+    {Driver::ixgbe,         "ixgbe",          512,  64,  4096,   8,  false, 50,    0,    true,    128,  10,      0, 512, PoolSizeRule::none},       // DR-20
+    {Driver::i40e,          "i40e",           512,  64,  4096,  32,  false, 50,    0,    true,    512,  40,      0, 512, PoolSizeRule::none},       // DR-20
+    {Driver::ice,           "ice",           2048,  64,  8160,  32,  false, 50,    0,    true,    512, 100,      0, 512, PoolSizeRule::ring},       // kernel-model §4.3
+    {Driver::mlx4,          "mlx4",          1024,  64,  8192,   1,  true,  16,   44,    true,    128,  40, 250000, 512, PoolSizeRule::none},       // kernel-model §4.4; moderation (gk); STATS_DELAY, DR-50
+    {Driver::virtio_net,    "virtio_net",     256,   2,  1024,   1,  true,   0,    0,    false,   128,  10,      0,   0, PoolSizeRule::none},       // kernel-model §4.5
+    {Driver::vmxnet3,       "vmxnet3",       1024,  32,  4096,  32,  false,  0,    0,    false,   128,  10,      0,   0, PoolSizeRule::ring},       // (gk)
+    {Driver::veth,          "veth",           256, 256,   256,   1,  true,   0,    0,    false,   128, 100,      0,   0, PoolSizeRule::fixed_256},  // DR-31
 }};
 // clang-format on
 

@@ -77,7 +77,8 @@ namespace {
 std::string driver_table_markdown() {
   std::string text =
       "### Defaults by driver\n\n| driver | rx_ring | smallest | largest | step | rx_usecs | rx_frames | adaptive_rx | "
-      "indirection_size | link_gbps | buffer_kib | pool_size |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n";
+      "indirection_size | link_gbps | stats_block_usecs | buffer_kib | pool_size |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n";
   for (const scenario::DriverDefaults& d : scenario::driver_table) {
     const auto cell = [&](const std::string& value) { text += " " + value + " |"; };
     text += "|";
@@ -91,6 +92,7 @@ std::string driver_table_markdown() {
     cell(d.adaptive_rx ? "true" : "false");
     cell(std::to_string(d.indirection_size));
     cell(scenario::FieldWriter::number(d.link_gbps).dump());
+    cell(std::to_string(d.stats_block_usecs));
     cell(scenario::FieldWriter::number(d.buffer_kib).dump());
     cell(d.pool_size == scenario::PoolSizeRule::none
              ? "no pool"

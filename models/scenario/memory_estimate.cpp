@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <variant>
 
 #include "models/scenario/scenario.hpp"
 #include "sim/error.hpp"
@@ -21,15 +22,34 @@ constexpr double series_per_component = 16;
 constexpr double smallest_truesize = 768;    // SK-2: the least a queued packet is charged
 constexpr double per_cpu_list_pages = 4096;  // two bulks of 2016 (PA-13)
 
+/// The largest ring that a queue ever has: events may open a larger one.
+double largest_ring(const Scenario& s, const std::string& queue, std::uint32_t rx_ring) {
+  double largest = rx_ring;
+  for (const auto& [name, event] : s.events) {
+    const auto change = event.set.find(queue + ".rx_ring");
+    if (change == event.set.end()) continue;
+    if (const double* ring = std::get_if<double>(&change->second)) largest = std::max(largest, *ring);
+  }
+  return largest;
+}
+
+/// Calls visit(nic, queue, largest ring) for every RX queue.
+template <typename Visitor>
+void for_each_ring(const Scenario& s, Visitor&& visit) {
+  for (const auto& [name, nic] : s.nics) {
+    for (const auto& [queue_name, queue] : nic.rx_queues) {
+      visit(nic, queue, largest_ring(s, "nics." + name + ".rx_queues." + queue_name, queue.rx_ring));
+    }
+  }
+}
+
 double pages_in_circulation(const Scenario& s) {
   double pages = 0;
   double rings = 0;
-  for (const auto& [name, nic] : s.nics) {
-    for (const auto& [queue_name, queue] : nic.rx_queues) {
-      rings += queue.rx_ring;
-      pages += 2.0 * queue.rx_ring + queue.pool_size + 256;
-    }
-  }
+  for_each_ring(s, [&](const scenario::NicParams&, const scenario::QueueParams& queue, double ring) {
+    rings += ring;
+    pages += 2.0 * ring + std::max<double>(queue.pool_size, ring > queue.rx_ring ? ring : 0) + 256;
+  });
   for (const auto& [name, socket] : s.sockets) {
     const double rcvbuf = socket.rcvbuf == 0 ? s.kernel.rmem_default : 2.0 * std::min(socket.rcvbuf, s.kernel.rmem_max);
     pages += rcvbuf / smallest_truesize + rings;
@@ -65,12 +85,10 @@ double traffic_bytes(const Scenario& s) {
 std::uint64_t memory_estimate_bytes(const Scenario& s) {
   double queues = 0;
   double descriptors = 0;
-  for (const auto& [name, nic] : s.nics) {
-    for (const auto& [queue_name, queue] : nic.rx_queues) {
-      queues += 1;
-      descriptors += queue.rx_ring + nic.tx_ring;
-    }
-  }
+  for_each_ring(s, [&](const scenario::NicParams& nic, const scenario::QueueParams&, double ring) {
+    queues += 1;
+    descriptors += ring + nic.tx_ring;
+  });
   double xsk_slots = 0;
   for (const auto& [name, xsk] : s.xsks) xsk_slots += xsk.fill_ring + xsk.rx_ring;
   const double components =

@@ -144,6 +144,7 @@ struct NicParams {
   Driver driver = Driver::mlx5;
   double link_gbps = 100;
   bool link_up = true;
+  std::uint32_t stats_block_usecs = 0;
   std::uint32_t node = 0;
   std::uint32_t mtu = 1500;
   double buffer_kib = 256;
@@ -169,6 +170,7 @@ struct NicParams {
 inline void set_driver_defaults(NicParams& p) {
   const DriverDefaults& d = driver_defaults(p.driver);
   p.link_gbps = d.link_gbps;
+  p.stats_block_usecs = d.stats_block_usecs;
   p.buffer_kib = d.buffer_kib;
   p.rx_ring = d.rx_ring;
   p.tx_ring = xdp_features(p.driver).tx_ring;
@@ -217,6 +219,8 @@ inline void fields(FieldVisitor& v, NicParams& p) {
   v.number("rx_frames", p.rx_frames, {0, 65535, "packets"}, "Default moderation count of its queues (NA-50, NA-51).",
            "by driver");
   v.flag("adaptive_rx", p.adaptive_rx, "Default of its queues: moderation tuned by DIM (NA-52).", "by driver");
+  v.number("stats_block_usecs", p.stats_block_usecs, {0, 1e8, "us"},
+           "How often the driver renews its hardware counters (`ethtool -C`); 0 at every reading (DR-50).", "by driver");
   v.flag("gro", p.gro, "Generic receive offload (SK-10).");
   v.flag("napi_threaded", p.napi_threaded, "Default of its queues: threaded NAPI (NA-40).");
   v.number("gro_flush_timeout_ns", p.gro_flush_timeout_ns, {0, 1e10, "ns"}, "Deferral timer (NA-24).");

@@ -1,5 +1,6 @@
 // The control loop inside a host: what the breaker refuses, what the ledgers say, what pool limit and returned pages
 // do, and that the host and the reference engine agree about all of it.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 
@@ -151,6 +152,95 @@ TEST_CASE("a run says of a bad parameter what is wrong with it and why, or refus
             .find(": of the zone, 104 is below the pages of one ring, ") != std::string::npos);
   CHECK_THROWS_WITH(load_random(two_queues(R"({"pool": {"slack": -0.1}})")),
                     Catch::Contains("control.pool.slack: -0.1 is out of range; use 0"));
+}
+
+namespace {
+
+/// Two queues of a driver without moderation: rx0 is flooded beyond its CPU from 1.03 ms on, rx1 is idle.
+std::string lossy(const std::string& driver, const std::string& nic, double start_ms = 1.03) {
+  return R"({"duration_ms": 4, "cpus": {"cpu0": {}, "cpu1": {}}, "memory": {"total_mib": 2048},
+    "nics": {"nic0": {"driver": ")" +
+         driver + R"(", )" + nic + R"("rx_ring": 256, "rx_queues": {"rx0": {"cpu": "cpu0"}, "rx1": {"cpu": "cpu1"}},
+      "ntuple": {"all": {"protocol": "udp", "queue": "rx0"}}}},
+    "policies": {"nic0": "rx_overload_shed"},
+    "traffic": {"flood": {"nic": "nic0", "kind": "constant", "rate_pps": 8000000, "sizes": 64, "start_ms": )" +
+         std::to_string(start_ms) + R"(, "flows": {"count": 4000, "destination_ports": "4000"}}},
+    "control": {"period_us": 50, "signal": {"period_us": 50, "latency_us": 0},
+      "detectors": {"main": {"kind": "ewma"}},
+      "overload": {"backlog_share": 2, "full_polls": 0, "drops": true, "clear_ms": 100}}})";
+}
+
+double overload_ms(const ReplicationResult& result, const std::string& queue) {
+  return 1e-9 * metric(result, queue, "rx_overload_time");
+}
+
+}  // namespace
+
+TEST_CASE("a driver's counter of lost frames has the scope of its port, or of its queue", "[CT-22][DR-51]") {
+  for (const std::string driver : {"mlx5", "ice", "ixgbe", "i40e", "mlx4"}) {
+    INFO(driver);
+    const ReplicationResult result = run_replication(load_random(lossy(driver, R"("stats_block_usecs": 0, )")), {});
+    CHECK(overload_ms(result, rx0) > 1);
+    CHECK(overload_ms(result, rx1) == overload_ms(result, rx0));
+  }
+  for (const std::string driver : {"virtio_net", "vmxnet3"}) {
+    INFO(driver);
+    const ReplicationResult result = run_replication(load_random(lossy(driver, "")), {});
+    CHECK(overload_ms(result, rx0) > 1);
+    CHECK(overload_ms(result, rx1) == 0);
+  }
+}
+
+TEST_CASE("a look between two renewals meets the driver's last value", "[CT-26][DR-50]") {
+  const auto noticed = [](const std::string& nic, double start_ms) {
+    const ReplicationResult result = run_replication(load_random(lossy("mlx5", nic, start_ms)), {});
+    return 4 - overload_ms(result, rx0);  // clear_ms is longer than the run: on from then to the end
+  };
+  const double now = noticed("", 1.03);
+  CHECK(now < 1.35);
+  // Renewed at multiples of 0.7 ms, 1.3 ms and 2.6 ms; a look at the same instant comes after the renewal.
+  CHECK(noticed(R"("stats_block_usecs": 700, )", 1.03) == Approx(now < 1.4 ? 1.4 : 2.1));
+  CHECK(noticed(R"("stats_block_usecs": 2600, )", 1.03) == Approx(2.6));
+  CHECK(noticed(R"("stats_block_usecs": 2620, )", 1.03) == Approx(2.65));
+  // mlx4 renews its own every 250 ms: longer than the run.
+  const ReplicationResult mlx4 = run_replication(load_random(lossy("mlx4", "")), {});
+  CHECK(overload_ms(mlx4, rx0) == 0);
+  CHECK(metric(mlx4, rx0, "rx_dropped") > 1000);
+  const auto said = [&](const std::string& part) {
+    return std::any_of(mlx4.warnings.begin(), mlx4.warnings.end(),
+                       [&](const std::string& text) { return text.find(part) != std::string::npos; });
+  };
+  CHECK(said("control.overload.drops: rx_dropped: the driver renews it every 250 ms"));
+}
+
+TEST_CASE("a counter that is renewed now and then is the same in both engines", "[CT-26]") {
+  const Scenario scenario = load_random(two_queues(
+      R"({"period_us": 50, "signal": {"period_us": 50}, "overload": {"drops": true},
+          "breaker": {"threshold": "pages", "pages": 2000, "reference_rtt_ms": 2}})"));
+  Scenario late = scenario;
+  late.nics.at("nic0").stats_block_usecs = 730;
+  same_as_reference(late);
+  CHECK(independent_of_window(late));
+}
+
+TEST_CASE("a queue that a poll-mode driver has is not looked at, which is said", "[CT-1][PM-1]") {
+  const std::string pmd = R"("pmds": {"user": {"nic": "nic0", "queue": "rx1"}}, )";
+  const Scenario scenario = load_random(two_queues(breaker, pmd));
+  const ReplicationResult result = run_replication(scenario, {});
+  CHECK(metric(result, rx0, "breaker_trips") == 1);
+  const auto watched = [&](const std::string& queue) {
+    return std::any_of(result.metrics.begin(), result.metrics.end(),
+                       [&](const auto& one) { return one.component == queue && one.metric == "breaker_trips"; });
+  };
+  CHECK(watched(rx0));
+  CHECK(!watched(rx1));
+  CHECK(std::count(result.warnings.begin(), result.warnings.end(),
+                   "control: pmds.user polls nics.nic0.rx_queues.rx1, and the kernel sees nothing of it: that queue is "
+                   "not looked at") == 1);
+  same_as_reference(scenario);
+  CHECK_THROWS_WITH(load_random(two_queues(breaker, R"("pmds": {"user": {"nic": "nic0", "queue": "rx1"},
+                                                                "other": {"nic": "nic0", "queue": "rx0"}}, )")),
+                    Catch::Contains("control: every RX queue has a poll-mode driver"));
 }
 
 TEST_CASE("without anything to control no loop runs", "[CT-1]") {

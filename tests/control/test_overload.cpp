@@ -89,6 +89,41 @@ TEST_CASE("an egress ring raises TX_OVERLOAD when it is known and full, or when 
   CHECK(asked.tx());
 }
 
+TEST_CASE("a detector declares the inputs that it uses", "[CT-26]") {
+  OverloadParams params;
+  params.backlog_share = 2;
+  params.full_polls = 0;
+  params.tx_share = 2;
+  const OverloadDetector none(params);
+  for (std::size_t i = 0; i < overload_inputs; ++i) {
+    const auto input = static_cast<OverloadInput>(i);
+    CHECK(none.uses(input) == (input == OverloadInput::tx_backoff));
+  }
+  params.drops = true;
+  CHECK(OverloadDetector(params).uses(OverloadInput::hw_drops));
+  CHECK(OverloadDetector({}).uses(OverloadInput::rx_backlog));
+}
+
+TEST_CASE("what an input cannot tell is said only of inputs that are used", "[CT-22][CT-26]") {
+  const InputSource port{"rx_dropped", InputSource::Scope::port, milliseconds(250), false};
+  OverloadParams params;
+  const auto said = [&](bool transmits, Time look) {
+    return overload_warnings(OverloadDetector(params), input_sources(port, transmits), look, "overload");
+  };
+  CHECK(said(false, milliseconds(1)) ==
+        std::vector<std::string>{
+            "overload.backlog_share: completed descriptors: exported by no driver or kernel: sim-only"});
+  CHECK(said(true, milliseconds(1)).size() == 2);
+  params.backlog_share = 2;
+  params.drops = true;
+  CHECK(said(false, milliseconds(1)) ==
+        std::vector<std::string>{
+            "overload.drops: rx_dropped: the driver counts per port, so every queue of the port is overloaded",
+            "overload.drops: rx_dropped: the driver renews it every 250 ms, so that an overload is noticed up to so "
+            "late"});
+  CHECK(said(false, milliseconds(250)).size() == 1);
+}
+
 namespace {
 
 Time spent(const SituationObserver& observer, Situation situation) {

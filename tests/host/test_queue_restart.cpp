@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "models/host/host.hpp"
+#include "models/host/queue_restart.hpp"
 #include "models/result.hpp"
 #include "models/scenario/scenario.hpp"
 #include "tests/host/outcome.hpp"
@@ -106,6 +108,24 @@ TEST_CASE("pages that an application lost keep their pool in the zone", "[PP-52]
   CHECK(metric(result, pool0, "detached_pools") == 1);
   CHECK(metric(result, pool0, "detached_inflight") == Approx(40).margin(20));
   CHECK(static_cast<double>(place(result.pages, "leaked")) > metric(result, pool0, "detached_inflight"));
+  same_as_reference(scenario);
+}
+
+TEST_CASE("a queue's counters are those of all its pools, gone ones included", "[DR-40][PP-50]") {
+  // The reader pauses: pages of the old pools come home after 30 ms, and one retry is after the end of the run.
+  const double duration_ms = GENERATE(25., 40., 1100.);
+  const Scenario scenario =
+      load_random(host({.reader = R"("pauses": {"gc": {"at_ms": 0, "for_ms": 30, "every_ms": 5000}})",
+                        .events = R"("first": )" + restart_at(10) + R"(, "second": )" + restart_at(20, "rx0", 64),
+                        .rate_pps = 100e3,
+                        .duration_ms = duration_ms}));
+  Host made(scenario, 0);
+  const ReplicationResult result = made.run({});
+  made.pools().for_each([](PagePool& pool) { CHECK_NOTHROW(pool.verify()); });
+  const HostQueue& queue = made.nics()[0]->queues[0];
+  CHECK(detached(made, queue).pools == (duration_ms > 1000 ? 0 : 2));
+  const double out = queue.pool->inflight() + static_cast<double>(detached(made, queue).inflight);
+  CHECK(metric(result, pool0, "page_pool_state_hold") - metric(result, pool0, "page_pool_state_release") == out);
   same_as_reference(scenario);
 }
 

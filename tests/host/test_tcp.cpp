@@ -132,6 +132,17 @@ TEST_CASE("an acknowledgement changes arrivals a round trip later and not earlie
   }
 }
 
+TEST_CASE("connections that all begin later than a round trip wait for the host from the start", "[TC-4]") {
+  TcpHost host;
+  host.traffic = R"({"nic": "nic0", "kind": "tcp", "flows": {"count": 2}, "spread_ms": 10, "path": {"rtt_us": 200}})";
+  for (int seed = 1; seed <= 8; ++seed) {
+    host.more = R"("seed": )" + std::to_string(seed) + ", ";
+    INFO(seed);
+    CHECK(metric(run_replication(host.scenario(), {}), "sockets.service", "goodput") > 0);
+    same_in_reference(host.scenario());
+  }
+}
+
 TEST_CASE("TCP beside a flood, a breaker and a changing reader is the same in both engines", "[TC-4][CT-36]") {
   TcpHost host;
   host.duration_ms = 6;

@@ -11,7 +11,9 @@ std::unique_ptr<ControlLoop> make_control_loop(const Scenario& scenario, std::ve
   if (!scenario.control.active()) return nullptr;
   std::vector<ControlledQueue> controlled;
   for (const auto& nic : nics) {
+    const InputSource drops = hw_drops_source(nic->params);
     for (const auto& queue : nic->queues) {
+      if (is_polled_in_user_space(scenario, queue->name)) continue;
       ensure(queue->buffers->pool != nullptr, "reference: control needs a driver with a page_pool");
       ControlledQueue& one = controlled.emplace_back();
       one.name = queue->name;
@@ -20,12 +22,13 @@ std::unique_ptr<ControlLoop> make_control_loop(const Scenario& scenario, std::ve
       }
       one.pool = queue->buffers->pool;
       one.gate = &queue->gate;
-      one.read = [&nic = *nic, &queue = *queue](Time now) {
+      one.inputs = input_sources(drops, true);
+      one.read = [&nic = *nic, &queue = *queue, per_port = drops.scope == InputSource::Scope::port](Time now) {
         QueueReading reading;
         reading.queue.now = now;
         reading.queue.rx_backlog = static_cast<std::uint32_t>(queue.ring.completions.size());
         reading.queue.rx_size = queue.ring.size;
-        if (hw_drops_per_port(nic.params.driver)) {
+        if (per_port) {
           for (const auto& any : nic.queues) reading.queue.hw_drops += any->out_of_buffer;
         } else {
           reading.queue.hw_drops = queue.out_of_buffer;

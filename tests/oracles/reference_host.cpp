@@ -336,6 +336,7 @@ void ReferenceHost::power_on() {
   if (scenario_.control.active() && !scenario_.control.cpu.empty()) {
     std::size_t queues = 0;
     for (const auto& nic : nics_) queues += nic->queues.size();
+    queues -= scenario_.pmds.size();
     const Time look = time_from_ns(scenario_.control.look_ns * static_cast<double>(queues));
     control_process_ = std::make_unique<ControlProcess>(time_from_us(scenario_.control.period_us), look);
     control_process_->component_id = static_cast<std::uint32_t>(sockets_.size()) + 1;

@@ -94,6 +94,7 @@ class Queue final : public Napi {
   std::unique_ptr<Buffers> buffers;
   std::deque<std::uint32_t> asked_rings;          ///< sizes that restarts will give it, one after the other
   std::vector<std::unique_ptr<Buffers>> retired;  ///< of earlier rings; skbs may hold their pages
+  std::vector<std::uint16_t> retired_pools;       ///< ids
   std::deque<SkbPtr> normal_list;
   TxRing xdp_tx;
   TxRing xmit;  ///< of redirected frames

@@ -136,7 +136,8 @@ void ReferenceHost::count_queues(ReferenceResult& result) const {
         count("xdp_tx.tx_packets", queue->xdp_tx.transmitted);
       }
       if (queue->buffers->pool == nullptr) continue;
-      const PagePoolStats& stats = queue->buffers->pool->stats;
+      PagePoolStats stats = queue->buffers->pool->stats;
+      for (const std::uint16_t retired : queue->retired_pools) stats += pools_->stats_of(retired);
       count("page_pool.alloc_fast", stats.alloc_fast);
       count("page_pool.alloc_slow", stats.alloc_slow);
       count("page_pool.alloc_empty", stats.alloc_empty);

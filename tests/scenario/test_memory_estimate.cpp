@@ -18,6 +18,17 @@ TEST_CASE("the estimate grows with everything that takes memory") {
   }
 }
 
+TEST_CASE("the estimate knows the largest ring that an event opens") {
+  const std::string ring = R"({"grow": {"at_ms": 1, "set": {"nics.nic0.rx_queues.rx0.rx_ring": )";
+  const auto with = [&](const std::string& size) {
+    return memory_estimate_bytes(load_text(small_scenario, {{"events", ring + size + "}}}"}}));
+  };
+  const std::uint64_t base = memory_estimate_bytes(load_text(small_scenario));
+  CHECK(with("64") == base);
+  CHECK(with("8192") >= base + 7168 * 128);
+  CHECK(with("8192") >= memory_estimate_bytes(load_text(small_scenario, {{"nics.nic0.rx_ring", "8192"}})));
+}
+
 TEST_CASE("a scenario above the limit is refused with the limit's exit code") {
   const Scenario s = load_text(small_scenario, {{"traffic.load.flows.count", "16000000"}});
   try {
