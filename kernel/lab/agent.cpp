@@ -89,6 +89,7 @@ void Agent::work() {
 }
 
 Agent::Look Agent::look() {
+  const std::int64_t cpu_before_ns = thread_cpu_ns();
   const PageLevels levels = probes_.levels();
   struct sysinfo system{};
   sysinfo(&system);
@@ -99,6 +100,7 @@ Agent::Look Agent::look() {
   write(levels, state);
   return {.read_ns = levels.time_ns,
           .written_ns = now_ns(),
+          .cpu_ns = thread_cpu_ns() - cpu_before_ns,
           .held = levels.held,
           .working_set = steady_pages_,
           .state = state};
@@ -167,6 +169,7 @@ nlohmann::json Agent::report(std::int64_t begin_ns) const {
   for (const Look& look : looks_) {
     columns["read_ns"].push_back(look.read_ns - begin_ns);
     columns["written_ns"].push_back(look.written_ns - begin_ns);
+    columns["cpu_ns"].push_back(look.cpu_ns);
     columns["held"].push_back(look.held);
     columns["working_set"].push_back(look.working_set);
     columns["state"].push_back(look.state);

@@ -47,6 +47,7 @@ class Agent {
   struct Look {
     std::int64_t read_ns = 0;
     std::int64_t written_ns = 0;  ///< when the signal of this reading was complete
+    std::int64_t cpu_ns = 0;      ///< time that the thread had a CPU for it, without waking up
     std::int32_t held = 0;
     double working_set = 0;  ///< last steady estimate; 0 unknown
     std::uint32_t state = 0;

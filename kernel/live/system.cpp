@@ -9,12 +9,20 @@ namespace {
 constexpr std::int64_t second_ns = 1'000'000'000;
 constexpr int stolen_column = 7;  // after user, nice, system, idle, iowait, irq, softirq; guests are in user
 
+std::int64_t read_clock_ns(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return time.tv_sec * second_ns + time.tv_nsec;
+}
+
 }  // namespace
 
 std::int64_t now_ns() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * second_ns + time.tv_nsec;
+  return read_clock_ns(CLOCK_MONOTONIC);
+}
+
+std::int64_t thread_cpu_ns() {
+  return read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 void sleep_until_ns(std::int64_t time_ns) {

@@ -22,6 +22,8 @@ struct Unavailable : std::runtime_error {
 
 /// Nanoseconds of CLOCK_MONOTONIC.
 std::int64_t now_ns();
+/// Time that the calling thread has had a CPU.
+std::int64_t thread_cpu_ns();
 void sleep_until_ns(std::int64_t time_ns);
 
 /// Time of all CPUs since boot as /proc/stat has it, in ticks of 10 ms; `stolen` is what the hypervisor gave to others

@@ -338,8 +338,8 @@ std::vector<std::string> ControlLoop::warnings() const {
     }
   }
   std::vector<std::string> all = breaker_warnings(breaker_params(params_.breaker), scale, "control.breaker");
-  const bool signal = std::any_of(queues_.begin(), queues_.end(),
-                                  [](const auto& control) { return control->queue.signal != nullptr; });
+  const bool signal =
+      std::any_of(queues_.begin(), queues_.end(), [](const auto& control) { return control->queue.signal != nullptr; });
   if (signal && params_.signal.latency_us == 0) {
     all.push_back("control.signal.latency_us: 0 is ideal, in the driver; an agent needs about 100");
   }

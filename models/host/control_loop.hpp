@@ -3,8 +3,8 @@
 // breakers of models/control on what it read, and acts: breaker gates at once, the signal after its latency, pool
 // limits and returned pages at once. Its looks take no time here (what they cost a CPU is ControlThread's); what
 // returned pages would have cost is counted. A driver that keeps its counters for a while is met at its own times: a
-// look in between sees the last value (CT-26). Both the simulator and the reference engine drive it. Rules CT-1 to CT-42
-// and CT-50 to CT-51.
+// look in between sees the last value (CT-26). Both the simulator and the reference engine drive it. Rules CT-1 to
+// CT-42 and CT-50 to CT-51.
 
 #include <cstdint>
 #include <functional>
@@ -64,7 +64,7 @@ struct QueueControl {
   PagePoolStats pool_stats() const;
 
   ControlledQueue queue;
-  PagePoolStats earlier_pools;  ///< of those that left, when they did
+  PagePoolStats earlier_pools;                                 ///< of those that left, when they did
   std::vector<std::unique_ptr<WorkingSetDetector>> detectors;  ///< in the order of their names
   std::size_t used = 0;                                        ///< the one whose estimate is used
   OverloadDetector overload;

@@ -1,5 +1,5 @@
-// The series that a control loop keeps for the scores of its detectors, and what a perfect one would have said (CT-10 to
-// CT-14).
+// The series that a control loop keeps for the scores of its detectors, and what a perfect one would have said (CT-10
+// to CT-14).
 
 #include <limits>
 #include <span>

@@ -35,7 +35,9 @@ class PagePools {
   std::uint32_t detached_count() const { return static_cast<std::uint32_t>(detached_.size()); }
 
   /// What a pool has counted so far, also after it is gone (until 65535 more were made).
-  const PagePoolStats& stats_of(std::uint16_t id) const { return pools_[id] != nullptr ? pools_[id]->stats : gone_[id]; }
+  const PagePoolStats& stats_of(std::uint16_t id) const {
+    return pools_[id] != nullptr ? pools_[id]->stats : gone_[id];
+  }
 
   PagePool* find(std::uint16_t id) { return id < pools_.size() ? pools_[id].get() : nullptr; }
   /// Live pools in the order of their ids.

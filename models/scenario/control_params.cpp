@@ -139,7 +139,7 @@ void fields(FieldVisitor& v, LeakFields& p) {
 void fields(FieldVisitor& v, ControlParams& p) {
   v.number("period_us", p.period_us, time_us(1), "How often detectors and breakers look.");
   v.text("cpu", p.cpu, "CPU whose time the looks cost, as a thread's; empty: outside the host, at no cost (CT-52).");
-  v.number("look_ns", p.look_ns, time_ns(), "CPU time of one look, per RX queue.");
+  v.number("look_ns", p.look_ns, time_ns(), "CPU time of one look, per RX queue (CT-52).");
   v.children("detectors", p.detectors, "Working-set detectors; all of them run beside each other.");
   v.text("working_set", p.working_set, "The detector whose estimate is used; empty: the first.");
   v.object("score", p.score, "Scores of the detectors.");

@@ -75,7 +75,7 @@ void fields(FieldVisitor& v, LeakFields& p);
 struct ControlParams {
   double period_us = 100;
   std::string cpu;
-  double look_ns = 1000;
+  double look_ns = 4500;  ///< the lab's agent, docs/control.md
   std::string working_set;
   Named<DetectorFields> detectors;
   ScoreFields score;

@@ -35,7 +35,7 @@ struct DriverDefaults {
   std::uint32_t indirection_size;  ///< entries (RS-10)
   double link_gbps;
   std::uint32_t stats_block_usecs;  ///< us between two updates of its counters; 0: whenever someone reads (DR-50)
-  double buffer_kib;  ///< on-NIC packet buffer; 0 for devices without one
+  double buffer_kib;                ///< on-NIC packet buffer; 0 for devices without one
   PoolSizeRule pool_size;
 };
 

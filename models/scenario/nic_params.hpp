@@ -220,7 +220,8 @@ inline void fields(FieldVisitor& v, NicParams& p) {
            "by driver");
   v.flag("adaptive_rx", p.adaptive_rx, "Default of its queues: moderation tuned by DIM (NA-52).", "by driver");
   v.number("stats_block_usecs", p.stats_block_usecs, {0, 1e8, "us"},
-           "How often the driver renews its hardware counters (`ethtool -C`); 0 at every reading (DR-50).", "by driver");
+           "How often the driver renews its hardware counters (`ethtool -C`); 0 at every reading (DR-50).",
+           "by driver");
   v.flag("gro", p.gro, "Generic receive offload (SK-10).");
   v.flag("napi_threaded", p.napi_threaded, "Default of its queues: threaded NAPI (NA-40).");
   v.number("gro_flush_timeout_ns", p.gro_flush_timeout_ns, {0, 1e10, "ns"}, "Deferral timer (NA-24).");

@@ -231,6 +231,7 @@ def test_a_policy_with_a_signal_sheds_what_a_stalled_readers_socket_would_lose()
     assert shed.value(rx, "held_max") < 450
     assert shed.value(rx, "signal_writes") > 500
     assert shed.value(rx, "signal_latency_p50") < shed.value(rx, "signal_age_p50") < 2 * 500_000
+    assert 0 < shed.value(rx, "look_time_p25") <= shed.value(rx, "look_time_p50") <= shed.value(rx, "look_time_p75")
     states = shed.series[shed.series.metric == "working_set"]
     assert states.value.max() > 0, "the detector found a steady level"
 

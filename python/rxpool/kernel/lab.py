@@ -241,7 +241,8 @@ def _probes(rx: str, seen: Mapping[str, Any]) -> Iterator[tuple[str, str, str, f
 
 
 def _signal(agent: Mapping[str, Any], sent_ns: npt.NDArray[np.int64]) -> Iterator[tuple[str, str, float, str]]:
-    """How often the signal came, how long a reading took to become one, how old it was when a packet met it."""
+    """How often the signal came, how long a reading took to become one, how old it was when a packet met it, and what
+    the agent's thread needed for one look."""
     read, written = np.array(agent["read_ns"]), np.array(agent["written_ns"])
     yield "signal_writes", "events", float(read.size), "the agent's own counter"
     met = np.searchsorted(written, sent_ns, side="right") - 1
@@ -255,6 +256,10 @@ def _signal(agent: Mapping[str, Any], sent_ns: npt.NDArray[np.int64]) -> Iterato
         for statistic, quantile in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
             if values.size:
                 yield f"{name}_{statistic}", "ns", float(np.quantile(values, quantile)), source
+    for statistic, quantile in (("p25", 0.25), ("p50", 0.5), ("p75", 0.75)):
+        if read.size:
+            spent = float(np.quantile(agent["cpu_ns"], quantile))
+            yield f"look_time_{statistic}", "ns", spent, "CPU time of the agent's thread for one look"
 
 
 def _series(nic: str, queue: str, seen: Mapping[str, Any]) -> pd.DataFrame:
