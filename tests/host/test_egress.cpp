@@ -73,7 +73,8 @@ TEST_CASE("an egress program drops the class that may wait and the driver drops 
   const ReplicationResult result = host.run({});
   CHECK(violations(numbers_of(host)) == std::vector<std::string>{});
   CHECK(place(result.packets, "dropped.xdp_devmap_xmit") == 0);
-  CHECK(metric(result, rx0, "xdp_egress_drop") == static_cast<double>(place(result.packets, "dropped.xdp_egress_drop")));
+  CHECK(metric(result, rx0, "xdp_egress_drop") ==
+        static_cast<double>(place(result.packets, "dropped.xdp_egress_drop")));
   CHECK(metric(result, rx0, "xdp_egress_drop") > 5000);
   CHECK(urgent_sent(result) > 250);  // of 300; some are still in the ring
 }

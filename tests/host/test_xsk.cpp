@@ -87,7 +87,8 @@ TEST_CASE("a full RX ring drops and the frame is used again", "[XD-41][XD-62]") 
     const Form stalled{.xsk = mode + R"(, "rx_ring": 64)", .application = R"("paused": true)"};
     const ReplicationResult result = run_replication(with_xsk(2e6, stalled), {});
     CHECK(place(result.pages, "xsk_rx") == 64);
-    CHECK(metric(result, app, "rx_ring_full") == static_cast<double>(place(result.packets, "dropped.xdp_redirect_err")));
+    CHECK(metric(result, app, "rx_ring_full") ==
+          static_cast<double>(place(result.packets, "dropped.xdp_redirect_err")));
     CHECK(metric(result, app, "rx_ring_full") > 2000);
     CHECK(metric(result, rx0, "rx_out_of_buffer") == 0);
   }
