@@ -79,8 +79,8 @@ def print_result(console: Console, result: Result) -> None:
         console.print(drop_table(result.counted, count))
     if means.cpus:
         console.print(cpu_table(means.cpus))
-    whole = "packets of the whole run" if result.scenario.resolved.get("warmup_ms") else "packets"
-    console.print(_places(whole, "offered", ledger["packets"], count))
+    offered = "offered, warm-up included," if result.scenario.resolved.get("warmup_ms") else "offered"
+    console.print(_places("packets", offered, ledger["packets"], count))
     console.print(_places("pages", "total", ledger["pages"], count))
     for line in _tail(result):
         console.print(line)
