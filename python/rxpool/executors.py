@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -47,9 +48,41 @@ def client_executor(client: Any, name: str = "the Dask cluster") -> Executor:
     Raises :class:`InputError` (exit 3) unless there is a worker and all of them run this very core.
     """
     _check_workers(client, name)
-    executor: Executor = client.get_executor(pure=False)
-    executor.worker_count = lambda: len(client.scheduler_info()["workers"])  # type: ignore[attr-defined]
-    return executor
+    return _ClusterExecutor(client)
+
+
+class _ClusterExecutor(Executor):
+    """A cluster as an executor.
+
+    Dask's own (``Client.get_executor``) asks for a task's state after its result, and takes a result for an error whose
+    worker died in between; ``result()`` has such a task run again.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def worker_count(self) -> int:
+        """How many workers the scheduler has now."""
+        return len(self._client.scheduler_info()["workers"])
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Hands the call to the scheduler; a cancelled future cancels the task."""
+        task = self._client.submit(fn, *args, pure=False, **kwargs)
+        future: Future[Any] = Future()
+        future.add_done_callback(lambda done: task.cancel() if done.cancelled() else None)
+        task.add_done_callback(partial(_settle, future))
+        return future
+
+
+def _settle(future: Future[Any], task: Any) -> None:
+    """Hands a task's outcome on; runs in a thread of the client's."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(task.result())
+    except BaseException as error:
+        cancelled = type(error).__name__ in ("CancelledError", "FutureCancelledError")
+        future.set_exception(CancelledError() if cancelled else error)
 
 
 def _check_listening(address: str) -> None:
