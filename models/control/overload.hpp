@@ -35,8 +35,10 @@ constexpr InputSources input_sources(const InputSource& hw_drops, bool transmits
                         {"napi:napi_poll", Scope::queue, Time{0}, false},
                         hw_drops}};
   if (!transmits) return sources;
-  sources[std::size_t{3}] = {"filled transmit descriptors", Scope::queue, Time{0}, true};
-  sources[std::size_t{4}] = {"back-off of the egress hook", Scope::queue, Time{0}, true};
+  sources[static_cast<std::size_t>(OverloadInput::tx_fill)] = {"filled transmit descriptors", Scope::queue, Time{0},
+                                                               true};
+  sources[static_cast<std::size_t>(OverloadInput::tx_backoff)] = {"back-off of the egress hook", Scope::queue, Time{0},
+                                                                  true};
   return sources;
 }
 
